@@ -1,0 +1,170 @@
+//! From the tokens inside an attribute to words with values.
+//!
+//! The tokens are cut at their commas first and each piece is read on its own, so that a mistake in one option hides
+//! none of the others. What comes out holds only words that the attribute knows, each at most once and with a value.
+
+mod value;
+
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use symphra_scheduler_core::nearest;
+
+use crate::errors::Errors;
+use crate::form::{Form, Word};
+
+pub(crate) use value::Value;
+
+/// What stands inside the brackets of one attribute.
+pub(crate) struct Arguments {
+    bare: Option<Value>,
+    named: Vec<(Ident, Value)>,
+    complete: bool,
+}
+
+impl Arguments {
+    /// Reads the tokens of an attribute of this form; what is wrong goes into `errors` and is left out.
+    pub(crate) fn parse(form: Form, tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut arguments = Self { bare: None, named: Vec::new(), complete: true };
+        for piece in pieces(tokens, errors) {
+            let added = Argument::parse(form, piece).and_then(|argument| match argument {
+                Argument::Bare(value) => arguments.add_bare(form, value),
+                Argument::Named(name, value) => arguments.add_named(name, value),
+            });
+            arguments.complete &= errors.take(added).is_some();
+        }
+        arguments
+    }
+
+    /// Whether all that was written is here. If not, what seems to be missing may be what was left out as wrong.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The value that stands without a name.
+    pub(crate) fn bare(&self) -> Option<&Value> {
+        self.bare.as_ref()
+    }
+
+    /// The value given to `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.find(name).map(|(_, value)| value)
+    }
+
+    /// The place where `name` stands.
+    pub(crate) fn find(&self, name: &str) -> Option<&(Ident, Value)> {
+        self.named.iter().find(|(ident, _)| ident == name)
+    }
+
+    fn add_bare(&mut self, form: Form, value: Value) -> syn::Result<()> {
+        if self.bare.is_some() {
+            let form = form.name();
+            return Err(value.error(format!("#[{form}] takes one schedule; `{value}` is a second one: remove it")));
+        }
+        self.bare = Some(value);
+        Ok(())
+    }
+
+    fn add_named(&mut self, name: Ident, value: Value) -> syn::Result<()> {
+        if self.find(&name.to_string()).is_some() {
+            return Err(syn::Error::new(
+                name.span(),
+                format!("option `{name}` is given more than once; keep one of them"),
+            ));
+        }
+        self.named.push((name, value));
+        Ok(())
+    }
+}
+
+enum Argument {
+    Bare(Value),
+    Named(Ident, Value),
+}
+
+impl Argument {
+    /// Reads one piece between two commas; it is not empty.
+    fn parse(form: Form, piece: Vec<TokenTree>) -> syn::Result<Self> {
+        match piece.as_slice() {
+            [TokenTree::Ident(name), TokenTree::Punct(equals), rest @ ..] if equals.as_char() == '=' => {
+                let word = known(form, name)?;
+                let tokens: TokenStream = rest.iter().cloned().collect();
+                let value = Value::new(tokens).ok_or_else(|| without_value(name, word))?;
+                Ok(Self::Named(name.clone(), value))
+            }
+            [TokenTree::Ident(name)] if name != "true" && name != "false" => {
+                Err(without_value(name, known(form, name)?))
+            }
+            [TokenTree::Ident(name), TokenTree::Group(group)] if group.delimiter() != Delimiter::None => {
+                let word = known(form, name)?;
+                let tokens: TokenStream = piece.iter().cloned().collect();
+                let message = format!("option `{name}` is written with `=`: `{}`", word.example);
+                Err(syn::Error::new_spanned(tokens, message))
+            }
+            _ => Self::bare(form, piece.into_iter().collect()),
+        }
+    }
+
+    fn bare(form: Form, tokens: TokenStream) -> syn::Result<Self> {
+        let value = Value::new(tokens).expect("a piece is not empty");
+        if form.takes_bare_value() {
+            return Ok(Self::Bare(value));
+        }
+        Err(value.error(format!(
+            "#[{}] takes options only, and `{value}` has no name; write for example `{}`",
+            form.name(),
+            form.example()
+        )))
+    }
+}
+
+/// Cuts the tokens at the commas that stand in no brackets. No piece is empty; one comma may stand at the end.
+fn pieces(tokens: TokenStream, errors: &mut Errors) -> Vec<Vec<TokenTree>> {
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    for token in tokens {
+        match &token {
+            TokenTree::Punct(punct) if punct.as_char() == ',' => {
+                if piece.is_empty() {
+                    errors.push(syn::Error::new(punct.span(), "nothing stands before this comma; remove it"));
+                } else {
+                    pieces.push(std::mem::take(&mut piece));
+                }
+            }
+            _ => piece.push(token),
+        }
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// The word that `name` is in this form, or an error that suggests one.
+fn known(form: Form, name: &Ident) -> syn::Result<&'static Word> {
+    let written = name.to_string();
+    form.word(&written).ok_or_else(|| syn::Error::new(name.span(), unknown(form, &written)))
+}
+
+fn unknown(form: Form, written: &str) -> String {
+    let near = nearest(written, form.words().map(|word| word.name));
+    let advice = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let words: Vec<String> = form.words().map(|word| format!("`{}`", word.name)).collect();
+            format!("#[{}] takes {}", form.name(), words.join(", "))
+        }
+    };
+    let owners: Vec<String> = Form::ALL
+        .into_iter()
+        .filter(|other| other.word(written).is_some())
+        .map(|other| format!("#[{}]", other.name()))
+        .collect();
+    if owners.is_empty() {
+        format!("unknown option `{written}`; {advice}")
+    } else {
+        format!("`{written}` is an option of {}, not of #[{}]; {advice}", owners.join(", "), form.name())
+    }
+}
+
+fn without_value(name: &Ident, word: &Word) -> syn::Error {
+    syn::Error::new(name.span(), format!("option `{name}` has no value; write `{}`", word.example))
+}

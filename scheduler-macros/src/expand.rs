@@ -1,0 +1,197 @@
+//! What is generated beside the function: its registration, and two items that make a second task of the name fail.
+//!
+//! Nothing here can fail: a [`Task`] is valid. The function itself is given back as written. All names but the user's
+//! are absolute, because a user may have a module `core` or a type `Result` of their own. A `#[cfg]` of the function
+//! needs no copy: rustc settles it, wherever it stands on the item, before it calls the macro.
+
+mod zone;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{FnArg, ReturnType, Type};
+
+use crate::model::Task;
+use crate::name;
+use crate::options::Overlap;
+use crate::schedule::{Moment, Schedule};
+
+/// The function and everything that registers it.
+pub(crate) fn task(task: &Task<'_>) -> TokenStream {
+    let function = task.function;
+    let once_in_crate = once_in_crate(task);
+    let once_in_program = once_in_program(task);
+    let registration = registration(task);
+    // The scheduler's call is no use that the author of a deprecated function has to be warned of.
+    let deprecated = function.attrs.iter().any(|attribute| attribute.path().is_ident("deprecated"));
+    let quiet = deprecated.then(|| quote! { #[allow(deprecated)] });
+    quote! {
+        // A task without an await is async all the same, because tasks are.
+        #[allow(clippy::unused_async)]
+        #function
+
+        #once_in_crate
+
+        #quiet
+        const _: () = {
+            #once_in_program
+            #registration
+        };
+    }
+}
+
+/// The declaration, handed to the linker, and the function that starts the body.
+fn registration(task: &Task<'_>) -> TokenStream {
+    let private = private(task);
+    let start = start(task);
+    let name = &task.name.text;
+    let schedule = schedule(task);
+    let setters = setters(task);
+    quote! {
+        #start
+        #private::inventory::submit! {
+            #private::Declaration::new(
+                #name,
+                #schedule,
+                #private::Source::new(::core::file!(), ::core::line!(), ::core::module_path!()),
+                __symphra_start,
+            )
+            #setters
+        }
+    }
+}
+
+/// The function that extracts the arguments and calls the task.
+fn start(task: &Task<'_>) -> TokenStream {
+    let private = private(task);
+    let signature = &task.function.sig;
+    let function = &signature.ident;
+    let arguments = signature.inputs.iter().filter_map(|argument| match argument {
+        FnArg::Typed(typed) => Some(extract(task, &typed.ty)),
+        FnArg::Receiver(_) => None,
+    });
+    // Where the outcome or the future does not fit, the compiler points at the call and at the closure: both begin and
+    // end where the return type does.
+    let (first, last) = match &signature.output {
+        ReturnType::Default => (function.span(), function.span()),
+        ReturnType::Type(_, ty) => ends(ty),
+    };
+    let start = at(first, quote! { #private::start });
+    let (first, last) = (Span::call_site().located_at(first), Span::call_site().located_at(last));
+    let head = quote_spanned! {first=> __run, |__run| };
+    let body = quote_spanned! {last=> ::core::result::Result::Ok(#function(#(#arguments),*)) };
+    let call = quote_spanned! {last=> (#head #body) };
+    quote! {
+        fn __symphra_start(__run: &#private::RunContext) -> #private::Body {
+            #start #call
+        }
+    }
+}
+
+/// Takes one argument out of the run. The compiler points at its type where that is no extractor.
+fn extract(task: &Task<'_>, ty: &Type) -> TokenStream {
+    let private = private(task);
+    let extract = at(ty.span(), quote! { #private::extract });
+    quote! { #extract::<#ty>(__run)? }
+}
+
+/// The places where a type begins and ends.
+fn ends(ty: &Type) -> (Span, Span) {
+    let mut tokens = ty.to_token_stream().into_iter().map(|token| token.span());
+    let first = tokens.next().unwrap_or_else(Span::call_site);
+    (first, tokens.last().unwrap_or(first))
+}
+
+/// The tokens, shown at `place` in what the compiler says of them; what their names mean stays as it is.
+fn at(place: Span, tokens: TokenStream) -> TokenStream {
+    let moved = tokens.into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(place));
+        token
+    });
+    moved.collect()
+}
+
+fn schedule(task: &Task<'_>) -> TokenStream {
+    let private = private(task);
+    match &task.schedule {
+        Schedule::Cron(expression) => {
+            let bits = expression.to_bits();
+            quote! { #private::Schedule::from_cron(#private::CronExpr::from_bits([#(#bits),*])) }
+        }
+        Schedule::Interval { millis } => quote! { #private::Schedule::from_millis(#millis) },
+        Schedule::Once(instant) => {
+            let instant = moment(task, *instant);
+            quote! { #private::Schedule::from_moment(#instant) }
+        }
+    }
+}
+
+/// One call for each option that is not at its default.
+fn setters(task: &Task<'_>) -> TokenStream {
+    let private = private(task);
+    let options = &task.options;
+    let tags = (!options.tags.is_empty()).then(|| {
+        let tags = &options.tags;
+        quote! { .tags(&[#(#tags),*]) }
+    });
+    let timezone = options.timezone.map(|zone| {
+        let variant = zone::variant(zone);
+        quote! { .timezone(#private::Tz::#variant) }
+    });
+    let start = options.start.map(|start| moment(task, start)).map(|start| quote! { .start_at(#start) });
+    let end = options.end.map(|end| moment(task, end)).map(|end| quote! { .end_at(#end) });
+    let max_instances = options.max_instances.map(|count| quote! { .max_instances(#count) });
+    let overlap = match options.overlap {
+        Overlap::Skip => None,
+        Overlap::Allow => Some(quote! { .overlap_allow() }),
+    };
+    quote! { #tags #timezone #start #end #max_instances #overlap }
+}
+
+fn moment(task: &Task<'_>, moment: Moment) -> TokenStream {
+    let private = private(task);
+    match moment {
+        Moment::Utc(millis) => quote! { #private::Moment::utc(#millis) },
+        Moment::Local(millis) => quote! { #private::Moment::local(#millis) },
+    }
+}
+
+/// An item at the root of the crate with a name made from the task's: a second one is an error that shows both.
+fn once_in_crate(task: &Task<'_>) -> TokenStream {
+    let name = Ident::new(&symbol(task), Span::call_site());
+    // Not the span of the name itself: the item is the macro's, and no lint of the user's code looks at it.
+    let place = Span::call_site().located_at(task.name.span);
+    let item = quote_spanned! {place=> macro_rules! #name { () => {}; } };
+    quote! {
+        #[doc(hidden)]
+        // Where the function stands in another function's body, which is as good a place as any.
+        #[allow(non_local_definitions)]
+        #[macro_export]
+        #item
+    }
+}
+
+/// A symbol with a name made from the task's: two crates that export it do not link.
+///
+/// Not in tests, where a crate may be linked with its own copy. The tokens have a span of the macro's own, which is how
+/// they pass `forbid(unsafe_code)`: the attribute is unsafe because names can collide, and that is its purpose here.
+fn once_in_program(task: &Task<'_>) -> TokenStream {
+    let symbol = symbol(task);
+    quote_spanned! {Span::mixed_site()=>
+        #[cfg(not(test))]
+        #[unsafe(export_name = #symbol)]
+        static __SYMPHRA_TASK: u8 = 0;
+    }
+}
+
+/// The name of both items. It stands in rustc's and the linker's messages, so it says what the rule is.
+fn symbol(task: &Task<'_>) -> String {
+    format!("__symphra_task_name_must_be_unique__{}", name::encode(&task.name.text))
+}
+
+fn private(task: &Task<'_>) -> TokenStream {
+    match &task.options.runtime {
+        Some(path) => quote! { #path::__private },
+        None => quote! { ::symphra_scheduler::__private },
+    }
+}

@@ -1,0 +1,293 @@
+//! The attributes of Symphra Scheduler: they put a schedule on an async function and register it as a task.
+//!
+//! Use them from the crate `symphra-scheduler`, which re-exports them; what they generate calls into that crate only.
+//! A task's schedule is parsed while the program is compiled, by the parser that the running program uses, and stands
+//! in the program as a constant. A wrong one does not compile, and all errors of one attribute are shown at once.
+//!
+//! # What every attribute has in common
+//!
+//! **The function** is a free `async fn` without generics. It stays as it is written: it can be called, tested and
+//! documented. It takes any number of extractors, and returns nothing or a `Result<T, E>` whose error converts into
+//! `Box<dyn Error + Send + Sync>`; `T` is dropped. Its future is `Send`. A function has one schedule; to run the same
+//! code by two, write a second function that calls the first. Items in an `impl` or a `trait` cannot be tasks.
+//!
+//! **The options**, each at most once, in any order, after or before the schedule:
+//!
+//! | option | meaning | without it |
+//! |---|---|---|
+//! | `name = "report"` | the task's name: 1–128 bytes, no control characters, no space at either end, unique in a program | the function's name |
+//! | `tags = ["a", "b"]` | words to find the task by | none |
+//! | `timezone = "Asia/Shanghai"` | the zone of its cron expression and of instants without offset: an IANA name | the scheduler's, which is UTC unless set |
+//! | `start = "2026-01-01T00:00:00+08:00"` | nothing before this instant; the first run of an interval | no bound |
+//! | `end = "2026-12-31T23:59:59+08:00"` | nothing after this instant | no bound |
+//! | `max_instances = 3` | at most so many runs at once; what falls due beyond is recorded and not run | 1 |
+//! | `overlap = "allow"` | no such limit at all; not beside `max_instances` | `"skip"`: the limit holds |
+//! | `crate = path` | where the crate `symphra-scheduler` is, if it was renamed | `::symphra_scheduler` |
+//!
+//! **An instant** (`at`, `start`, `end`) is written as in RFC 3339, in whole milliseconds. With an offset it is absolute;
+//! without (`"2026-12-31T23:59:59"`, or a date alone for midnight) it is local to the task's zone. Both bounds are
+//! included.
+//!
+//! **Names are unique.** Two tasks of one name in a crate are a compile error that shows both. In two crates of one
+//! program they are a link error where the linker allows it, and in any case an error when the scheduler starts. For
+//! this each task has a hidden macro at the root of the crate, and outside `cfg(test)` an exported symbol, both called
+//! `__symphra_task_name_must_be_unique__` and the name, in which a character other than an ASCII letter, digit or
+//! underscore is written `Z`, its scalar value in hexadecimal, and `_` (and `Z` itself `ZZ`).
+//!
+//! **A `#[cfg]`** on the function, above or below the attribute, holds for the task too.
+
+mod attr;
+mod errors;
+mod expand;
+mod fallback;
+mod form;
+mod function;
+mod model;
+mod name;
+mod options;
+mod schedule;
+mod validate;
+
+use proc_macro::TokenStream;
+use syn::ItemFn;
+
+use crate::form::Form;
+
+/// Runs the function on a fixed grid: every so often, counted from one anchor, without drift.
+///
+/// The interval is written in one of three ways:
+///
+/// - units, added up: `milliseconds`, `seconds`, `minutes`, `hours`, `days`; decimals are allowed, `hours = 1.5`;
+/// - one string with units: `"500ms"`, `"1m30s"`, `"1h30m"`, `"1d"`;
+/// - a bare number: seconds.
+///
+/// It is a whole number of milliseconds, from 1 ms to 100 years. The grid starts at `start` if that is given, with the
+/// first run at `start`; otherwise one interval after the task was first registered.
+///
+/// The options of all attributes are listed [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::interval;
+///
+/// #[interval(seconds = 10, name = "health_check", tags = ["monitoring"])]
+/// async fn health_check() {
+///     println!("ok");
+/// }
+///
+/// #[interval(hours = 1, minutes = 30)]
+/// async fn sync_orders() -> Result<(), std::io::Error> {
+///     Ok(())
+/// }
+///
+/// #[interval("1m30s", max_instances = 2)]
+/// async fn poll_queue() {}
+///
+/// #[interval(0.5)]
+/// async fn sample() {}
+/// ```
+///
+/// An interval of zero does not compile:
+///
+/// ```compile_fail
+/// # use symphra_scheduler::interval;
+/// #[interval(seconds = 0)]
+/// async fn too_often() {}
+/// ```
+#[proc_macro_attribute]
+pub fn interval(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Interval, arguments, item)
+}
+
+/// Another name of [`macro@interval`].
+///
+/// ```
+/// use symphra_scheduler::every;
+///
+/// #[every("30s")]
+/// async fn refresh() {}
+/// ```
+#[proc_macro_attribute]
+pub fn every(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Every, arguments, item)
+}
+
+/// Runs the function by a cron expression, on the local clock of the task's time zone.
+///
+/// The expression has 5 fields (minute first), 6 (second first) or 7 (year last):
+///
+/// | field | values | besides `*`, `,`, `-`, `/` and `?` |
+/// |---|---|---|
+/// | second | 0–59 | |
+/// | minute | 0–59 | |
+/// | hour | 0–23 | |
+/// | day of month | 1–31 | `L` (last day), `L-3` (three days before it), `15W` (nearest weekday), `LW` (last weekday) |
+/// | month | 1–12, `JAN`–`DEC` | |
+/// | day of week | 0–7, `SUN`–`SAT`; 0 and 7 are Sunday, 1 is Monday | `5L` (last Friday), `5#2` (second Friday) |
+/// | year | 1970–2100 | |
+///
+/// Ranges may wrap around (`22-2`, `FRI-MON`), and `n/step` runs to the end of its field. `@yearly`, `@monthly`,
+/// `@weekly`, `@daily` and `@hourly` stand for what they say. If both day fields are restricted, either one is enough;
+/// a `+` before the day of week asks for both: `"0 0 13 * +5"` is Friday the 13th.
+///
+/// Where a clock change skips a fixed time, the task runs once, right after the gap; where it repeats one, the task runs
+/// the first time only. An expression with a `*`, a range or a step in second, minute or hour follows the clock instead.
+///
+/// The options of all attributes are listed [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::cron;
+///
+/// #[cron("0 30 9 * * MON-FRI", timezone = "Asia/Shanghai")]
+/// async fn morning_report() {}
+///
+/// #[cron("*/15 * * * *", start = "2026-01-01T00:00:00Z")]
+/// async fn every_quarter_of_an_hour() {}
+///
+/// #[cron("@daily", name = "clean up", overlap = "skip")]
+/// async fn clean_up() {}
+/// ```
+///
+/// An expression that is wrong, or that can never fire, does not compile:
+///
+/// ```compile_fail
+/// # use symphra_scheduler::cron;
+/// #[cron("0 0 0 30 2 *")]
+/// async fn on_30_february() {}
+/// ```
+#[proc_macro_attribute]
+pub fn cron(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Cron, arguments, item)
+}
+
+/// Runs the function once, at an instant.
+///
+/// `at` is an RFC 3339 instant; without an offset it is local to the task's time zone.
+///
+/// The options of all attributes are listed [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::once;
+///
+/// #[once(at = "2026-12-31T23:59:59+08:00")]
+/// async fn close_the_year() {}
+///
+/// #[once(at = "2026-12-31T23:59:59", timezone = "Europe/Paris")]
+/// async fn close_the_year_in_paris() {}
+/// ```
+#[proc_macro_attribute]
+pub fn once(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Once, arguments, item)
+}
+
+/// Runs the function once an hour, at `minute` (0–59; 0 if left out).
+///
+/// The same as `#[cron("0 30 * * * *")]` for `minute = 30`. The options of all attributes are listed
+/// [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::hourly;
+///
+/// #[hourly(minute = 30)]
+/// async fn at_half_past() {}
+/// ```
+#[proc_macro_attribute]
+pub fn hourly(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Hourly, arguments, item)
+}
+
+/// Runs the function once a day, at `hour` (0–23) and `minute` (0–59), each 0 if left out, or at `at = "09:30"`.
+///
+/// The same as `#[cron("0 30 9 * * *")]` for 09:30. `at` also takes seconds, `"09:30:15"`. The options of all attributes
+/// are listed [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::daily;
+///
+/// #[daily(hour = 9, minute = 30)]
+/// async fn in_the_morning() {}
+///
+/// #[daily(at = "21:30", timezone = "America/New_York")]
+/// async fn in_the_evening() {}
+/// ```
+#[proc_macro_attribute]
+pub fn daily(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Daily, arguments, item)
+}
+
+/// Runs the function once a week, on `day`, at `hour` (0–23) and `minute` (0–59), each 0 if left out.
+///
+/// `day` is `"mon"`, `"tue"`, `"wed"`, `"thu"`, `"fri"`, `"sat"` or `"sun"`, or a number from 0 to 7, where 0 and 7 are
+/// Sunday; it has no default. The options of all attributes are listed
+/// [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::weekly;
+///
+/// #[weekly(day = "mon", hour = 9)]
+/// async fn start_of_the_week() {}
+///
+/// #[weekly(day = 5, hour = 17, minute = 30)]
+/// async fn on_friday() {}
+/// ```
+#[proc_macro_attribute]
+pub fn weekly(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Weekly, arguments, item)
+}
+
+/// Runs the function once a month, on `day` (1–31; 1 if left out), at `hour` (0–23) and `minute` (0–59), each 0 if left
+/// out.
+///
+/// A month without that day has no run; for the last day of every month write `#[cron("0 0 0 L * *")]`. The options of
+/// all attributes are listed [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::monthly;
+///
+/// #[monthly(day = 15, hour = 6)]
+/// async fn invoices() {}
+/// ```
+#[proc_macro_attribute]
+pub fn monthly(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Monthly, arguments, item)
+}
+
+/// The general form: one of `cron`, `interval` and `at`, as in [`macro@cron`], [`macro@interval`] and [`macro@once`].
+///
+/// `interval` is a string with units or a number of seconds. The options of all attributes are listed
+/// [on the front page](crate#what-every-attribute-has-in-common).
+///
+/// ```
+/// use symphra_scheduler::scheduled;
+///
+/// #[scheduled(cron = "0 30 9 * * MON-FRI")]
+/// async fn report() {}
+///
+/// #[scheduled(interval = "1m30s")]
+/// async fn poll() {}
+///
+/// #[scheduled(at = "2026-12-31T23:59:59Z")]
+/// async fn close_the_year() {}
+/// ```
+#[proc_macro_attribute]
+pub fn scheduled(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Scheduled, arguments, item)
+}
+
+fn attribute(form: Form, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expanded(form, arguments.into(), item.into()).into()
+}
+
+/// The whole way: parse, validate, expand; or the item as it was, with all errors.
+fn expanded(
+    form: Form,
+    arguments: proc_macro2::TokenStream,
+    item: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
+    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
+        return fallback::not_a_function(form, arguments, item);
+    };
+    match validate::task(form, arguments, &function) {
+        Ok(task) => expand::task(&task),
+        Err(error) => fallback::function(function, &error),
+    }
+}

@@ -1,0 +1,291 @@
+//! The rows of the memory backend and the steps that change them, each of them one step under the caller's lock.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::history::{Chain, History};
+use crate::TaskName;
+use crate::backend::{
+    Admission, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, RunQuery, RunRow, Stored,
+    TaskKey, Token,
+};
+use crate::outcome::Outcome;
+use crate::run::{Missed, RunId, RunState};
+
+/// A task keeps this many spans of records; beyond it the oldest is dropped (the ledger's counts stay exact).
+const RECORDS_PER_TASK_MAX: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Store {
+    keys: HashMap<TaskName, u32>,
+    tasks: Vec<TaskRow>,
+    alive: Slab,
+    by_id: HashMap<RunId, u32, BuildHasherDefault<RandomBits>>,
+    holders: Vec<HolderRow>,
+    history: History,
+}
+
+struct TaskRow {
+    mark: Timestamp,
+    anchor: Timestamp,
+    /// Slots of its runs that are alive, oldest first.
+    alive: Vec<u32>,
+    records: Vec<Record>,
+    ledger: Ledger,
+    ended: Chain,
+}
+
+struct AliveRun {
+    row: RunRow,
+    token: Token,
+    holder: u32,
+    missed: Option<Missed>,
+}
+
+struct HolderRow {
+    node: Arc<str>,
+    lease_until: Timestamp,
+}
+
+impl Store {
+    /// Makes room for `tasks` more tasks at once.
+    pub(super) fn reserve(&mut self, tasks: usize) {
+        self.keys.reserve(tasks);
+        self.tasks.reserve(tasks);
+    }
+
+    pub(super) fn register(&mut self, name: &TaskName, now: Timestamp) -> Registered {
+        if let Some(&index) = self.keys.get(name) {
+            let task = &self.tasks[index as usize];
+            return Registered { key: key(index), mark: task.mark, anchor: task.anchor, is_new: false };
+        }
+        let index = u32::try_from(self.tasks.len()).expect("a process holds fewer than 2^32 tasks");
+        self.keys.insert(name.clone(), index);
+        self.tasks.push(TaskRow {
+            mark: now,
+            anchor: now,
+            alive: Vec::new(),
+            records: Vec::new(),
+            ledger: Ledger::default(),
+            ended: Chain::default(),
+        });
+        Registered { key: key(index), mark: now, anchor: now, is_new: true }
+    }
+
+    pub(super) fn heartbeat(&mut self, holder: &Holder, now: Timestamp) {
+        let index = self.holder(holder, now);
+        self.holders[index as usize].lease_until = now.plus(holder.lease);
+    }
+
+    /// The row of a holder; one that is new begins with a full lease.
+    pub(super) fn holder(&mut self, holder: &Holder, now: Timestamp) -> u32 {
+        let index = self.holders.iter().rposition(|row| row.node == holder.node).unwrap_or_else(|| {
+            self.holders.push(HolderRow { node: Arc::clone(&holder.node), lease_until: now.plus(holder.lease) });
+            self.holders.len() - 1
+        });
+        u32::try_from(index).expect("a process starts fewer than 2^32 schedulers")
+    }
+
+    pub(super) fn fire(&mut self, firing: &Firing, holder: u32, now: Timestamp) -> Admission {
+        let Some(task) = self.tasks.get_mut(index(firing.task)) else { return Admission::MarkMoved(firing.advance_to) };
+        if task.mark != firing.mark {
+            return self.repeated(firing, holder);
+        }
+        if let Some(run) = &firing.run {
+            if run.due_at > now {
+                return Admission::Early(now);
+            }
+            if run.accept_until.is_some_and(|until| now > until) {
+                return Admission::Late(now);
+            }
+        }
+        task.mark = firing.advance_to;
+        if let Some(passed) = &firing.passed {
+            task.record(passed);
+        }
+        let Some(run) = &firing.run else { return Admission::Recorded };
+        if let Some(max) = run.alive_max
+            && task.alive.len() >= max as usize
+        {
+            task.record(&Record::one(Reason::Overlap, run.scheduled_at));
+            let oldest = task.alive.first().map(|&slot| self.alive.get(slot).row.id);
+            return Admission::Overlapped(oldest.unwrap_or(run.id));
+        }
+        task.ledger.count_run();
+        let slot = self.alive.insert(AliveRun {
+            row: RunRow::accepted(firing.task, run),
+            token: FIRST_TOKEN,
+            holder,
+            missed: run.missed,
+        });
+        task.alive.push(slot);
+        self.by_id.insert(run.id, slot);
+        Admission::Claimed(FIRST_TOKEN)
+    }
+
+    /// The answer to a firing whose mark has moved: the caller itself may have moved it, in a call whose answer was
+    /// lost. Then its run is here, under its own id.
+    fn repeated(&self, firing: &Firing, holder: u32) -> Admission {
+        let held = |run: &NewRun| {
+            let held = self.alive.get(*self.by_id.get(&run.id)?);
+            (held.holder == holder).then_some(Admission::Claimed(held.token))
+        };
+        firing.run.as_ref().and_then(held).unwrap_or(Admission::MarkMoved(self.tasks[index(firing.task)].mark))
+    }
+
+    pub(super) fn claim(&mut self, holder: &Holder, tasks: &[TaskKey], max: usize, now: Timestamp) -> Vec<Claimed> {
+        let claimant = self.holder(holder, now);
+        let lost = |row: &HolderRow| row.lease_until < now && row.node != holder.node;
+        if max == 0 || !self.holders.iter().any(lost) {
+            return Vec::new();
+        }
+        let mut orphans: Vec<u32> = tasks
+            .iter()
+            .filter_map(|&task| self.tasks.get(index(task)))
+            .flat_map(|task| task.alive.iter().copied())
+            .filter(|&slot| lost(&self.holders[self.alive.get(slot).holder as usize]))
+            .collect();
+        orphans.sort_by_key(|&slot| self.alive.get(slot).row.due_at);
+        orphans.truncate(max);
+        orphans.into_iter().map(|slot| self.alive.get_mut(slot).take_over(claimant)).collect()
+    }
+
+    pub(super) fn finish(&mut self, end: &Finish) -> Stored {
+        let Some(&slot) = self.by_id.get(&end.id) else { return Stored::Stale };
+        let (state, failure) = match &end.outcome {
+            Outcome::Succeeded => (RunState::Succeeded, None),
+            Outcome::Failed(failure) => (RunState::Failed, Some(failure.text().into())),
+            Outcome::Cancelled => (RunState::Cancelled, None),
+        };
+        let run = self.alive.get(slot);
+        if run.token != end.token || !run.row.state.may_become(state) {
+            return Stored::Stale;
+        }
+        self.by_id.remove(&end.id);
+        let mut row = self.alive.remove(slot).row;
+        row.state = state;
+        row.started_at = end.started_at;
+        row.finished_at = Some(end.finished_at);
+        row.failure = failure;
+        let task = &mut self.tasks[index(row.task)];
+        task.alive.retain(|&alive| alive != slot);
+        self.history.push(row, &mut self.tasks, |task| &mut task.ended);
+        Stored::Done
+    }
+
+    pub(super) fn runs(&self, query: &RunQuery) -> Vec<RunRow> {
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let wanted = |row: &&RunRow| query.task.is_none_or(|task| row.task == task);
+        let mut alive: Vec<RunRow> = self.alive.iter().map(|run| &run.row).filter(wanted).cloned().collect();
+        alive.sort_by_key(|row| std::cmp::Reverse((row.scheduled_at, row.id)));
+        let ended = self.history.newest_first().filter(wanted).cloned();
+        alive.into_iter().chain(ended).take(limit).collect()
+    }
+
+    pub(super) fn records(&self, task: TaskKey) -> Vec<Record> {
+        self.tasks.get(index(task)).map(|task| task.records.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn ledger(&self, task: TaskKey) -> Ledger {
+        self.tasks.get(index(task)).map(|task| task.ledger).unwrap_or_default()
+    }
+}
+
+/// The token of a run's first claim.
+const FIRST_TOKEN: Token = Token(1);
+
+fn key(index: u32) -> TaskKey {
+    TaskKey(u64::from(index))
+}
+
+/// A key of another store gives an index beyond all tasks, which no row has.
+fn index(key: TaskKey) -> usize {
+    usize::try_from(key.0).unwrap_or(usize::MAX)
+}
+
+impl TaskRow {
+    fn record(&mut self, record: &Record) {
+        self.ledger.count_recorded(record.count);
+        if let Some(last) = self.records.iter_mut().rfind(|known| known.reason == record.reason) {
+            last.extend(record);
+            return;
+        }
+        if self.records.len() >= RECORDS_PER_TASK_MAX {
+            self.records.remove(0);
+        }
+        self.records.push(*record);
+    }
+}
+
+impl AliveRun {
+    fn take_over(&mut self, holder: u32) -> Claimed {
+        self.holder = holder;
+        self.token = Token(self.token.0 + 1);
+        self.row.attempt += 1;
+        let row = &self.row;
+        Claimed {
+            task: row.task,
+            id: row.id,
+            token: self.token,
+            origin: row.origin,
+            scheduled_at: row.scheduled_at,
+            due_at: row.due_at,
+            missed: self.missed,
+            attempt: row.attempt,
+        }
+    }
+}
+
+/// Runs that are alive, in slots that are used again.
+#[derive(Default)]
+struct Slab {
+    slots: Vec<Option<AliveRun>>,
+    free: Vec<u32>,
+}
+
+impl Slab {
+    fn insert(&mut self, run: AliveRun) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(run);
+            return slot;
+        }
+        self.slots.push(Some(run));
+        u32::try_from(self.slots.len() - 1).expect("a process holds fewer than 2^32 runs")
+    }
+
+    fn get(&self, slot: u32) -> &AliveRun {
+        self.slots[slot as usize].as_ref().expect("a slot that is referred to holds a run")
+    }
+
+    fn get_mut(&mut self, slot: u32) -> &mut AliveRun {
+        self.slots[slot as usize].as_mut().expect("a slot that is referred to holds a run")
+    }
+
+    fn remove(&mut self, slot: u32) -> AliveRun {
+        self.free.push(slot);
+        self.slots[slot as usize].take().expect("a slot that is referred to holds a run")
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &AliveRun> {
+        self.slots.iter().flatten()
+    }
+}
+
+/// The hash of a run id is its last eight bytes, which are random already.
+#[derive(Default)]
+struct RandomBits(u64);
+
+impl Hasher for RandomBits {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            self.0 = u64::from_le_bytes(*last);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

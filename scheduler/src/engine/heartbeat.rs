@@ -1,0 +1,41 @@
+//! The heartbeat: renews the node's lease from a thread of its own, so that a blocked runtime does not lose it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+
+use super::calls::warn;
+use crate::backend::{Backend, Holder};
+
+/// Heartbeats per lease: two may fail before the lease is lost.
+const BEATS_PER_LEASE: u32 = 3;
+
+/// A running heartbeat. It ends when this is dropped.
+pub(crate) struct Heartbeat {
+    /// Nothing is ever sent: the thread wakes at once when the sender is gone.
+    _alive: SyncSender<()>,
+}
+
+impl Heartbeat {
+    /// Starts the thread. The first renewal is after a third of the lease.
+    ///
+    /// # Errors
+    /// What the operating system says when it gives no thread or the runtime of the thread cannot be built.
+    pub(crate) fn start(backend: Arc<dyn Backend>, holder: Arc<Holder>) -> io::Result<Self> {
+        let (alive, ended) = sync_channel(0);
+        let every = holder.lease / BEATS_PER_LEASE;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new().name("symphra-heartbeat".into()).spawn(move || {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let beat = async { tokio::time::timeout(every, backend.heartbeat(&holder)).await };
+                match runtime.block_on(beat) {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => warn(&error, "the lease was not renewed; the next heartbeat tries again"),
+                    Err(_) => tracing::warn!(?every, "the backend did not answer a heartbeat in time"),
+                }
+            }
+        })?;
+        Ok(Self { _alive: alive })
+    }
+}

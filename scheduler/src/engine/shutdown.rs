@@ -1,0 +1,85 @@
+//! The steps of a stop: drain, ask to cancel, abort, give up. Pure, on the time that passes and not on the wall clock.
+
+use std::time::Duration;
+
+use super::event::{Actions, EndRunning};
+use super::state::{CancelledRun, Phase, State};
+use crate::executor::RunningRun;
+
+/// How long before the end of the shutdown timeout the runs that are left are asked to cancel.
+const CANCEL_BEFORE_ABORT: Duration = Duration::from_secs(5);
+
+/// How long an aborted body may take to come to its next await before the stop goes on without it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
+
+/// Nothing fires any more; what runs has `timeout` to end.
+pub(super) fn drain(state: &mut State, timeout: Duration, passed: Duration) {
+    if state.phase == Phase::Firing {
+        let cancel_at = passed.saturating_add(timeout.saturating_sub(CANCEL_BEFORE_ABORT));
+        state.phase = Phase::Draining { cancel_at, abort_at: passed.saturating_add(timeout) };
+        state.timer.clear();
+    }
+}
+
+/// Nothing fires any more, and what runs ends at its next await.
+pub(super) fn stop_now(state: &mut State, passed: Duration, actions: &mut Actions) {
+    if !matches!(state.phase, Phase::Aborting { .. } | Phase::Over) {
+        state.timer.clear();
+        abort(state, passed, actions);
+    }
+}
+
+/// Takes the steps whose time has come.
+pub(super) fn advance(state: &mut State, passed: Duration, actions: &mut Actions) {
+    if let Phase::Draining { cancel_at, abort_at } = state.phase
+        && passed >= cancel_at
+    {
+        actions.end_running = Some(EndRunning::Ask);
+        state.phase = Phase::Cancelling { abort_at };
+    }
+    if let Phase::Cancelling { abort_at } = state.phase
+        && passed >= abort_at
+    {
+        abort(state, passed, actions);
+    }
+    if let Phase::Aborting { give_up_at } = state.phase {
+        if passed >= give_up_at {
+            actions.end_running = Some(EndRunning::GiveUp);
+        } else if !actions.start.is_empty() {
+            // The backend accepted them before it heard of the stop.
+            actions.end_running = Some(EndRunning::Abort);
+        }
+    }
+    let idle = state.held == 0 && !state.enqueueing;
+    if idle && state.phase != Phase::Firing {
+        state.phase = Phase::Over;
+    }
+}
+
+fn abort(state: &mut State, passed: Duration, actions: &mut Actions) {
+    actions.end_running = Some(EndRunning::Abort);
+    state.phase = Phase::Aborting { give_up_at: passed.saturating_add(GIVE_UP_AFTER) };
+}
+
+/// The stop is over, although `running` goes on.
+pub(super) fn give_up(state: &mut State, running: Vec<RunningRun>) {
+    state.unstored = state.held.saturating_sub(running.len());
+    state.cancelled.extend(running.into_iter().map(|run| CancelledRun {
+        task: run.task,
+        id: run.id,
+        scheduled_at: run.scheduled_at,
+        began: true,
+        stuck: true,
+    }));
+    state.phase = Phase::Over;
+}
+
+/// After how much passed time the next step of a stop is due.
+pub(super) fn wakes_at(state: &State) -> Option<Duration> {
+    match state.phase {
+        Phase::Draining { cancel_at, .. } => Some(cancel_at),
+        Phase::Cancelling { abort_at } => Some(abort_at),
+        Phase::Aborting { give_up_at } => Some(give_up_at),
+        Phase::Firing | Phase::Over => None,
+    }
+}

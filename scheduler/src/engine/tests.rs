@@ -1,0 +1,19 @@
+//! The engine under a virtual clock: whole schedulers on tokio's paused time, so that hours pass in milliseconds and
+//! each instant is exact. No test here waits for real time.
+
+mod clock;
+mod clocks_differ;
+mod dead_nodes;
+mod decide;
+mod failing_store;
+mod faulty;
+mod firing;
+mod misfire;
+mod once;
+mod overlap;
+mod panics;
+mod queue;
+mod restarts;
+mod rig;
+mod stopping;
+mod zones;

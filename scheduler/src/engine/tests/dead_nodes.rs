@@ -1,0 +1,97 @@
+//! A scheduler whose runtime has ended: its runs stay its own for a lease, and then another takes them over.
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::rig::{Rig, every, millis, pass, seconds};
+use crate::backend::{Reason, RunRow};
+use crate::{RunContext, RunState, SchedulerConfig, Task};
+
+/// A task whose first attempt never ends.
+fn ends_at_the_second_attempt(rig: &Rig) -> Task {
+    let log = rig.log.clone();
+    Task::new("import", every(10_000), move |run: RunContext| {
+        log.write(&run);
+        async move {
+            if run.attempt() == 1 && run.missed().is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
+    })
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
+}
+
+/// A rig whose scheduler, which holds the run of 10 s under a lease of 30 s, has died with its runtime.
+fn rig_with_a_dead_scheduler() -> Rig {
+    let runtime = runtime();
+    let rig = runtime.block_on(async {
+        let rig = Rig::new();
+        let scheduler = rig.scheduler([ends_at_the_second_attempt(&rig)]).config(SchedulerConfig::new());
+        drop(scheduler.start().await.expect("the scheduler starts"));
+        pass(millis(10_500)).await;
+        assert_eq!(rig.fired("import"), [10_000]);
+        rig
+    });
+    drop(runtime);
+    rig
+}
+
+/// Sets the clock to `at` milliseconds: the paused time of another runtime has begun anew.
+fn set_clock(rig: &Rig, at: i64) {
+    rig.clock.step(at - rig.millis(rig.clock.now()));
+}
+
+#[test]
+fn its_runs_are_taken_over_after_its_lease_as_their_second_attempt() {
+    let rig = rig_with_a_dead_scheduler();
+    runtime().block_on(async {
+        set_clock(&rig, 15_000);
+        let scheduler = rig.start([ends_at_the_second_attempt(&rig)]).await;
+        pass(seconds(14)).await;
+        assert_eq!(rig.fired("import"), [10_000], "the lease of 30 s has not ended");
+        let full = rig.records("import").await;
+        assert_eq!((full.len(), full[0].reason, full[0].count), (1, Reason::Overlap, 1), "the run is alive till then");
+
+        pass(millis(6_500)).await;
+        let attempts: Vec<_> = rig.log.of("import").iter().map(|run| (run.scheduled_at, run.attempt)).collect();
+        assert_eq!(attempts[..2], [(rig.at(10_000), 1), (rig.at(10_000), 2)]);
+        let row: Vec<RunRow> =
+            rig.runs("import").await.into_iter().filter(|run| run.scheduled_at == rig.at(10_000)).collect();
+        assert_eq!((row.len(), row[0].state, row[0].attempt), (1, RunState::Succeeded, 2), "it is one run");
+        assert_eq!(scheduler.stop_now().await.expect("it stops").cancelled.len(), attempts.len() - 2);
+    });
+}
+
+#[test]
+fn of_two_schedulers_that_live_one_takes_a_dead_ones_run_over() {
+    let rig = rig_with_a_dead_scheduler();
+    runtime().block_on(async {
+        set_clock(&rig, 31_000);
+        let _one = rig.start([ends_at_the_second_attempt(&rig)]).await;
+        let _other = rig.start([ends_at_the_second_attempt(&rig)]).await;
+        pass(seconds(20)).await;
+        let again = rig.log.of("import").iter().filter(|run| run.scheduled_at == rig.at(10_000)).count();
+        assert_eq!(again, 2, "the attempt that died and one more");
+    });
+}
+
+#[test]
+fn the_end_of_the_runtime_ends_the_scheduler_and_waiting_says_so() {
+    let runtime = runtime();
+    let (rig, handle) = runtime.block_on(async {
+        let rig = Rig::new();
+        let handle = rig.start([rig.quick("tick", every(1_000))]).await;
+        pass(millis(2_500)).await;
+        assert!(handle.stats().running);
+        (rig, handle)
+    });
+    drop(runtime);
+    assert_eq!(rig.fired("tick"), [1_000, 2_000]);
+    assert!(!handle.stats().running);
+    for asked in [self::runtime().block_on(handle.wait()), self::runtime().block_on(handle.stop())] {
+        let error = asked.expect_err("there is nothing to wait for");
+        assert!(error.is_stopped(), "{error}");
+    }
+}

@@ -1,0 +1,246 @@
+//! `decide` by itself: pure, and its account of what it holds is right after every event.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use symphra_scheduler_core::Timestamp;
+
+use super::super::event::{Actions, Batch, EndRunning, Event};
+use super::super::state::{Now, State};
+use super::rig::{every, instant, millis, seconds};
+use crate::TaskName;
+use crate::backend::{Admission, Claimed, Finish, Registered, Stored, TaskKey, Token};
+use crate::clock::ClockStep;
+use crate::executor::{Ended, Job, Ran};
+use crate::outcome::Outcome;
+use crate::run::{Origin, RunId, RunIds};
+use crate::task::{LiveTask, Task};
+
+const HELD_MAX: usize = 7;
+const TASKS: u64 = 12;
+
+fn state(ids: u64, origin: Timestamp) -> State {
+    let mut state = State::new(RunIds::new(fastrand::Rng::with_seed(ids)), seconds(1), HELD_MAX);
+    for key in 0..TASKS {
+        let task = Task::new(format!("task {key}"), every(300 + 97 * key), async || {});
+        let name = TaskName::new(task.name()).expect("a valid name");
+        let plan = task.plan(Tz::UTC, origin);
+        let live = Arc::new(LiveTask::new(task, name, TaskKey(key), plan, Tz::UTC));
+        state.add(live, &Registered { key: TaskKey(key), mark: origin, anchor: origin, is_new: true }, false);
+    }
+    state
+}
+
+/// A world around `decide` that answers by chance.
+struct World {
+    state: State,
+    random: fastrand::Rng,
+    now: Now,
+    actions: Actions,
+    executing: Vec<Job>,
+    enqueueing: Option<Batch>,
+    finishing: Option<Vec<Finish>>,
+    transcript: String,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let origin = instant("2026-06-01T00:00:00Z");
+        Self {
+            state: state(1, origin),
+            random: fastrand::Rng::with_seed(seed),
+            now: Now { wall: origin, passed: Duration::ZERO },
+            actions: Actions::default(),
+            executing: Vec::new(),
+            enqueueing: None,
+            finishing: None,
+            transcript: String::new(),
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        self.state.decide(event, self.now, &mut self.actions);
+        let started: Vec<_> = self.actions.start.iter().map(|job| (job.id, job.scheduled_at, job.missed)).collect();
+        let actions = &mut self.actions;
+        let enqueue = actions.enqueue.take();
+        writeln!(
+            self.transcript,
+            "{:?} {started:?} {:?} {:?} {:?} {:?}",
+            enqueue.as_ref().map(|batch| &batch.firings),
+            actions.finish,
+            actions.end_running,
+            std::mem::take(&mut actions.counted),
+            std::mem::take(&mut actions.notices),
+        )
+        .expect("writing into a String cannot fail");
+        self.executing.append(&mut actions.start);
+        let finish = std::mem::take(&mut actions.finish);
+        if let Some(batch) = enqueue {
+            assert!(self.enqueueing.is_none(), "one batch at a time");
+            self.enqueueing = Some(batch);
+        }
+        if !finish.is_empty() {
+            assert!(self.finishing.is_none(), "one call that stores at a time");
+            self.finishing = Some(finish);
+        }
+        match self.actions.end_running.take() {
+            Some(EndRunning::Abort) => self.end_all(),
+            Some(EndRunning::GiveUp) => self.feed(Event::GaveUp(Vec::new())),
+            Some(EndRunning::Ask) | None => {}
+        }
+        self.account();
+    }
+
+    /// What is held is what is being enqueued, executes, or waits to be stored; and it is bounded.
+    fn account(&self) {
+        let enqueueing = self.enqueueing.as_ref().map_or(0, |batch| batch.firings.len());
+        let storing = self.finishing.as_ref().map_or(0, Vec::len) + self.state.to_finish.len();
+        if !self.state.is_over() {
+            assert_eq!(self.state.held, enqueueing + self.executing.len() + storing);
+        }
+        assert!(self.state.held <= HELD_MAX, "{} runs are held", self.state.held);
+    }
+
+    fn answer_enqueue(&mut self) {
+        let Some(batch) = self.enqueueing.take() else { return };
+        let random = &mut self.random;
+        let admissions = batch.firings.iter().map(|firing| match (&firing.run, random.u8(..10)) {
+            (None, 0..9) => Admission::Recorded,
+            (_, 9) => Admission::MarkMoved(firing.advance_to),
+            (_, 8) => Admission::Early(self.now.wall),
+            (_, 7) => Admission::Late(self.now.wall),
+            (_, 6) => Admission::Overlapped(RunId::from_parts(self.now.wall, 5)),
+            (_, token) => Admission::Claimed(Token(token.into())),
+        });
+        let admissions = admissions.collect();
+        self.feed(Event::Enqueued(batch, admissions));
+    }
+
+    fn answer_finish(&mut self) {
+        let Some(ended) = self.finishing.take() else { return };
+        let random = &mut self.random;
+        let stored = ended.iter().map(|_| if random.u8(..10) == 0 { Stored::Stale } else { Stored::Done }).collect();
+        self.feed(Event::Stored(ended, stored));
+    }
+
+    fn end_some(&mut self) {
+        let number = self.random.usize(..=self.executing.len());
+        let ran = Some(Ran { started_at: self.now.wall, duration: millis(5) });
+        let ended = self.executing.drain(..number).map(|job| Ended { job, outcome: Outcome::Succeeded, ran }).collect();
+        self.feed(Event::Ended(ended));
+    }
+
+    fn end_all(&mut self) {
+        let ended = self.executing.drain(..).map(|job| Ended { job, outcome: Outcome::Cancelled, ran: None }).collect();
+        self.feed(Event::Ended(ended));
+    }
+
+    fn take_over(&mut self) {
+        let number = self.random.usize(..=self.state.claims_at_most().min(2));
+        let claimed = (0..number).map(|_| Claimed {
+            task: TaskKey(self.random.u64(..TASKS)),
+            id: RunId::from_parts(self.now.wall, self.random.u128(..)),
+            token: Token(2),
+            origin: Origin::Schedule,
+            scheduled_at: self.now.wall,
+            due_at: self.now.wall,
+            missed: None,
+            attempt: 2,
+        });
+        let claimed = claimed.collect();
+        self.feed(Event::TookOver(claimed));
+    }
+
+    fn set_clock(&mut self) {
+        let by = millis(self.random.u64(20..20_000));
+        let (step, wall) = if self.random.bool() {
+            (ClockStep::Forward(by), self.now.wall.plus(by))
+        } else {
+            (ClockStep::Back(by), self.now.wall.minus(by))
+        };
+        self.now.wall = wall;
+        self.feed(Event::ClockStepped(step));
+    }
+
+    fn tick(&mut self) {
+        let by = millis(self.random.u64(..700));
+        self.now = Now { wall: self.now.wall.plus(by), passed: self.now.passed + by };
+        self.feed(Event::Woke);
+    }
+
+    /// Some hundred events, and a stop.
+    fn play(mut self) -> String {
+        for _ in 0..400 {
+            match self.random.u8(..12) {
+                0..3 => self.tick(),
+                3..6 => self.answer_enqueue(),
+                6..8 => self.end_some(),
+                8..10 => self.answer_finish(),
+                10 => self.take_over(),
+                _ => self.set_clock(),
+            }
+        }
+        let stop = if self.random.bool() { Event::Drain(seconds(10)) } else { Event::StopNow };
+        self.feed(stop);
+        for _ in 0..400 {
+            if self.state.is_over() {
+                break;
+            }
+            match self.random.u8(..30) {
+                0..27 => self.tick(),
+                27 => self.answer_enqueue(),
+                28 => self.end_some(),
+                _ => self.answer_finish(),
+            }
+        }
+        assert!(self.state.is_over(), "a stop comes to its end");
+        let report = self.state.take_stop_report();
+        writeln!(self.transcript, "{report:?}").expect("writing into a String cannot fail");
+        self.transcript
+    }
+}
+
+#[test]
+fn the_same_events_give_the_same_actions_and_what_is_held_is_accounted_for() {
+    let first = fastrand::u64(..);
+    let mut all = String::new();
+    for seed in (0..200).map(|n| first.wrapping_add(n)) {
+        println!("seed {seed}");
+        let transcript = World::new(seed).play();
+        assert_eq!(transcript, World::new(seed).play(), "seed {seed}");
+        all.push_str(&transcript);
+    }
+    for happens in ["Misfired", "Overlapped", "ClockStepped(Back", "TakenOver", "Stale", "Some(Ask)", "Some(Abort)"] {
+        assert!(all.contains(happens), "{happens} never happens");
+    }
+}
+
+#[test]
+fn nothing_fires_after_a_stop_was_asked_for() {
+    let mut world = World::new(7);
+    world.feed(Event::Drain(seconds(10)));
+    assert!(world.state.is_over(), "nothing was under way");
+    world.now.wall = world.now.wall.plus(seconds(60));
+    world.feed(Event::Woke);
+    assert!(world.enqueueing.is_none());
+    assert_eq!((world.state.fires_at(), world.state.claims_at_most()), (None, 0));
+}
+
+#[test]
+fn a_task_is_asked_about_again_only_when_its_answer_is_there() {
+    let mut world = World::new(7);
+    world.now.wall = world.now.wall.plus(millis(350));
+    world.feed(Event::Woke);
+    let batch = world.enqueueing.as_ref().map(|batch| batch.firings.len());
+    assert_eq!(batch, Some(1), "the task of 300 ms is due");
+    world.now.wall = world.now.wall.plus(seconds(5));
+    world.feed(Event::Woke);
+    assert_eq!(world.state.fires_at(), None, "what falls due meanwhile goes together in the next call");
+    let batch = world.enqueueing.take().expect("it is under way");
+    let advance_to = batch.firings[0].advance_to;
+    world.feed(Event::Enqueued(batch, vec![Admission::MarkMoved(advance_to)]));
+    let next = world.enqueueing.as_ref().map(|batch| batch.firings.len());
+    assert_eq!(next, Some(HELD_MAX), "as many as there is room for");
+}

@@ -1,0 +1,208 @@
+//! A store that fails: a decorator which refuses calls, loses their answers, hangs, or claims to be durable.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use symphra_scheduler_core::Timestamp;
+
+use crate::backend::{
+    Admission, Backend, BackendError, BackendFuture, Capabilities, Claimed, Finish, Firing, Holder, Ledger, Record,
+    Registered, Registration, RunQuery, RunRow, Stored, TaskKey,
+};
+use crate::{MemoryBackend, RunId};
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// Nothing is done.
+    Before,
+    /// It is done, and its answer is lost.
+    After,
+    /// It is done, later.
+    Slow(Duration),
+}
+
+/// A memory backend between which and its caller calls go wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Faulty(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: MemoryBackend,
+    faults: Mutex<Faults>,
+    /// The runs whose end was stored, each time it was.
+    ended: Mutex<Vec<RunId>>,
+    alive_at_most: AtomicUsize,
+    calls: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    random: Option<fastrand::Rng>,
+    always: Option<Fault>,
+    hanging: HashSet<&'static str>,
+}
+
+impl Faulty {
+    /// A store that says it is durable, and does not fail until it is told to.
+    pub(super) fn durable(store: MemoryBackend) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            faults: Mutex::default(),
+            ended: Mutex::default(),
+            alive_at_most: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+        }))
+    }
+
+    /// From now on a part of the calls goes wrong, by `seed`.
+    pub(super) fn fail_at_random(&self, seed: u64) {
+        self.faults().random = Some(fastrand::Rng::with_seed(seed));
+    }
+
+    /// From now on every call goes wrong in this way.
+    pub(super) fn always(&self, fault: Option<Fault>) {
+        self.faults().always = fault;
+    }
+
+    /// From now on calls of this name do not answer.
+    pub(super) fn hang_on(&self, call: &'static str) {
+        self.faults().hanging.insert(call);
+    }
+
+    /// From now on nothing goes wrong.
+    pub(super) fn heal(&self) {
+        *self.faults() = Faults::default();
+    }
+
+    /// The highest number of runs that were alive after a call.
+    pub(super) fn alive_at_most(&self) -> usize {
+        self.0.alive_at_most.load(Ordering::SeqCst)
+    }
+
+    /// The runs whose end was stored, in that order.
+    pub(super) fn ended(&self) -> Vec<RunId> {
+        self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many calls were made.
+    pub(super) fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
+    }
+
+    /// How many calls went wrong.
+    pub(super) fn failed(&self) -> usize {
+        self.0.failed.load(Ordering::SeqCst)
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let mut faults = self.faults();
+        if faults.always.is_some() {
+            return faults.always;
+        }
+        let random = faults.random.as_mut()?;
+        match random.u8(..10) {
+            0 | 1 => Some(Fault::Before),
+            2 | 3 => Some(Fault::After),
+            4 => Some(Fault::Slow(Duration::from_millis(random.u64(1..3_000)))),
+            _ => None,
+        }
+    }
+
+    /// Makes `call`, or what is left of it when something goes wrong.
+    async fn between<T>(&self, name: &'static str, call: BackendFuture<'_, T>) -> Result<T, BackendError> {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
+        let fault = self.fault();
+        if fault.is_some() {
+            self.0.failed.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.faults().hanging.contains(name) {
+            std::future::pending::<()>().await;
+        }
+        match fault {
+            Some(Fault::Before) => return Err(BackendError::new(name, "the connection was refused")),
+            Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
+            Some(Fault::After) | None => {}
+        }
+        let answer = call.await?;
+        self.measure().await?;
+        match fault {
+            Some(Fault::After) => Err(BackendError::new(name, "the connection was reset")),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn measure(&self) -> Result<(), BackendError> {
+        let alive = self.0.store.runs(&RunQuery::default()).await?.iter().filter(|run| !run.state.is_final()).count();
+        self.0.alive_at_most.fetch_max(alive, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// The memory backend does its work when it is called, so a call is made only when it is to take place.
+macro_rules! through {
+    ($faulty:expr, $call:ident($($argument:expr),*)) => {{
+        let faulty = $faulty;
+        Box::pin(faulty.between(
+            stringify!($call),
+            Box::pin(async move { faulty.0.store.$call($($argument),*).await }),
+        ))
+    }};
+}
+
+impl Backend for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::durable()
+    }
+
+    fn register<'a>(&'a self, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        through!(self, register(tasks))
+    }
+
+    /// Heartbeats come from a thread of their own, on real time, and would make the order of faults a matter of chance.
+    fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
+        self.0.store.heartbeat(holder)
+    }
+
+    fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
+        through!(self, enqueue(holder, firings))
+    }
+
+    fn claim<'a>(&'a self, holder: &'a Holder, tasks: &'a [TaskKey], max: usize) -> BackendFuture<'a, Vec<Claimed>> {
+        through!(self, claim(holder, tasks, max))
+    }
+
+    fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
+        let stored = Box::pin(async move {
+            let stored = self.0.store.finish(ended).await?;
+            let done = ended.iter().zip(&stored).filter(|&(_, &stored)| stored == Stored::Done).map(|(end, _)| end.id);
+            self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
+            Ok(stored)
+        });
+        Box::pin(self.between("finish", stored))
+    }
+
+    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+        self.0.store.runs(query)
+    }
+
+    fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
+        self.0.store.records(task)
+    }
+
+    fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
+        self.0.store.ledger(task)
+    }
+}

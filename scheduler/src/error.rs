@@ -1,0 +1,187 @@
+//! The one error of the public API: opaque, with predicates, and with everything that is wrong in one message.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use symphra_scheduler_core::nearest;
+
+use crate::backend::BackendError;
+use crate::task::{Source, TaskNameError};
+
+/// Why a scheduler could not start, or a request could not be met.
+///
+/// `Display` and `Debug` both print the message and its causes, so that `main` may return it as it is. An error of
+/// [`start`](crate::Scheduler::start) lists all problems of all tasks at once.
+pub struct Error(Box<Kind>);
+
+enum Kind {
+    Start(Vec<Problem>),
+    Backend(BackendError),
+    Stopped(&'static str),
+    Unknown { name: String, nearest: Option<String> },
+    NoRuntime,
+    System { says: &'static str, cause: std::io::Error },
+}
+
+/// One thing that keeps a scheduler from starting.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    Setting { key: &'static str, value: String, allowed: &'static str },
+    Name { name: String, reason: TaskNameError, source: Source },
+    Task { name: String, says: String, source: Source },
+    Duplicate { name: String, first: Source, second: Source },
+    EmptyRegistry,
+    Missing { name: String, nearest: Option<String> },
+}
+
+impl Problem {
+    /// The problem of an expected task that is not among `known`.
+    pub(crate) fn missing<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Missing { name: name.into(), nearest: nearest(name, known).map(Into::into) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting { key, value, allowed } => write!(f, "{key} = {value} is not possible; allowed is {allowed}"),
+            Self::Name { name, reason, source } => write!(f, "task name {name:?} ({source}): {reason}"),
+            Self::Task { name, says, source } => write!(f, "task \"{name}\" ({source}): {says}"),
+            Self::Duplicate { name, first, second } => write!(
+                f,
+                "two tasks are named \"{name}\": one at {first}, one at {second}; give one of them another `name`"
+            ),
+            Self::EmptyRegistry => f.write_str(
+                "the registry is empty: no #[cron], #[interval] or other task attribute is linked into this program; a \
+                 crate whose items nobody mentions is not linked, name it with `link_tasks!(that_crate);`, or start \
+                 from `Scheduler::empty()` and `register` tasks",
+            ),
+            Self::Missing { name, nearest } => {
+                write!(f, "task \"{name}\" is expected and not registered")?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean \"{nearest}\"?"),
+                    None => f.write_str("; is its crate named with `link_tasks!`?"),
+                }
+            }
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn start(problems: Vec<Problem>) -> Self {
+        Self(Box::new(Kind::Start(problems)))
+    }
+
+    /// The scheduler has ended, so it cannot do what was asked, which `says` names.
+    pub(crate) fn stopped(says: &'static str) -> Self {
+        Self(Box::new(Kind::Stopped(says)))
+    }
+
+    pub(crate) fn no_runtime() -> Self {
+        Self(Box::new(Kind::NoRuntime))
+    }
+
+    pub(crate) fn unknown_task(name: &str, nearest: Option<&str>) -> Self {
+        Self(Box::new(Kind::Unknown { name: name.into(), nearest: nearest.map(Into::into) }))
+    }
+
+    pub(crate) fn signals(cause: std::io::Error) -> Self {
+        Self(Box::new(Kind::System { says: "the handlers of Ctrl+C and SIGTERM cannot be installed", cause }))
+    }
+
+    pub(crate) fn no_thread(cause: std::io::Error) -> Self {
+        Self(Box::new(Kind::System { says: "the thread that renews leases cannot be started", cause }))
+    }
+
+    /// A setting or a task cannot be used as it is written.
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        self.any(|problem| {
+            matches!(
+                problem,
+                Problem::Setting { .. } | Problem::Name { .. } | Problem::Task { .. } | Problem::EmptyRegistry
+            )
+        })
+    }
+
+    /// Two tasks have one name.
+    #[must_use]
+    pub fn is_duplicate_task(&self) -> bool {
+        self.any(|problem| matches!(problem, Problem::Duplicate { .. }))
+    }
+
+    /// A task that was named is not registered.
+    #[must_use]
+    pub fn is_unknown_task(&self) -> bool {
+        matches!(*self.0, Kind::Unknown { .. }) || self.any(|problem| matches!(problem, Problem::Missing { .. }))
+    }
+
+    /// The backend could not be reached or refused.
+    #[must_use]
+    pub fn is_backend(&self) -> bool {
+        matches!(*self.0, Kind::Backend(_))
+    }
+
+    /// The scheduler has stopped, or its runtime has ended.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(*self.0, Kind::Stopped(_))
+    }
+
+    fn any(&self, is: impl Fn(&Problem) -> bool) -> bool {
+        matches!(&*self.0, Kind::Start(problems) if problems.iter().any(is))
+    }
+}
+
+impl From<BackendError> for Error {
+    fn from(error: BackendError) -> Self {
+        Self(Box::new(Kind::Backend(error)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Start(problems) => match &problems[..] {
+                [only] => write!(f, "the scheduler cannot start: {only}"),
+                many => {
+                    write!(f, "the scheduler cannot start, for {} reasons:", many.len())?;
+                    many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+                }
+            },
+            Kind::Backend(error) => fmt::Display::fmt(error, f),
+            Kind::Stopped(says) => f.write_str(says),
+            Kind::NoRuntime => f.write_str(
+                "the scheduler was started outside a tokio runtime; call it from an async function under \
+                 #[tokio::main], or inside `Runtime::block_on`",
+            ),
+            Kind::Unknown { name, nearest } => {
+                write!(f, "there is no task named {name:?}")?;
+                nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
+            }
+            Kind::System { says, .. } => f.write_str(says),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Kind::Backend(error) => error.source(),
+            Kind::System { cause, .. } => Some(cause),
+            Kind::Start(_) | Kind::Stopped(_) | Kind::Unknown { .. } | Kind::NoRuntime => None,
+        }
+    }
+}

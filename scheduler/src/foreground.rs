@@ -1,0 +1,164 @@
+//! Running in the foreground: the table of tasks at start, signals, and what is said at the end.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io::Write as _;
+use std::pin::pin;
+
+use symphra_scheduler_core::TZDB_VERSION;
+
+use crate::engine::StopReport;
+use crate::error::Error;
+use crate::handle::SchedulerHandle;
+use crate::scheduler::Scheduler;
+use crate::stats::Stats;
+use crate::task::TaskInfo;
+
+/// Runs until a signal asks to stop, and drains.
+pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
+    // Listened to before anything starts, so that an early Ctrl+C drains too.
+    let mut signals = Signals::listen().map_err(Error::signals)?;
+    let handle = scheduler.start().await?;
+    say(&start_up_table(&handle));
+    let ended = {
+        let mut ended = pin!(handle.wait());
+        tokio::select! {
+            ended = &mut ended => Some(ended),
+            () = signals.next() => None,
+        }
+    };
+    let report = match ended {
+        Some(report) => report?,
+        None => {
+            say("stopping: what runs may end; a second signal stops at once\n");
+            tokio::select! {
+                report = handle.stop() => report?,
+                () = signals.next() => handle.stop_now().await?,
+            }
+        }
+    };
+    say(&farewell(&handle.stats(), &report));
+    Ok(())
+}
+
+/// Runs until `until` is ready, and drains.
+pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
+    let handle = scheduler.start().await?;
+    say(&start_up_table(&handle));
+    let ended = {
+        let mut ended = pin!(handle.wait());
+        tokio::select! {
+            ended = &mut ended => Some(ended),
+            () = until => None,
+        }
+    };
+    let report = match ended {
+        Some(report) => report?,
+        None => handle.stop().await?,
+    };
+    say(&farewell(&handle.stats(), &report));
+    Ok(report)
+}
+
+/// A closed terminal or pipe is no reason to stop firing, so what cannot be written is let go.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("standard output is closed");
+    }
+}
+
+fn start_up_table(handle: &SchedulerHandle) -> String {
+    let (tasks, stats) = (handle.list_tasks(), handle.stats());
+    let mut rows = vec![["task", "schedule", "zone", "next", "source"].map(str::to_owned)];
+    rows.extend(tasks.iter().map(row));
+    let widths: [usize; 5] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+
+    let mut table = format!(
+        "symphra-scheduler {}: {} on {}, backend {}, tz database {TZDB_VERSION}\n",
+        env!("CARGO_PKG_VERSION"),
+        plural(tasks.len() as u64, "task"),
+        stats.node,
+        stats.backend,
+    );
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing into a String cannot fail.
+            let _ = write!(line, "  {cell:width$}");
+        }
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    for note in handle.notes() {
+        let _ = writeln!(table, "  note: {note}");
+    }
+    table
+}
+
+fn row(task: &TaskInfo) -> [String; 5] {
+    let next = task.next.map_or_else(|| "over".to_owned(), |next| next.format("%Y-%m-%d %H:%M:%S %Z").to_string());
+    [task.name.to_string(), task.schedule.describe(), task.timezone.to_string(), next, task.source.to_string()]
+}
+
+fn farewell(stats: &Stats, report: &StopReport) -> String {
+    let mut text = format!(
+        "stopped after {:.1} s: {}, {} failed, {} cancelled; {} recorded as not run\n",
+        stats.uptime.as_secs_f64(),
+        plural(stats.total_runs, "run"),
+        stats.failed_runs,
+        report.cancelled.len(),
+        plural(stats.ledger.recorded, "occurrence"),
+    );
+    for run in &report.cancelled {
+        let how = match (run.began, run.stuck) {
+            (_, true) => "could not be stopped, its body never awaits",
+            (true, false) => "was cancelled while it ran",
+            (false, false) => "was cancelled before it began",
+        };
+        let _ = writeln!(text, "  {} of {} {how} (run {})", run.task, run.scheduled_at, run.id);
+    }
+    if report.unstored > 0 {
+        let _ = writeln!(text, "  the ends of {} could not be stored", plural(report.unstored as u64, "run"));
+    }
+    text
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Ctrl+C, and SIGTERM where there is one.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
+    #[cfg(windows)]
+    terminate: tokio::signal::windows::CtrlBreak,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(windows)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
+    }
+
+    /// The next signal that asks to stop.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! From checked parts to a running engine: the one place where everything is wired together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use symphra_scheduler_core::format_duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use crate::backend::{Backend, Holder, Registration};
+use crate::clock::Clock;
+use crate::config::SchedulerConfig;
+use crate::engine::{Asked, Counts, Engine, Heartbeat, State};
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::handle::{SchedulerHandle, Shared};
+use crate::node;
+use crate::run::RunIds;
+use crate::task::{LiveTask, Task, TaskName};
+
+/// The longest interval that a backend which forgets may count from its start without a word about it.
+const LONG_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// What a scheduler is made of, after all of it was found to be possible.
+pub(crate) struct Checked {
+    pub(crate) tasks: Vec<Task>,
+    /// The names of `tasks`, in their order.
+    pub(crate) names: Vec<TaskName>,
+    /// The place of each name.
+    pub(crate) numbers: HashMap<TaskName, u32>,
+    pub(crate) config: SchedulerConfig,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) clock: Clock,
+}
+
+/// Registers the tasks and starts the engine in the present runtime.
+pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
+    let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+    let Checked { tasks, names, numbers, config, backend, clock } = checked;
+    let node = config.node.clone().unwrap_or_else(node::default_name);
+    let holder = Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease });
+
+    backend.heartbeat(&holder).await?;
+    let registrations: Vec<_> = names.iter().cloned().map(|name| Registration { name }).collect();
+    let registered = backend.register(&registrations).await?;
+
+    let held_max = config.max_workers.saturating_add(config.queue_size);
+    let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.misfire_grace, held_max);
+    let durable = backend.capabilities().durable;
+    let mut live: Vec<Arc<LiveTask>> = Vec::with_capacity(tasks.len());
+    for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
+        let plan = task.plan(config.timezone, registered.anchor);
+        let task = Arc::new(LiveTask::new(task, name, registered.key, plan, config.timezone));
+        state.add(Arc::clone(&task), registered, durable);
+        live.push(task);
+    }
+    let notes: Vec<String> = live.iter().filter_map(|task| forgotten_anchor(task, durable)).collect();
+
+    let wake = Arc::new(Notify::new());
+    let executor =
+        Executor::new(runtime.clone(), clock.clone(), Arc::clone(&node), config.max_workers, Arc::clone(&wake));
+    let counts = Arc::new(Counts::default());
+    let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder)).map_err(Error::no_thread)?;
+    let (asked, asked_of_engine) = watch::channel(Asked::Run);
+    let (finish, done) = watch::channel(None);
+
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
+    tracing::info!(node = &*node, tasks = live.len(), backend = backend.name(), "scheduler started");
+    let engine = Engine {
+        state,
+        keys: live.iter().map(|task| task.key).collect(),
+        backend: Arc::clone(&backend),
+        holder,
+        clock: clock.clone(),
+        executor: executor.clone(),
+        wake,
+        asked: asked_of_engine,
+        shutdown_timeout: config.shutdown_timeout,
+        counts: Arc::clone(&counts),
+    };
+    let handle = SchedulerHandle::new(Shared {
+        tasks: live,
+        numbers,
+        notes,
+        executor,
+        counts,
+        asked,
+        done,
+        node: Arc::clone(&node),
+        backend: backend.name(),
+        queue_size: config.queue_size,
+        max_workers: config.max_workers,
+        started: clock.monotonic(),
+        clock,
+    });
+    // The engine's own handle keeps the way to ask it to stop open, whatever the program drops.
+    let kept = handle.clone();
+    runtime.spawn(async move {
+        let report = engine.run().await;
+        drop(heartbeat);
+        tracing::info!(node = &*node, cancelled = report.cancelled.len(), "scheduler stopped");
+        finish.send_replace(Some(Arc::new(report)));
+        drop(kept);
+    });
+    Ok(handle)
+}
+
+/// A grid that begins anew at each start may never reach its first instant, if starts are more frequent than it.
+fn forgotten_anchor(task: &LiveTask, durable: bool) -> Option<String> {
+    let period = task.period_from_registration().filter(|&period| !durable && period > LONG_INTERVAL)?;
+    Some(format!(
+        "task \"{}\" ({}): its interval of {} counts from this start, because the backend keeps nothing beyond the \
+         process; give it a `start`",
+        task.name,
+        task.source(),
+        format_duration(period),
+    ))
+}

@@ -1,0 +1,208 @@
+//! A run: what an occurrence becomes, how it is named, and the one table of states it may pass through.
+//!
+//! Nothing here knows a clock, a task's body or a store. Invariant: a state changes only along [`RunState::may_become`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use symphra_scheduler_core::Timestamp;
+use uuid::Uuid;
+
+/// The name of one run: a UUID of version 7 (RFC 9562), so that ids sort by the millisecond in which they were made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(Uuid);
+
+impl RunId {
+    /// The id made of an instant and 74 bits of `entropy`; what is above 74 bits is dropped.
+    ///
+    /// Instants before 1970 count as 1970: the layout has no room for a sign.
+    #[must_use]
+    pub fn from_parts(at: Timestamp, entropy: u128) -> Self {
+        let bytes = entropy.to_be_bytes();
+        let random: [u8; 10] = std::array::from_fn(|i| bytes[i + 6]);
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// The id as a [`Uuid`].
+    #[must_use]
+    pub const fn as_uuid(&self) -> &Uuid {
+        &self.0
+    }
+}
+
+impl From<Uuid> for RunId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The maker of run ids: one per engine, seeded by its caller.
+#[derive(Debug)]
+pub(crate) struct RunIds(fastrand::Rng);
+
+impl RunIds {
+    pub(crate) const fn new(random: fastrand::Rng) -> Self {
+        Self(random)
+    }
+
+    pub(crate) fn next(&mut self, at: Timestamp) -> RunId {
+        RunId::from_parts(at, self.0.u128(..))
+    }
+}
+
+/// Why a run exists.
+///
+/// With the task and the instant it is the [`RunKey`], which is unique in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// An occurrence of the task's schedule.
+    Schedule,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Schedule => "schedule",
+        })
+    }
+}
+
+/// What makes two runs the same run: no store ever holds two with one key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunKey {
+    /// The task's name.
+    pub task: crate::TaskName,
+    /// Why the run exists.
+    pub origin: Origin,
+    /// The nominal instant: `scheduled_at`.
+    pub instant: Timestamp,
+}
+
+impl fmt::Display for RunKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.task, self.origin, self.instant)
+    }
+}
+
+/// Where a run stands.
+///
+/// ```text
+/// queued ──▶ running ──▶ succeeded
+///   ▲ │         │ ├────▶ failed
+///   │ │         │ └────▶ cancelled
+///   │ └─────────┼──────▶ cancelled   (its scheduler stopped before it began)
+///   └───────────┘                    (its node died: the lease ran out)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RunState {
+    /// Accepted; waits for a worker.
+    Queued,
+    /// Held by a node under a lease.
+    Running,
+    /// Ended without an error.
+    Succeeded,
+    /// Ended with an error or a panic.
+    Failed,
+    /// Ended because its scheduler stopped before it could.
+    Cancelled,
+}
+
+impl RunState {
+    /// Whether a run in this state may pass to `next`: the one table of transitions.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use RunState::{Cancelled, Failed, Queued, Running, Succeeded};
+        matches!((self, next), (Queued, Running | Cancelled) | (Running, Queued | Succeeded | Failed | Cancelled))
+    }
+
+    /// Whether the run has ended: no transition leaves such a state.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// The occurrences that a run stands for besides its own: those nobody could start in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missed {
+    /// How many occurrences the run covers, its own not counted.
+    pub count: u64,
+    /// The first of them.
+    pub first: Timestamp,
+}
+
+impl Missed {
+    /// `count` occurrences, the first of them at `first`.
+    #[must_use]
+    pub const fn new(count: u64, first: Timestamp) -> Self {
+        Self { count, first }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [RunState; 5] =
+        [RunState::Queued, RunState::Running, RunState::Succeeded, RunState::Failed, RunState::Cancelled];
+
+    #[test]
+    fn nothing_leaves_a_final_state() {
+        for state in ALL {
+            let leaves = ALL.iter().any(|&next| state.may_become(next));
+            assert_eq!(leaves, !state.is_final(), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_run_id_is_a_uuid_of_version_7_that_carries_its_millisecond() {
+        let id = RunIds::new(fastrand::Rng::with_seed(7)).next(Timestamp::from_millis(1_700_000_000_123));
+        assert_eq!(id.as_uuid().get_version_num(), 7);
+        let (seconds, nanos) = id.as_uuid().get_timestamp().expect("version 7 has a time").to_unix();
+        assert_eq!((seconds, nanos), (1_700_000_000, 123_000_000));
+        assert_eq!(id.to_string().parse::<RunId>().expect("it reads back"), id);
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_differ() {
+        let mut ids = RunIds::new(fastrand::Rng::with_seed(7));
+        let made: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next(Timestamp::from_millis(5))).collect();
+        assert_eq!(made.len(), 10_000);
+    }
+}

@@ -1,0 +1,177 @@
+//! The builder of a scheduler: tasks, settings and a backend, checked together at start.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use crate::StopReport;
+use crate::backend::{Backend, MemoryBackend};
+use crate::clock::Clock;
+use crate::config::SchedulerConfig;
+use crate::error::{Error, Problem};
+use crate::foreground;
+use crate::handle::SchedulerHandle;
+use crate::launch::{Checked, launch};
+use crate::registry;
+use crate::task::{Task, TaskName};
+
+/// A scheduler that has not started: tasks, settings, a backend.
+///
+/// ```no_run
+/// use symphra_scheduler::{Scheduler, interval};
+///
+/// #[interval(seconds = 10)]
+/// async fn health_check() {
+///     println!("ok");
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), symphra_scheduler::Error> {
+///     Scheduler::from_registry().run().await
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "a scheduler does nothing until it is started"]
+pub struct Scheduler(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    tasks: Vec<Task>,
+    from_registry: bool,
+    expected: Vec<String>,
+    config: SchedulerConfig,
+    backend: Option<Arc<dyn Backend>>,
+    clock: Clock,
+}
+
+impl Scheduler {
+    /// A scheduler of all tasks that are linked into this program: every function with a task attribute.
+    ///
+    /// A crate whose items nobody mentions is not linked; name it with [`link_tasks!`](crate::link_tasks). If there is
+    /// no task at all, start says so.
+    pub fn from_registry() -> Self {
+        Self::of(registry::linked_tasks(), true)
+    }
+
+    /// A scheduler without tasks, to be given by [`register`](Self::register).
+    pub fn empty() -> Self {
+        Self::of(Vec::new(), false)
+    }
+
+    fn of(tasks: Vec<Task>, from_registry: bool) -> Self {
+        Self(Box::new(Parts {
+            tasks,
+            from_registry,
+            expected: Vec::new(),
+            config: SchedulerConfig::default(),
+            backend: None,
+            clock: Clock::default(),
+        }))
+    }
+
+    /// The settings. Default: [`SchedulerConfig::default`].
+    pub fn config(mut self, config: SchedulerConfig) -> Self {
+        self.0.config = config;
+        self
+    }
+
+    /// Where marks, runs and records are kept. Default: a new [`MemoryBackend`].
+    pub fn backend(mut self, backend: impl Backend) -> Self {
+        self.0.backend = Some(Arc::new(backend));
+        self
+    }
+
+    /// Adds a task that is built at run time.
+    pub fn register(mut self, task: Task) -> Self {
+        self.0.tasks.push(task);
+        self
+    }
+
+    /// Keeps only the tasks for which `keep` is true; those registered later are not asked about.
+    pub fn filter(mut self, keep: impl FnMut(&Task) -> bool) -> Self {
+        self.0.tasks.retain(keep);
+        self
+    }
+
+    /// Tasks that must be registered: a missing one is an error at start.
+    pub fn expect_tasks<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.0.expected.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.0.clock = clock;
+        self
+    }
+
+    /// Starts the scheduler inside the present tokio runtime, and returns once its tasks are registered.
+    ///
+    /// The scheduler runs until [`stop`](SchedulerHandle::stop) or the end of the runtime; dropping the handle changes
+    /// nothing. It touches neither signals nor the global log subscriber.
+    ///
+    /// # Errors
+    /// [`Error`] lists all problems of all tasks and settings at once; or says that the backend could not be reached,
+    /// or that there is no runtime.
+    ///
+    /// # Cancellation
+    /// Nothing has started if the future is dropped before it is ready.
+    pub async fn start(self) -> Result<SchedulerHandle, Error> {
+        launch(self.0.checked()?).await
+    }
+
+    /// Runs in the foreground until Ctrl+C or SIGTERM: prints the table of tasks, fires, drains, reports.
+    ///
+    /// A second signal stops at once.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); and if the signals cannot be listened to.
+    pub async fn run(self) -> Result<(), Error> {
+        foreground::run(self).await
+    }
+
+    /// Runs in the foreground, without touching signals, until `until` is ready; then drains and reports.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn run_until(self, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
+        foreground::run_until(self, until).await
+    }
+}
+
+impl Parts {
+    /// These parts, if nothing keeps the scheduler from starting; else everything that does.
+    fn checked(self) -> Result<Checked, Error> {
+        let mut problems = self.config.problems();
+        let mut names = Vec::with_capacity(self.tasks.len());
+        let mut numbers: HashMap<TaskName, u32> = HashMap::with_capacity(self.tasks.len());
+        for (number, task) in (0..).zip(&self.tasks) {
+            let (name, mut found) = task.problems(self.config.timezone);
+            problems.append(&mut found);
+            let Some(name) = name else { continue };
+            match numbers.entry(name.clone()) {
+                Entry::Occupied(first) => problems.push(Problem::Duplicate {
+                    name: name.to_string(),
+                    first: self.tasks[*first.get() as usize].source(),
+                    second: task.source(),
+                }),
+                Entry::Vacant(free) => {
+                    free.insert(number);
+                }
+            }
+            names.push(name);
+        }
+        if self.tasks.is_empty() && self.from_registry {
+            problems.push(Problem::EmptyRegistry);
+        } else {
+            let missing = self.expected.iter().filter(|name| !numbers.contains_key(name.as_str()));
+            problems.extend(missing.map(|name| Problem::missing(name, numbers.keys().map(TaskName::as_str))));
+        }
+        if !problems.is_empty() {
+            return Err(Error::start(problems));
+        }
+        let Self { tasks, config, backend, clock, .. } = self;
+        let backend = backend.unwrap_or_else(|| Arc::new(MemoryBackend::with_clock(clock.clone())));
+        Ok(Checked { tasks, names, numbers, config, backend, clock })
+    }
+}

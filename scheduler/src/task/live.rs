@@ -1,0 +1,118 @@
+//! A task while its scheduler runs: what the engine, the executor and the handle share of it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use symphra_scheduler_core::Timestamp;
+
+use super::{Options, Source, Task, TaskInfo, TaskName, TaskStatus};
+use crate::backend::TaskKey;
+use crate::handler::Call;
+use crate::outcome::Outcome;
+use crate::run::RunState;
+use crate::schedule::{Plan, Schedule};
+
+/// A registered task.
+pub(crate) struct LiveTask {
+    pub(crate) name: TaskName,
+    pub(crate) key: TaskKey,
+    pub(crate) plan: Plan,
+    pub(crate) alive_max: Option<u32>,
+    pub(crate) call: Call,
+    schedule: Schedule,
+    zone: Tz,
+    options: Options,
+    source: Source,
+    tally: Mutex<Tally>,
+}
+
+/// What is counted of a task since its scheduler started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) running: u32,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    latest: Option<RunState>,
+}
+
+impl Tally {
+    pub(crate) fn accepted(&mut self) {
+        self.latest = Some(RunState::Queued);
+    }
+
+    pub(crate) fn began(&mut self) {
+        self.running += 1;
+    }
+
+    /// Counts the end of a run which began, or which never did.
+    pub(crate) fn ended(&mut self, outcome: &Outcome, began: bool) {
+        if began {
+            self.running -= 1;
+        }
+        let (count, state) = match outcome {
+            Outcome::Succeeded => (&mut self.succeeded, RunState::Succeeded),
+            Outcome::Failed(_) => (&mut self.failed, RunState::Failed),
+            Outcome::Cancelled => (&mut self.cancelled, RunState::Cancelled),
+        };
+        *count += 1;
+        self.latest = Some(state);
+    }
+
+    fn status(&self) -> TaskStatus {
+        match self.latest {
+            _ if self.running > 0 => TaskStatus::Running,
+            None => TaskStatus::Pending,
+            Some(state) => TaskStatus::of_latest(state),
+        }
+    }
+}
+
+impl LiveTask {
+    pub(crate) fn new(task: Task, name: TaskName, key: TaskKey, plan: Plan, default_zone: Tz) -> Self {
+        Self {
+            name,
+            key,
+            plan,
+            alive_max: task.alive_max(),
+            zone: task.zone(default_zone),
+            call: task.call,
+            schedule: task.schedule,
+            options: task.options,
+            source: task.source,
+            tally: Mutex::default(),
+        }
+    }
+
+    /// The lock is held for a few additions and never across an await; what a panic leaves behind is still a count.
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The period of an interval whose grid hangs on a first registration.
+    pub(crate) fn period_from_registration(&self) -> Option<Duration> {
+        self.schedule.period().filter(|_| self.options.start.is_none())
+    }
+
+    pub(crate) fn info(&self, now: Timestamp) -> TaskInfo {
+        let tally = *self.tally();
+        TaskInfo {
+            name: self.name.clone(),
+            schedule: self.schedule,
+            timezone: self.zone,
+            tags: self.options.tags.clone(),
+            source: self.source,
+            status: tally.status(),
+            next: self.plan.next(now).map(|next| next.to_utc().with_timezone(&self.zone)),
+            total_runs: tally.succeeded + tally.failed + tally.cancelled,
+            successful_runs: tally.succeeded,
+            failed_runs: tally.failed,
+            running: tally.running,
+        }
+    }
+}
