@@ -1,0 +1,63 @@
+//! Who takes part.
+
+use std::{any::Any, str::FromStr};
+
+use super::{Load, floor, peers, symphra};
+use crate::{Failure, lateness::Recorder};
+
+/// What must live for a contender's tasks to go on firing.
+pub(super) type Alive = Box<dyn Any + Send>;
+
+/// One way to run tasks at their instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contender {
+    /// One bare tokio task per job: what firing costs at least.
+    Floor,
+    /// Ours, by a cron expression.
+    Symphra,
+    /// Ours, by an interval.
+    SymphraInterval,
+    /// tokio-cron-scheduler, cron jobs.
+    TokioCronScheduler,
+    /// clokwerk's async scheduler, polled each 10 ms.
+    Clokwerk,
+}
+
+impl Contender {
+    /// All of them, the floor first.
+    pub const ALL: [Self; 5] =
+        [Self::Floor, Self::Symphra, Self::SymphraInterval, Self::TokioCronScheduler, Self::Clokwerk];
+
+    /// Its name on the command line and in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Symphra => "symphra",
+            Self::SymphraInterval => "symphra-interval",
+            Self::TokioCronScheduler => "tokio-cron-scheduler",
+            Self::Clokwerk => "clokwerk",
+        }
+    }
+
+    /// Registers the tasks and starts to fire them.
+    pub(super) async fn start(self, load: Load, recorder: &'static Recorder) -> Result<Alive, Failure> {
+        match self {
+            Self::Floor => Ok(floor::start(load, recorder)),
+            Self::Symphra => symphra::start(load, symphra::Form::Cron, recorder).await,
+            Self::SymphraInterval => symphra::start(load, symphra::Form::Interval, recorder).await,
+            Self::TokioCronScheduler => peers::tokio_cron_scheduler(load, recorder).await,
+            Self::Clokwerk => peers::clokwerk(load, recorder),
+        }
+    }
+}
+
+impl FromStr for Contender {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|contender| contender.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.into_iter().map(Self::name).collect();
+            format!("{name:?} is no contender; there are {}", names.join(", "))
+        })
+    }
+}

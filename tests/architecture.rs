@@ -1,0 +1,164 @@
+//! The house rules, held by reading the source: who may know whom, how long a file may be, who reads clocks.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file is one concept; past this many lines it is two.
+const LINES_MAX: usize = 550;
+
+/// The number of crates that the default features may bring in, ourselves included.
+const CRATES_MAX: usize = 45;
+
+/// What each room of the runtime may know of the others, by the first part of `crate::…`.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("schedule", &[]),
+    ("run", &["TaskName"]),
+    ("outcome", &[]),
+    ("clock", &[]),
+    ("config", &["error"]),
+    ("node", &[]),
+    ("error", &["backend", "task"]),
+    ("backend", &["TaskName", "clock", "outcome", "run", "conformance_tests"]),
+    ("task", &["backend", "error", "handler", "outcome", "run", "schedule"]),
+    ("handler", &["executor", "outcome"]),
+    ("executor", &["backend", "clock", "handler", "outcome", "run", "task"]),
+    ("engine", &["backend", "clock", "executor", "outcome", "run", "schedule", "task"]),
+    ("registry", &["executor", "handler", "schedule", "task"]),
+    ("stats", &["backend"]),
+];
+
+/// What a room may know of the backend besides its contract: nothing of one backend in particular.
+const BACKENDS: &[&str] = &["memory"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_path_buf()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of the source") {
+        let path = entry.expect("an entry of the source").path();
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with("benches") {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    assert!(!found.is_empty(), "there is source in {}", folder.display());
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).expect("a path of the project").display().to_string()
+}
+
+/// The source of a file without the tests at its end and without comments.
+fn shipped_code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a readable file");
+    let shipped = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    shipped.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn is_test_code(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+}
+
+#[test]
+fn files_stay_short() {
+    let folders = ["scheduler/src", "scheduler/core", "scheduler-macros", "examples", "tests"];
+    let long: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .filter_map(|path| {
+            let lines = fs::read_to_string(&path).expect("a readable file").lines().count();
+            (lines > LINES_MAX).then(|| format!("{}: {lines} lines", name(&path)))
+        })
+        .collect();
+    assert!(long.is_empty(), "cut these along a concept:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let folders = ["scheduler/src", "scheduler/core/src", "scheduler-macros/src", "examples"];
+    let silent: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .filter(|path| !fs::read_to_string(path).expect("a readable file").starts_with("//! "))
+        .map(|path| name(&path))
+        .collect();
+    assert!(silent.is_empty(), "these need a `//!` that says what they are: {silent:?}");
+}
+
+#[test]
+fn rooms_know_only_whom_they_may() {
+    let source = root().join("scheduler/src");
+    let mut broken = Vec::new();
+    for path in rust_files(&source).into_iter().filter(|path| !is_test_code(path)) {
+        let inside = path.strip_prefix(&source).expect("a path of the source").display().to_string();
+        let room = inside.split(['/', '.']).next().unwrap_or_default().to_owned();
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else { continue };
+        for (at, _) in shipped_code(&path).match_indices("crate::") {
+            let code = shipped_code(&path);
+            // `$crate::` in a macro speaks for the caller, `symphra_…crate::` is another word.
+            if code[..at].ends_with(|before: char| before == '$' || before == '_' || before.is_alphanumeric()) {
+                continue;
+            }
+            let known: String =
+                code[at + "crate::".len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if known != room && !allowed.contains(&known.as_str()) {
+                broken.push(format!("{inside} knows crate::{known}"));
+            }
+            let backend = code[at..].strip_prefix("crate::backend::").unwrap_or_default();
+            if room != "backend" && BACKENDS.iter().any(|one| backend.starts_with(one)) {
+                broken.push(format!("{inside} knows one backend in particular"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn one_file_reads_clocks() {
+    let readers = ["SystemTime::now", "Instant::now", "Utc::now", "Local::now", ".elapsed()"];
+    for folder in ["scheduler/src", "scheduler/core/src", "scheduler-macros/src"] {
+        for path in rust_files(&root().join(folder)).into_iter().filter(|path| !is_test_code(path)) {
+            let code = shipped_code(&path);
+            let read = readers.iter().find(|reader| code.contains(**reader));
+            assert!(read.is_none() || path.ends_with("scheduler/src/clock.rs"), "{} reads {read:?}", name(&path));
+        }
+    }
+}
+
+#[test]
+fn the_shared_core_does_no_io_and_knows_no_runtime() {
+    for path in rust_files(&root().join("scheduler/core/src")) {
+        let code = shipped_code(&path);
+        for word in ["tokio", "std::fs", "std::net", "std::env", "std::thread", "println!"] {
+            assert!(!code.contains(word), "{} uses {word}", name(&path));
+        }
+    }
+}
+
+#[test]
+fn only_the_registry_knows_inventory() {
+    for path in rust_files(&root().join("scheduler/src")) {
+        let uses = shipped_code(&path).contains("inventory::");
+        assert!(!uses || path.ends_with("registry.rs"), "{} uses inventory", name(&path));
+    }
+}
+
+#[test]
+fn the_default_features_bring_in_few_crates() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--package", "symphra-scheduler", "--edges", "normal,build", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let listed = String::from_utf8_lossy(&tree.stdout);
+    let crates: BTreeSet<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(crates.contains("symphra-scheduler"), "the tree lists us: {listed}");
+    assert!(crates.len() <= CRATES_MAX, "{} crates: {crates:?}", crates.len());
+}

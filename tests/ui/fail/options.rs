@@ -1,0 +1,55 @@
+//! Options that are unknown, repeated, missing, contradictory or of the wrong kind; all errors of an attribute at once.
+
+use symphra_scheduler::{cron, hourly, interval};
+
+#[cron("@daily", tiemzone = "UTC", tags = "monitoring", max_instances = 0)]
+async fn three_errors() {}
+
+#[hourly(minute = 1, minute = 2)]
+async fn repeated() {}
+
+#[hourly(hour = 9)]
+async fn of_another_attribute() {}
+
+#[interval(secnods = 10)]
+async fn misspelled() {}
+
+#[hourly(retry(max_attempts = 5), timeout = "30s")]
+async fn not_built_yet() {}
+
+#[hourly(name)]
+async fn without_value() {}
+
+#[hourly(tags("a", "b"))]
+async fn in_brackets() {}
+
+#[hourly(name = " report")]
+async fn name_with_outer_space() {}
+
+#[hourly(name = "")]
+async fn empty_name() {}
+
+#[hourly(tags = ["a", "b", "a"])]
+async fn repeated_tag() {}
+
+#[hourly(max_instances = 3, overlap = "allow")]
+async fn contradictory() {}
+
+#[hourly(overlap = "sikp")]
+async fn misspelled_value() {}
+
+#[hourly(crate = "symphra_scheduler")]
+async fn quoted_path() {}
+
+#[hourly("@daily")]
+async fn value_without_name() {}
+
+#[hourly(minute = 5,, name = "x")]
+async fn two_commas() {}
+
+#[cron("@daily", "@hourly")]
+async fn two_expressions() {}
+
+fn main() {
+    drop((three_errors(), contradictory(), misspelled()));
+}
