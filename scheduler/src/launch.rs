@@ -51,7 +51,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let mut live: Vec<Arc<LiveTask>> = Vec::with_capacity(tasks.len());
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
         let plan = task.plan(config.timezone, registered.anchor);
-        let task = Arc::new(LiveTask::new(task, name, registered.key, plan, config.timezone));
+        let task = Arc::new(LiveTask::new(task, name, registered.key, plan));
         state.add(Arc::clone(&task), registered, durable);
         live.push(task);
     }

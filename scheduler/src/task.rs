@@ -254,7 +254,7 @@ impl Task {
     pub(crate) fn plan(&self, default_zone: Tz, first_registered: Timestamp) -> Plan {
         let window = self.window(default_zone);
         let anchor = if self.options.start.is_some() { window.start } else { first_registered };
-        Plan::new(&self.schedule, self.zone(default_zone), anchor, window)
+        Plan::new(self.schedule, self.zone(default_zone), anchor, window)
     }
 
     /// How many runs may be alive at once; `None` is no limit.

@@ -73,9 +73,7 @@ impl Backend for MemoryBackend {
 
     fn register<'a>(&'a self, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
         let now = self.clock.now();
-        let mut store = self.store();
-        store.reserve(tasks.len());
-        ready(tasks.iter().map(|task| store.register(&task.name, now)).collect())
+        ready(self.store().register(tasks, now))
     }
 
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {

@@ -3,9 +3,9 @@
 //! Invariant: `next` strictly increases, `previous` mirrors it, and `count` is the number of steps between.
 
 use chrono_tz::Tz;
-use symphra_scheduler_core::{CronExpr, Timestamp};
+use symphra_scheduler_core::Timestamp;
 
-use super::{Grid, Rule, Schedule};
+use super::{Rule, Schedule};
 
 /// The instants between which occurrences exist, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,35 +21,38 @@ impl Window {
 /// The occurrences of one task.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    rule: Resolved,
+    schedule: Schedule,
+    zone: Tz,
+    /// Where the grid of an interval begins; the one instant of a `once`.
+    anchor: Timestamp,
     window: Window,
-}
-
-#[derive(Clone, Debug)]
-enum Resolved {
-    Cron(CronExpr, Tz),
-    Interval { grid: Grid, anchor: Timestamp },
-    Once(Timestamp),
 }
 
 impl Plan {
     /// The plan of `schedule` in `zone`. An interval counts from `anchor`; the first of its grid is `anchor` itself.
-    pub(crate) fn new(schedule: &Schedule, zone: Tz, anchor: Timestamp, window: Window) -> Self {
-        let rule = match *schedule.rule() {
-            Rule::Cron(expression) => Resolved::Cron(expression, zone),
-            Rule::Interval(grid) => Resolved::Interval { grid, anchor },
-            Rule::Once(at) => Resolved::Once(at.resolve(zone)),
+    pub(crate) fn new(schedule: Schedule, zone: Tz, anchor: Timestamp, window: Window) -> Self {
+        let anchor = match schedule.rule() {
+            Rule::Once(at) => at.resolve(zone),
+            Rule::Cron(_) | Rule::Interval(_) => anchor,
         };
-        Self { rule, window }
+        Self { schedule, zone, anchor, window }
+    }
+
+    pub(crate) const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    pub(crate) const fn zone(&self) -> Tz {
+        self.zone
     }
 
     /// The first occurrence after `after`.
     pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let after = after.max(just_before(self.window.start));
-        let next = match &self.rule {
-            Resolved::Cron(expression, zone) => expression.next(*zone, after)?,
-            Resolved::Interval { grid, anchor } => grid.next(*anchor, after),
-            Resolved::Once(at) => (*at > after).then_some(*at)?,
+        let next = match self.schedule.rule() {
+            Rule::Cron(expression) => expression.next(self.zone, after)?,
+            Rule::Interval(grid) => grid.next(self.anchor, after),
+            Rule::Once(_) => self.anchor,
         };
         (next <= self.window.end && next > after).then_some(next)
     }
@@ -57,12 +60,12 @@ impl Plan {
     /// The last occurrence at or before `upto`.
     pub(crate) fn last(&self, upto: Timestamp) -> Option<Timestamp> {
         let before = just_after(upto.min(self.window.end));
-        let last = match &self.rule {
-            Resolved::Cron(expression, zone) => expression.previous(*zone, before)?,
-            Resolved::Interval { grid, anchor } => grid.previous(*anchor, before)?,
-            Resolved::Once(at) => (*at < before).then_some(*at)?,
+        let last = match self.schedule.rule() {
+            Rule::Cron(expression) => expression.previous(self.zone, before)?,
+            Rule::Interval(grid) => grid.previous(self.anchor, before)?,
+            Rule::Once(_) => self.anchor,
         };
-        (last >= self.window.start).then_some(last)
+        (last >= self.window.start && last < before).then_some(last)
     }
 
     /// How many occurrences lie in `after < t <= through`.
@@ -72,18 +75,18 @@ impl Plan {
         if through <= after {
             return 0;
         }
-        match &self.rule {
-            Resolved::Cron(expression, zone) => expression.count(*zone, after, through),
-            Resolved::Interval { grid, anchor } => grid.count(*anchor, after, through),
-            Resolved::Once(at) => u64::from(*at > after && *at <= through),
+        match self.schedule.rule() {
+            Rule::Cron(expression) => expression.count(self.zone, after, through),
+            Rule::Interval(grid) => grid.count(self.anchor, after, through),
+            Rule::Once(_) => u64::from(self.anchor > after && self.anchor <= through),
         }
     }
 
     /// The instant of a schedule that has only one.
     pub(crate) fn only(&self) -> Option<Timestamp> {
-        match self.rule {
-            Resolved::Once(at) => Some(at),
-            Resolved::Cron(..) | Resolved::Interval { .. } => None,
+        match self.schedule.rule() {
+            Rule::Once(_) => Some(self.anchor),
+            Rule::Cron(_) | Rule::Interval(_) => None,
         }
     }
 }
@@ -107,7 +110,7 @@ mod tests {
 
     fn every_second(window: Window) -> Plan {
         let schedule = Schedule::interval(Duration::from_secs(1)).expect("a valid period");
-        Plan::new(&schedule, Tz::UTC, at(0), window)
+        Plan::new(schedule, Tz::UTC, at(0), window)
     }
 
     #[test]
@@ -124,7 +127,7 @@ mod tests {
 
     #[test]
     fn once_is_one_instant() {
-        let plan = Plan::new(&Schedule::once(at(7_000).to_utc()), Tz::UTC, at(0), Window::ALWAYS);
+        let plan = Plan::new(Schedule::once(at(7_000).to_utc()), Tz::UTC, at(0), Window::ALWAYS);
         assert_eq!(plan.next(at(6_999)), Some(at(7_000)));
         assert_eq!(plan.next(at(7_000)), None);
         assert_eq!(plan.count(at(0), at(7_000)), 1);
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn a_cron_plan_counts_as_it_steps() {
         let schedule = Schedule::cron("*/7 * * * * *").expect("a valid expression");
-        let plan = Plan::new(&schedule, Tz::Europe__London, at(0), Window::ALWAYS);
+        let plan = Plan::new(schedule, Tz::Europe__London, at(0), Window::ALWAYS);
         let (mut steps, mut next) = (0, plan.next(at(0)));
         while let Some(instant) = next.filter(|&instant| instant <= at(600_000)) {
             steps += 1;

@@ -1,17 +1,17 @@
 //! A task while its scheduler runs: what the engine, the executor and the handle share of it.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
-use super::{Options, Source, Task, TaskInfo, TaskName, TaskStatus};
+use super::{Source, Task, TaskInfo, TaskName, TaskStatus};
 use crate::backend::TaskKey;
 use crate::handler::Call;
 use crate::outcome::Outcome;
 use crate::run::RunState;
-use crate::schedule::{Plan, Schedule};
+use crate::schedule::Plan;
 
 /// A registered task.
 pub(crate) struct LiveTask {
@@ -20,9 +20,8 @@ pub(crate) struct LiveTask {
     pub(crate) plan: Plan,
     pub(crate) alive_max: Option<u32>,
     pub(crate) call: Call,
-    schedule: Schedule,
-    zone: Tz,
-    options: Options,
+    tags: Vec<Cow<'static, str>>,
+    has_start: bool,
     source: Source,
     tally: Mutex<Tally>,
 }
@@ -70,16 +69,15 @@ impl Tally {
 }
 
 impl LiveTask {
-    pub(crate) fn new(task: Task, name: TaskName, key: TaskKey, plan: Plan, default_zone: Tz) -> Self {
+    pub(crate) fn new(task: Task, name: TaskName, key: TaskKey, plan: Plan) -> Self {
         Self {
             name,
             key,
             plan,
             alive_max: task.alive_max(),
-            zone: task.zone(default_zone),
             call: task.call,
-            schedule: task.schedule,
-            options: task.options,
+            tags: task.options.tags,
+            has_start: task.options.start.is_some(),
             source: task.source,
             tally: Mutex::default(),
         }
@@ -96,19 +94,19 @@ impl LiveTask {
 
     /// The period of an interval whose grid hangs on a first registration.
     pub(crate) fn period_from_registration(&self) -> Option<Duration> {
-        self.schedule.period().filter(|_| self.options.start.is_none())
+        self.plan.schedule().period().filter(|_| !self.has_start)
     }
 
     pub(crate) fn info(&self, now: Timestamp) -> TaskInfo {
         let tally = *self.tally();
         TaskInfo {
             name: self.name.clone(),
-            schedule: self.schedule,
-            timezone: self.zone,
-            tags: self.options.tags.clone(),
+            schedule: *self.plan.schedule(),
+            timezone: self.plan.zone(),
+            tags: self.tags.clone(),
             source: self.source,
             status: tally.status(),
-            next: self.plan.next(now).map(|next| next.to_utc().with_timezone(&self.zone)),
+            next: self.plan.next(now).map(|next| next.to_utc().with_timezone(&self.plan.zone())),
             total_runs: tally.succeeded + tally.failed + tally.cancelled,
             successful_runs: tally.succeeded,
             failed_runs: tally.failed,

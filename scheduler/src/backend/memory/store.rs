@@ -9,8 +9,8 @@ use symphra_scheduler_core::Timestamp;
 use super::history::{Chain, History};
 use crate::TaskName;
 use crate::backend::{
-    Admission, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, RunQuery, RunRow, Stored,
-    TaskKey, Token,
+    Admission, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration, RunQuery,
+    RunRow, Stored, TaskKey, Token,
 };
 use crate::outcome::Outcome;
 use crate::run::{Missed, RunId, RunState};
@@ -20,6 +20,7 @@ const RECORDS_PER_TASK_MAX: usize = 32;
 
 #[derive(Default)]
 pub(super) struct Store {
+    /// The places of the first tasks in `tasks`, as far as they have been [indexed](Self::index_names).
     keys: HashMap<TaskName, u32>,
     tasks: Vec<TaskRow>,
     alive: Slab,
@@ -29,6 +30,7 @@ pub(super) struct Store {
 }
 
 struct TaskRow {
+    name: TaskName,
     mark: Timestamp,
     anchor: Timestamp,
     /// Slots of its runs that are alive, oldest first.
@@ -51,20 +53,37 @@ struct HolderRow {
 }
 
 impl Store {
-    /// Makes room for `tasks` more tasks at once.
-    pub(super) fn reserve(&mut self, tasks: usize) {
-        self.keys.reserve(tasks);
-        self.tasks.reserve(tasks);
+    /// Makes tasks known, each of them named once.
+    pub(super) fn register(&mut self, tasks: &[Registration], now: Timestamp) -> Vec<Registered> {
+        self.tasks.reserve(tasks.len());
+        if self.tasks.is_empty() {
+            return tasks.iter().map(|task| self.add(&task.name, now)).collect();
+        }
+        self.index_names();
+        tasks
+            .iter()
+            .map(|task| match self.keys.get(&task.name) {
+                Some(&index) => {
+                    let known = &self.tasks[index as usize];
+                    Registered { key: key(index), mark: known.mark, anchor: known.anchor, is_new: false }
+                }
+                None => self.add(&task.name, now),
+            })
+            .collect()
     }
 
-    pub(super) fn register(&mut self, name: &TaskName, now: Timestamp) -> Registered {
-        if let Some(&index) = self.keys.get(name) {
-            let task = &self.tasks[index as usize];
-            return Registered { key: key(index), mark: task.mark, anchor: task.anchor, is_new: false };
+    /// Names are looked up from the second registration on: most stores see one, of perhaps a million tasks.
+    fn index_names(&mut self) {
+        let unknown = self.keys.len()..self.tasks.len();
+        self.keys.reserve(unknown.len());
+        for index in unknown {
+            self.keys.insert(self.tasks[index].name.clone(), number(index));
         }
-        let index = u32::try_from(self.tasks.len()).expect("a process holds fewer than 2^32 tasks");
-        self.keys.insert(name.clone(), index);
+    }
+
+    fn add(&mut self, name: &TaskName, now: Timestamp) -> Registered {
         self.tasks.push(TaskRow {
+            name: name.clone(),
             mark: now,
             anchor: now,
             alive: Vec::new(),
@@ -72,7 +91,7 @@ impl Store {
             ledger: Ledger::default(),
             ended: Chain::default(),
         });
-        Registered { key: key(index), mark: now, anchor: now, is_new: true }
+        Registered { key: key(number(self.tasks.len() - 1)), mark: now, anchor: now, is_new: true }
     }
 
     pub(super) fn heartbeat(&mut self, holder: &Holder, now: Timestamp) {
@@ -196,6 +215,10 @@ impl Store {
 
 /// The token of a run's first claim.
 const FIRST_TOKEN: Token = Token(1);
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a process holds fewer than 2^32 tasks")
+}
 
 fn key(index: u32) -> TaskKey {
     TaskKey(u64::from(index))
