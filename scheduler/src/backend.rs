@@ -27,8 +27,8 @@ use symphra_scheduler_core::Timestamp;
 use crate::outcome::BoxError;
 pub use memory::MemoryBackend;
 pub use rows::{
-    Admission, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration, RunQuery,
-    RunRow, Stored, TaskKey, Token,
+    Admission, Claim, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration,
+    RunQuery, RunRow, Stored, TaskKey, Token,
 };
 
 /// The future of a backend call.
@@ -66,11 +66,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>>;
 
-    /// Takes over at most `max` runs of `tasks` whose holder's lease has run out, oldest first.
+    /// Takes over runs whose holder's lease has run out, oldest first. A holder's own runs are not among them, but for
+    /// those that this very claim has got before.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
-    fn claim<'a>(&'a self, holder: &'a Holder, tasks: &'a [TaskKey], max: usize) -> BackendFuture<'a, Vec<Claimed>>;
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>>;
 
     /// Ends runs. The answers are in the order of `ended`; a stale token, or a run that has ended, changes nothing.
     ///

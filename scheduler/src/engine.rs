@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::backend::{Backend, Holder, TaskKey};
+use crate::backend::{Backend, Claim, Holder, TaskKey};
 use crate::clock::{Clock, ClockStep, ClockWatch};
 use crate::executor::Executor;
 use calls::Calls;
@@ -180,13 +180,10 @@ impl Turns {
             return false;
         }
         self.claim_at = passed + CLAIM_EVERY;
-        let call = calls::claim(
-            Arc::clone(&self.engine.backend),
-            Arc::clone(&self.engine.holder),
-            Arc::clone(&self.engine.keys),
-            self.engine.state.begin_claim(),
-        );
-        self.call(call).await
+        let (number, max) = self.engine.state.begin_claim();
+        let claim = Claim { number, tasks: Arc::clone(&self.engine.keys), max };
+        let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
+        self.call(calls::claim(backend, holder, claim)).await
     }
 
     /// Makes a call, and takes its answer in if it is there at once.
@@ -262,7 +259,10 @@ fn say(notice: &Notice) {
         }
         Notice::TakenOver { runs } => tracing::warn!(runs, "runs of a dead node were taken over"),
         Notice::Stale { runs } => {
-            tracing::warn!(runs, "runs had been taken over by another node; their ends do not count")
+            tracing::warn!(
+                runs,
+                "the ends of runs were stale: another node had taken them over, or they were stored already"
+            )
         }
     }
 }

@@ -22,7 +22,9 @@ use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::{Admission, Backend, Claimed, Finish, Firing, Holder, NewRun, Registered, Registration, TaskKey, Token};
+use super::{
+    Admission, Backend, Claim, Claimed, Finish, Firing, Holder, NewRun, Registered, Registration, TaskKey, Token,
+};
 use crate::TaskName;
 use crate::outcome::Outcome;
 use crate::run::{Origin, RunId};
@@ -34,8 +36,9 @@ pub use firing::{
     what_comes_too_late_is_left_for_the_misfire_policy, without_a_limit_every_occurrence_runs,
 };
 pub use holding::{
-    a_heartbeat_keeps_the_runs, a_node_does_not_take_over_its_own_runs, a_run_of_a_dead_node_is_taken_over_once,
-    a_stale_token_finishes_nothing, only_runs_of_known_tasks_are_taken_over_the_oldest_first,
+    a_claim_whose_answer_was_lost_is_recognised, a_heartbeat_keeps_the_runs, a_node_does_not_take_over_its_own_runs,
+    a_run_of_a_dead_node_is_taken_over_once, a_stale_token_finishes_nothing,
+    only_runs_of_known_tasks_are_taken_over_the_oldest_first,
 };
 pub use keeping::{
     a_run_that_has_ended_makes_room, ended_runs_are_kept_newest_first_and_bounded,
@@ -59,6 +62,7 @@ macro_rules! conformance_tests {
             a_run_of_a_dead_node_is_taken_over_once
             a_heartbeat_keeps_the_runs
             a_node_does_not_take_over_its_own_runs
+            a_claim_whose_answer_was_lost_is_recognised
             only_runs_of_known_tasks_are_taken_over_the_oldest_first
             a_run_that_has_ended_makes_room
             ended_runs_are_kept_newest_first_and_bounded
@@ -109,7 +113,8 @@ async fn registered(backend: &Subject, name: &str) -> Registered {
 async fn task_with_past(backend: &Subject, name: &str, back: Duration) -> (TaskKey, Timestamp) {
     let task = registered(backend, name).await;
     let past = task.mark.minus(back);
-    let firing = Firing { task: task.key, mark: task.mark, advance_to: past, run: None, passed: None };
+    let firing =
+        Firing { id: id(u128::MAX), task: task.key, mark: task.mark, advance_to: past, run: None, passed: None };
     assert_eq!(fire(backend, &node("setup", LONG), firing).await, Admission::Recorded);
     (task.key, past)
 }
@@ -119,20 +124,12 @@ fn id(number: u128) -> RunId {
 }
 
 /// A run at `at` that is due at once and accepted however late.
-fn run(number: u128, at: Timestamp) -> NewRun {
-    NewRun {
-        id: id(number),
-        origin: Origin::Schedule,
-        scheduled_at: at,
-        due_at: at,
-        missed: None,
-        alive_max: None,
-        accept_until: None,
-    }
+fn run(at: Timestamp) -> NewRun {
+    NewRun { origin: Origin::Schedule, scheduled_at: at, due_at: at, missed: None, alive_max: None, accept_until: None }
 }
 
-fn firing(task: TaskKey, mark: Timestamp, run: NewRun) -> Firing {
-    Firing { task, mark, advance_to: run.scheduled_at, run: Some(run), passed: None }
+fn firing(number: u128, task: TaskKey, mark: Timestamp, run: NewRun) -> Firing {
+    Firing { id: id(number), task, mark, advance_to: run.scheduled_at, run: Some(run), passed: None }
 }
 
 async fn fire(backend: &Subject, holder: &Holder, firing: Firing) -> Admission {
@@ -152,16 +149,23 @@ fn success(task: TaskKey, run: RunId, token: Token, at: Timestamp) -> Finish {
     Finish { task, id: run, token, outcome: Outcome::Succeeded, started_at: Some(at), finished_at: at }
 }
 
+/// What the claim `number` of `holder` gets.
+async fn claim(backend: &Subject, holder: &Holder, number: u64, tasks: &[TaskKey]) -> Vec<Claimed> {
+    let claim = Claim { number, tasks: tasks.into(), max: 10 };
+    backend.claim(holder, &claim).await.expect("a claim is answered")
+}
+
 /// What `holder` takes over, as soon as there is something.
 async fn claim_until_some(backend: &Subject, holder: &Holder, tasks: &[TaskKey]) -> Vec<Claimed> {
     let waiting = async {
-        loop {
-            let claimed = backend.claim(holder, tasks, 10).await.expect("a claim is answered");
+        for number in 1.. {
+            let claimed = claim(backend, holder, number, tasks).await;
             if !claimed.is_empty() {
                 return claimed;
             }
             tokio::time::sleep(SHORT / 5).await;
         }
+        unreachable!("the numbers do not end")
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("a run whose holder's lease has ended can be taken over")
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symphra_scheduler_core::Timestamp;
 
 use super::{
-    Admission, Backend, BackendFuture, Capabilities, Claimed, Finish, Firing, Holder, Ledger, Record, Registered,
-    Registration, RunQuery, RunRow, Stored, TaskKey,
+    Admission, Backend, BackendFuture, Capabilities, Claim, Claimed, Finish, Firing, Holder, Ledger, Record,
+    Registered, Registration, RunQuery, RunRow, Stored, TaskKey,
 };
 use crate::clock::Clock;
 use store::Store;
@@ -89,9 +89,9 @@ impl Backend for MemoryBackend {
         ready(firings.iter().map(|firing| store.fire(firing, held_by, now)).collect())
     }
 
-    fn claim<'a>(&'a self, holder: &'a Holder, tasks: &'a [TaskKey], max: usize) -> BackendFuture<'a, Vec<Claimed>> {
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>> {
         let now = self.clock.now();
-        ready(self.store().claim(holder, tasks, max, now))
+        ready(self.store().claim(holder, claim, now))
     }
 
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {

@@ -50,6 +50,8 @@ pub struct Registered {
 /// One step of a task's mark: the run that comes of it, if any, and what it passes over.
 #[derive(Clone, Debug)]
 pub struct Firing {
+    /// The step's id, chosen by the caller and the id of its run: by it a repeated call is recognised.
+    pub id: RunId,
     /// The task.
     pub task: TaskKey,
     /// Where the caller believes the mark to stand; if it stands elsewhere, nothing is done.
@@ -65,8 +67,6 @@ pub struct Firing {
 /// A run to be inserted. Its key is (task, `origin`, `scheduled_at`).
 #[derive(Clone, Debug)]
 pub struct NewRun {
-    /// Its id, chosen by the caller, so that a repeated call is recognised.
-    pub id: RunId,
     /// Why it exists.
     pub origin: Origin,
     /// The nominal instant.
@@ -96,6 +96,18 @@ pub enum Admission {
     Early(Timestamp),
     /// The store's clock, which says this, is past the instant until which the run is accepted; nothing was done.
     Late(Timestamp),
+}
+
+/// A claim of runs whose holder's lease has run out.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The number of the claim, another for each of its holder's: by it a repeated call is recognised, and answered with
+    /// the runs that it had got.
+    pub number: u64,
+    /// Only runs of these tasks are wanted.
+    pub tasks: Arc<[TaskKey]>,
+    /// At most this many.
+    pub max: usize,
 }
 
 /// A run taken over from a holder whose lease ran out.
@@ -192,10 +204,10 @@ pub struct RunRow {
 impl RunRow {
     /// A row of a run that has just been accepted; a backend fills in what came after.
     #[must_use]
-    pub fn accepted(task: TaskKey, run: &NewRun) -> Self {
+    pub fn accepted(id: RunId, task: TaskKey, run: &NewRun) -> Self {
         Self {
             task,
-            id: run.id,
+            id,
             origin: run.origin,
             scheduled_at: run.scheduled_at,
             due_at: run.due_at,

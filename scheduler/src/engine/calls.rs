@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::event::{Batch, Event};
-use crate::backend::{Backend, BackendError, BackendFuture, Finish, Holder, TaskKey};
+use crate::backend::{Backend, BackendError, BackendFuture, Claim, Finish, Holder};
 
 /// The first pause before a failed call is repeated; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -60,12 +60,8 @@ pub(super) async fn finish(backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Eve
     Event::Stored(ended, stored)
 }
 
-/// A claim that fails is not repeated: the next look makes another.
-pub(super) async fn claim(backend: Arc<dyn Backend>, holder: Arc<Holder>, tasks: Arc<[TaskKey]>, max: usize) -> Event {
-    let claimed = backend.claim(&holder, &tasks, max).await.unwrap_or_else(|error| {
-        warn(&error, "the backend cannot be reached; orphaned runs are looked for later");
-        Vec::new()
-    });
+pub(super) async fn claim(backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Event {
+    let claimed = insist(|| backend.claim(&holder, &claim)).await;
     Event::TookOver(claimed)
 }
 

@@ -61,10 +61,11 @@ impl State {
         if may_claim { self.room().div_ceil(2).min(BATCH_MAX) } else { 0 }
     }
 
-    /// Keeps room for the runs that a claim may bring, and tells for how many.
-    pub(crate) fn begin_claim(&mut self) -> usize {
+    /// Keeps room for the runs that a claim may bring, and tells the claim's number and for how many runs there is room.
+    pub(crate) fn begin_claim(&mut self) -> (u64, usize) {
         self.claiming = self.claims_at_most();
-        self.claiming
+        self.claims += 1;
+        (self.claims, self.claiming)
     }
 
     /// One batch at a time, so that what falls due during a call goes together in the next.
@@ -84,7 +85,7 @@ impl State {
             if task.wake != wake {
                 continue;
             }
-            let Some(firing) = due::step(task, now, self.misfire_grace, &mut self.ids) else { continue };
+            let Some(firing) = due::step(task, now, self.misfire_grace, self.ids.next(now)) else { continue };
             (task.next, task.wake) = (Next::Answer, Timestamp::MAX);
             batch.tasks.push(index);
             batch.firings.push(firing);
@@ -139,7 +140,7 @@ impl State {
                 actions.counted.ledger.count_run();
                 actions.start.push(Job {
                     task: Arc::clone(task),
-                    id: run.id,
+                    id: firing.id,
                     token,
                     scheduled_at: run.scheduled_at,
                     due_at: run.due_at,

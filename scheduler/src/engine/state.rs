@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(super) held: usize,
     /// Room that is kept for the runs which a claim under way may bring.
     pub(super) claiming: usize,
+    /// How many claims were made, which is the number of the last.
+    pub(super) claims: u64,
     pub(super) enqueueing: bool,
     pub(super) finishing: bool,
     /// Ends that are not stored yet; never more than `held`.
@@ -131,6 +133,7 @@ impl State {
             held_max,
             held: 0,
             claiming: 0,
+            claims: 0,
             enqueueing: false,
             finishing: false,
             to_finish: Vec::new(),

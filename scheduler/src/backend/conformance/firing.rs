@@ -31,7 +31,7 @@ pub async fn one_of_many_callers_fires_an_occurrence(backend: Subject) {
     let calls: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let (backend, holder) = (backend.clone(), node(&format!("node-{caller}"), LONG));
-            tokio::spawn(async move { fire(&backend, &holder, firing(task, mark, run(caller, at))).await })
+            tokio::spawn(async move { fire(&backend, &holder, firing(caller, task, mark, run(at))).await })
         })
         .collect();
     let mut fired = 0;
@@ -50,21 +50,31 @@ pub async fn one_of_many_callers_fires_an_occurrence(backend: Subject) {
 /// The same call again, by the same holder, finds its own run and token, and makes no second one.
 pub async fn a_call_whose_answer_was_lost_is_recognised(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let fired = firing(task, mark, run(1, after(mark, 1_000)));
+    let fired = firing(1, task, mark, run(after(mark, 1_000)));
     let holder = node("a", LONG);
     let token = fire_and_hold(&backend, &holder, fired.clone()).await;
     assert_eq!(fire(&backend, &holder, fired.clone()).await, Admission::Claimed(token), "a repeated call is the same");
     let elsewhere = fire(&backend, &node("b", LONG), fired.clone()).await;
     assert_eq!(elsewhere, Admission::MarkMoved(fired.advance_to), "the run of one holder is not that of another");
     assert_eq!(backend.runs(&RunQuery::of(task)).await.expect("runs are listed").len(), 1, "there is one run");
-    assert_eq!(backend.ledger(task).await.expect("a ledger is kept").runs, 1, "it is counted once");
+
+    let at = |n: u64| after(mark, n * 1_000);
+    let full = firing(2, task, at(1), NewRun { alive_max: Some(1), ..run(at(2)) });
+    let passed = Some(Record::one(Reason::ClockSetBack, at(1)));
+    let standing = Firing { id: id(3), task, mark: at(2), advance_to: at(2), run: None, passed };
+    for step in [full, standing] {
+        let first = fire(&backend, &holder, step.clone()).await;
+        assert_eq!(fire(&backend, &holder, step).await, first, "a repeated call has the same answer");
+    }
+    let ledger = backend.ledger(task).await.expect("a ledger is kept");
+    assert_eq!((ledger.runs, ledger.recorded), (1, 2), "and everything is counted once");
 }
 
 /// What is due after the store's clock is refused, and the mark stays.
 pub async fn nothing_is_accepted_before_the_stores_clock_says_so(backend: Subject) {
     let task = registered(&backend, "pay").await;
     let at = now(&backend).await.plus(10 * MINUTE);
-    let answer = fire(&backend, &node("a", LONG), firing(task.key, task.mark, run(1, at))).await;
+    let answer = fire(&backend, &node("a", LONG), firing(1, task.key, task.mark, run(at))).await;
     assert!(matches!(answer, Admission::Early(_)), "what is not due is refused: {answer:?}");
     assert_eq!(registered(&backend, "pay").await.mark, task.mark, "a refusal leaves the mark");
     assert!(backend.runs(&RunQuery::of(task.key)).await.expect("runs are listed").is_empty(), "nor is there a run");
@@ -73,8 +83,8 @@ pub async fn nothing_is_accepted_before_the_stores_clock_says_so(backend: Subjec
 /// What comes after the instant until which it is accepted is refused, and the mark stays.
 pub async fn what_comes_too_late_is_left_for_the_misfire_policy(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let late = NewRun { accept_until: Some(after(mark, 2_000)), ..run(1, after(mark, 1_000)) };
-    let answer = fire(&backend, &node("a", LONG), firing(task, mark, late)).await;
+    let late = NewRun { accept_until: Some(after(mark, 2_000)), ..run(after(mark, 1_000)) };
+    let answer = fire(&backend, &node("a", LONG), firing(1, task, mark, late)).await;
     assert!(matches!(answer, Admission::Late(_)), "what is late is a misfire: {answer:?}");
     assert_eq!(registered(&backend, "pay").await.mark, mark, "a refusal leaves the mark");
     assert_eq!(backend.ledger(task).await.expect("a ledger is kept").occurrences, 0, "nor is it counted");
@@ -83,11 +93,11 @@ pub async fn what_comes_too_late_is_left_for_the_misfire_policy(backend: Subject
 /// With as many runs alive as are allowed, whoever holds them, the occurrence is recorded and the mark advances.
 pub async fn a_full_task_is_recorded_with_the_run_that_fills_it(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let limited = |number, at| NewRun { alive_max: Some(2), ..run(number, at) };
+    let limited = |at| NewRun { alive_max: Some(2), ..run(at) };
     let at = |n: u64| after(mark, n * 1_000);
-    fire_and_hold(&backend, &node("a", LONG), firing(task, mark, limited(1, at(1)))).await;
-    fire_and_hold(&backend, &node("b", LONG), firing(task, at(1), limited(2, at(2)))).await;
-    let third = fire(&backend, &node("a", LONG), firing(task, at(2), limited(3, at(3)))).await;
+    fire_and_hold(&backend, &node("a", LONG), firing(1, task, mark, limited(at(1)))).await;
+    fire_and_hold(&backend, &node("b", LONG), firing(2, task, at(1), limited(at(2)))).await;
+    let third = fire(&backend, &node("a", LONG), firing(3, task, at(2), limited(at(3)))).await;
     assert_eq!(third, Admission::Overlapped(id(1)), "a full task runs no more, and the oldest run is named");
     let records = backend.records(task).await.expect("records are kept");
     assert_eq!(records, [Record::one(Reason::Overlap, at(3))], "the occurrence is recorded");
@@ -99,7 +109,7 @@ pub async fn without_a_limit_every_occurrence_runs(backend: Subject) {
     let (task, mut mark) = task_with_past(&backend, "pay", MINUTE).await;
     for number in 1..=50 {
         let at = after(mark, 1_000);
-        fire_and_hold(&backend, &node("a", LONG), firing(task, mark, run(number, at))).await;
+        fire_and_hold(&backend, &node("a", LONG), firing(number, task, mark, run(at))).await;
         mark = at;
     }
     assert_eq!(backend.runs(&RunQuery::of(task)).await.expect("runs are listed").len(), 50, "all of them are alive");
@@ -114,10 +124,10 @@ pub async fn answers_come_in_the_order_of_the_batch(backend: Subject) {
     let ahead = now(&backend).await.plus(10 * MINUTE);
     let passed = Some(Record::one(Reason::Missed, after(passing_mark, 1_000)));
     let batch = [
-        firing(moved, after(moved_mark, 5), run(1, after(moved_mark, 1_000))),
-        firing(early.key, early.mark, run(2, ahead)),
-        firing(free, free_mark, run(3, after(free_mark, 1_000))),
-        Firing { passed, run: None, ..firing(passing, passing_mark, run(4, after(passing_mark, 1_000))) },
+        firing(1, moved, after(moved_mark, 5), run(after(moved_mark, 1_000))),
+        firing(2, early.key, early.mark, run(ahead)),
+        firing(3, free, free_mark, run(after(free_mark, 1_000))),
+        Firing { passed, run: None, ..firing(4, passing, passing_mark, run(after(passing_mark, 1_000))) },
     ];
     let answers = backend.enqueue(&node("a", LONG), &batch).await.expect("an enqueue is answered");
     assert_eq!(answers.len(), 4, "each firing has its answer");

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    LONG, SHORT, Subject, after, claim_until_some, fire_and_hold, firing, id, node, run, success, task_with_past,
+    LONG, PATIENCE, SHORT, Subject, after, claim, claim_until_some, fire_and_hold, firing, id, node, run, success,
+    task_with_past,
 };
-use crate::backend::{RunQuery, Stored, Token};
+use crate::backend::{Claim, RunQuery, Stored, Token};
 use crate::run::RunState;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -15,7 +16,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub async fn a_stale_token_finishes_nothing(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
     let at = after(mark, 1_000);
-    let token = fire_and_hold(&backend, &node("a", LONG), firing(task, mark, run(1, at))).await;
+    let token = fire_and_hold(&backend, &node("a", LONG), firing(1, task, mark, run(at))).await;
     let ends = [
         success(task, id(1), Token(token.0 + 1), at),
         success(task, id(2), token, at),
@@ -31,12 +32,12 @@ pub async fn a_stale_token_finishes_nothing(backend: Subject) {
 pub async fn a_run_of_a_dead_node_is_taken_over_once(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
     let at = after(mark, 1_000);
-    let dead = fire_and_hold(&backend, &node("dead", SHORT), firing(task, mark, run(1, at))).await;
+    let dead = fire_and_hold(&backend, &node("dead", SHORT), firing(1, task, mark, run(at))).await;
     let claimed = claim_until_some(&backend, &node("b", LONG), &[task]).await;
     assert_eq!(claimed.len(), 1, "there is one run");
     assert_eq!((claimed[0].id, claimed[0].scheduled_at, claimed[0].attempt), (id(1), at, 2), "it is the same run");
     assert!(claimed[0].token > dead, "each claim has a higher token");
-    let again = backend.claim(&node("c", LONG), &[task], 10).await.expect("a claim is answered");
+    let again = claim(&backend, &node("c", LONG), 1, &[task]).await;
     assert!(again.is_empty(), "what is held is not taken over");
 
     let late = backend.finish(&[success(task, id(1), dead, at)]).await.expect("a finish is answered");
@@ -52,8 +53,8 @@ pub async fn a_heartbeat_keeps_the_runs(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
     let (kept, lost) = (node("kept", 20 * SHORT), node("lost", SHORT));
     let (first, second) = (after(mark, 1_000), after(mark, 2_000));
-    fire_and_hold(&backend, &kept, firing(task, mark, run(1, first))).await;
-    fire_and_hold(&backend, &lost, firing(task, first, run(2, second))).await;
+    fire_and_hold(&backend, &kept, firing(1, task, mark, run(first))).await;
+    fire_and_hold(&backend, &lost, firing(2, task, first, run(second))).await;
     for _ in 0..5 {
         backend.heartbeat(&kept).await.expect("a heartbeat is answered");
         tokio::time::sleep(5 * SHORT).await;
@@ -69,11 +70,36 @@ pub async fn a_node_does_not_take_over_its_own_runs(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
     let (own, other) = (node("own", SHORT), node("other", SHORT));
     let (first, second) = (after(mark, 1_000), after(mark, 2_000));
-    fire_and_hold(&backend, &own, firing(task, mark, run(1, first))).await;
-    fire_and_hold(&backend, &other, firing(task, first, run(2, second))).await;
+    fire_and_hold(&backend, &own, firing(1, task, mark, run(first))).await;
+    fire_and_hold(&backend, &other, firing(2, task, first, run(second))).await;
     let claimed = claim_until_some(&backend, &own, &[task]).await;
     let claimed: Vec<_> = claimed.iter().map(|run| run.id).collect();
     assert_eq!(claimed, [id(2)], "its own run is not among them");
+}
+
+/// The same claim again, by the same holder, finds the runs that it had got, under the same tokens; the next finds none.
+pub async fn a_claim_whose_answer_was_lost_is_recognised(backend: Subject) {
+    let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
+    let (first, second) = (after(mark, 1_000), after(mark, 2_000));
+    fire_and_hold(&backend, &node("dead", SHORT), firing(1, task, mark, run(first))).await;
+    fire_and_hold(&backend, &node("b", LONG), firing(2, task, first, run(second))).await;
+    let claimant = node("b", LONG);
+    let mut number: u32 = 0;
+    let got = loop {
+        number += 1;
+        let got = claim(&backend, &claimant, number.into(), &[task]).await;
+        if !got.is_empty() {
+            break got;
+        }
+        assert!(SHORT * number < PATIENCE, "a run whose holder's lease has ended can be taken over");
+        tokio::time::sleep(SHORT).await;
+    };
+    assert_eq!(claim(&backend, &claimant, number.into(), &[task]).await, got, "a repeated claim has the same answer");
+    assert_eq!(
+        claim(&backend, &claimant, u64::from(number) + 1, &[task]).await,
+        [],
+        "another claim does not get them again"
+    );
 }
 
 /// A node gets runs of the tasks that it names, no more than it asks for, the oldest first.
@@ -82,11 +108,12 @@ pub async fn only_runs_of_known_tasks_are_taken_over_the_oldest_first(backend: S
     let (unknown, unknown_mark) = task_with_past(&backend, "unknown", 2 * MINUTE).await;
     let dead = node("dead", SHORT);
     let at = |n: u64| after(mark, n * 1_000);
-    fire_and_hold(&backend, &dead, firing(unknown, unknown_mark, run(9, after(unknown_mark, 1_000)))).await;
-    fire_and_hold(&backend, &dead, firing(known, mark, run(1, at(1)))).await;
-    fire_and_hold(&backend, &dead, firing(known, at(1), run(2, at(2)))).await;
-    fire_and_hold(&backend, &dead, firing(known, at(2), run(3, at(3)))).await;
-    let none = backend.claim(&node("b", LONG), &[known], 0).await.expect("a claim is answered");
+    fire_and_hold(&backend, &dead, firing(9, unknown, unknown_mark, run(after(unknown_mark, 1_000)))).await;
+    fire_and_hold(&backend, &dead, firing(1, known, mark, run(at(1)))).await;
+    fire_and_hold(&backend, &dead, firing(2, known, at(1), run(at(2)))).await;
+    fire_and_hold(&backend, &dead, firing(3, known, at(2), run(at(3)))).await;
+    let none = Claim { number: 0, tasks: [known].into(), max: 0 };
+    let none = backend.claim(&node("b", LONG), &none).await.expect("a claim is answered");
     assert!(none.is_empty(), "who asks for none gets none");
     // All of them have one holder, so when one can be taken over, all can.
     let got = claim_until_some(&backend, &node("b", LONG), &[known]).await;

@@ -18,8 +18,8 @@ pub async fn a_run_that_has_ended_makes_room(backend: Subject) {
     let holder = node("a", LONG);
     for number in 1..=3 {
         let at = after(mark, 1_000);
-        let single = NewRun { alive_max: Some(1), ..run(number, at) };
-        let token = fire_and_hold(&backend, &holder, firing(task, mark, single)).await;
+        let single = NewRun { alive_max: Some(1), ..run(at) };
+        let token = fire_and_hold(&backend, &holder, firing(number, task, mark, single)).await;
         let stored = backend.finish(&[success(task, id(number), token, at)]).await.expect("a finish is answered");
         assert_eq!(stored, [Stored::Done]);
         mark = at;
@@ -33,8 +33,7 @@ pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
     let at = |n: u64| after(start, n * 1_000);
     let last = KEPT_PER_TASK + 20;
     for n in 1..=last {
-        let new = run(u128::from(n), at(n));
-        let token = fire_and_hold(&backend, &holder, firing(task, at(n - 1), new)).await;
+        let token = fire_and_hold(&backend, &holder, firing(u128::from(n), task, at(n - 1), run(at(n)))).await;
         let outcome = match n % 3 {
             0 => Outcome::Failed(Failure::error(&std::io::Error::other("disk full"))),
             1 => Outcome::Succeeded,
@@ -72,8 +71,8 @@ pub async fn records_with_one_reason_are_one_span(backend: Subject) {
         (at(3), Record::one(Reason::ClockSetBack, at(4))),
         (at(4), Record::span(Reason::Missed, at(5), at(9), 5)),
     ];
-    for (mark, record) in steps {
-        let step = Firing { task, mark, advance_to: record.last, run: None, passed: Some(record) };
+    for (number, (mark, record)) in (1..).zip(steps) {
+        let step = Firing { id: id(number), task, mark, advance_to: record.last, run: None, passed: Some(record) };
         assert_eq!(fire(&backend, &node("a", LONG), step).await, Admission::Recorded);
     }
     let records = backend.records(task).await.expect("records are kept");
@@ -86,12 +85,12 @@ pub async fn the_ledger_counts_every_occurrence_once(backend: Subject) {
     let (task, mark) = task_with_past(&backend, "pay", HOUR).await;
     let holder = node("a", LONG);
     let at = |n: u64| after(mark, n * 1_000);
-    let single = |number, at| NewRun { alive_max: Some(1), ..run(number, at) };
+    let single = |at| NewRun { alive_max: Some(1), ..run(at) };
     let passed = Some(Record::span(Reason::Missed, at(1), at(4), 4));
-    let covering = Firing { passed, ..firing(task, mark, single(1, at(5))) };
+    let covering = Firing { passed, ..firing(1, task, mark, single(at(5))) };
     fire_and_hold(&backend, &holder, covering.clone()).await;
     fire(&backend, &holder, covering).await;
-    fire(&backend, &holder, firing(task, at(5), single(2, at(6)))).await;
+    fire(&backend, &holder, firing(2, task, at(5), single(at(6)))).await;
     let ledger = backend.ledger(task).await.expect("a ledger is kept");
     assert_eq!(
         (ledger.occurrences, ledger.runs, ledger.recorded),

@@ -141,7 +141,6 @@ mod tests {
         let at = Timestamp::from_millis(at);
         let id = RunId::from_parts(at, u128::from(task));
         let new = NewRun {
-            id,
             origin: Origin::Schedule,
             scheduled_at: at,
             due_at: at,
@@ -149,7 +148,7 @@ mod tests {
             alive_max: None,
             accept_until: None,
         };
-        RunRow::accepted(TaskKey(task), &new)
+        RunRow::accepted(id, TaskKey(task), &new)
     }
 
     fn instants(history: &History, task: u64) -> Vec<i64> {

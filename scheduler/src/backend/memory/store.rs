@@ -9,8 +9,8 @@ use symphra_scheduler_core::Timestamp;
 use super::history::{Chain, History};
 use crate::TaskName;
 use crate::backend::{
-    Admission, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration, RunQuery,
-    RunRow, Stored, TaskKey, Token,
+    Admission, Claim, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration,
+    RunQuery, RunRow, Stored, TaskKey, Token,
 };
 use crate::outcome::Outcome;
 use crate::run::{Missed, RunId, RunState};
@@ -32,6 +32,8 @@ pub(super) struct Store {
 struct TaskRow {
     name: TaskName,
     mark: Timestamp,
+    /// The last step of the mark and what became of it, to recognise the same call again.
+    last_step: Option<(RunId, Step)>,
     anchor: Timestamp,
     /// Slots of its runs that are alive, oldest first.
     alive: Vec<u32>,
@@ -40,16 +42,26 @@ struct TaskRow {
     ended: Chain,
 }
 
+#[derive(Clone, Copy)]
+enum Step {
+    Run,
+    Overlap,
+    Record,
+}
+
 struct AliveRun {
     row: RunRow,
     token: Token,
     holder: u32,
+    /// The number of its holder's claim that took it over.
+    claim: Option<u64>,
     missed: Option<Missed>,
 }
 
 struct HolderRow {
     node: Arc<str>,
     lease_until: Timestamp,
+    last_claim: Option<u64>,
 }
 
 impl Store {
@@ -85,6 +97,7 @@ impl Store {
         self.tasks.push(TaskRow {
             name: name.clone(),
             mark: now,
+            last_step: None,
             anchor: now,
             alive: Vec::new(),
             records: Vec::new(),
@@ -102,7 +115,8 @@ impl Store {
     /// The row of a holder; one that is new begins with a full lease.
     pub(super) fn holder(&mut self, holder: &Holder, now: Timestamp) -> u32 {
         let index = self.holders.iter().rposition(|row| row.node == holder.node).unwrap_or_else(|| {
-            self.holders.push(HolderRow { node: Arc::clone(&holder.node), lease_until: now.plus(holder.lease) });
+            let lease_until = now.plus(holder.lease);
+            self.holders.push(HolderRow { node: Arc::clone(&holder.node), lease_until, last_claim: None });
             self.holders.len() - 1
         });
         u32::try_from(index).expect("a process starts fewer than 2^32 schedulers")
@@ -110,7 +124,8 @@ impl Store {
 
     pub(super) fn fire(&mut self, firing: &Firing, holder: u32, now: Timestamp) -> Admission {
         let Some(task) = self.tasks.get_mut(index(firing.task)) else { return Admission::MarkMoved(firing.advance_to) };
-        if task.mark != firing.mark {
+        let is_repeated = task.last_step.is_some_and(|(id, _)| id == firing.id);
+        if is_repeated || task.mark != firing.mark {
             return self.repeated(firing, holder);
         }
         if let Some(run) = &firing.run {
@@ -125,51 +140,76 @@ impl Store {
         if let Some(passed) = &firing.passed {
             task.record(passed);
         }
-        let Some(run) = &firing.run else { return Admission::Recorded };
-        if let Some(max) = run.alive_max
-            && task.alive.len() >= max as usize
-        {
-            task.record(&Record::one(Reason::Overlap, run.scheduled_at));
-            let oldest = task.alive.first().map(|&slot| self.alive.get(slot).row.id);
-            return Admission::Overlapped(oldest.unwrap_or(run.id));
-        }
-        task.ledger.count_run();
+        let (step, admission) = match &firing.run {
+            None => (Step::Record, Admission::Recorded),
+            Some(run) if run.alive_max.is_some_and(|max| task.alive.len() >= max as usize) => {
+                task.record(&Record::one(Reason::Overlap, run.scheduled_at));
+                (Step::Overlap, Admission::Overlapped(self.oldest_alive(firing)))
+            }
+            Some(run) => {
+                self.insert(firing, run, holder);
+                (Step::Run, Admission::Claimed(FIRST_TOKEN))
+            }
+        };
+        self.tasks[index(firing.task)].last_step = Some((firing.id, step));
+        admission
+    }
+
+    fn insert(&mut self, firing: &Firing, run: &NewRun, holder: u32) {
         let slot = self.alive.insert(AliveRun {
-            row: RunRow::accepted(firing.task, run),
+            row: RunRow::accepted(firing.id, firing.task, run),
             token: FIRST_TOKEN,
             holder,
+            claim: None,
             missed: run.missed,
         });
+        self.by_id.insert(firing.id, slot);
+        let task = &mut self.tasks[index(firing.task)];
+        task.ledger.count_run();
         task.alive.push(slot);
-        self.by_id.insert(run.id, slot);
-        Admission::Claimed(FIRST_TOKEN)
     }
 
-    /// The answer to a firing whose mark has moved: the caller itself may have moved it, in a call whose answer was
-    /// lost. Then its run is here, under its own id.
+    /// The answer to a firing that was made before, or whose mark somebody else has moved.
     fn repeated(&self, firing: &Firing, holder: u32) -> Admission {
-        let held = |run: &NewRun| {
-            let held = self.alive.get(*self.by_id.get(&run.id)?);
-            (held.holder == holder).then_some(Admission::Claimed(held.token))
-        };
-        firing.run.as_ref().and_then(held).unwrap_or(Admission::MarkMoved(self.tasks[index(firing.task)].mark))
+        if let Some(run) = self.by_id.get(&firing.id).map(|&slot| self.alive.get(slot))
+            && run.holder == holder
+        {
+            return Admission::Claimed(run.token);
+        }
+        let task = &self.tasks[index(firing.task)];
+        match task.last_step {
+            Some((id, Step::Record)) if id == firing.id => Admission::Recorded,
+            Some((id, Step::Overlap)) if id == firing.id => Admission::Overlapped(self.oldest_alive(firing)),
+            _ => Admission::MarkMoved(task.mark),
+        }
     }
 
-    pub(super) fn claim(&mut self, holder: &Holder, tasks: &[TaskKey], max: usize, now: Timestamp) -> Vec<Claimed> {
+    /// The run that fills the task; by the time of a repeated call it may have ended.
+    fn oldest_alive(&self, firing: &Firing) -> RunId {
+        let oldest = self.tasks[index(firing.task)].alive.first();
+        oldest.map_or(firing.id, |&slot| self.alive.get(slot).row.id)
+    }
+
+    pub(super) fn claim(&mut self, holder: &Holder, claim: &Claim, now: Timestamp) -> Vec<Claimed> {
         let claimant = self.holder(holder, now);
-        let lost = |row: &HolderRow| row.lease_until < now && row.node != holder.node;
-        if max == 0 || !self.holders.iter().any(lost) {
+        let is_repeated = |run: &AliveRun| run.holder == claimant && run.claim == Some(claim.number);
+        let known = self.holders[claimant as usize].last_claim == Some(claim.number);
+        let any_lost = self.holders.iter().any(|row| row.lease_until < now && row.node != holder.node);
+        self.holders[claimant as usize].last_claim = Some(claim.number);
+        if claim.max == 0 || !(known || any_lost) {
             return Vec::new();
         }
-        let mut orphans: Vec<u32> = tasks
+        let is_lost = |run: &AliveRun| run.holder != claimant && self.holders[run.holder as usize].lease_until < now;
+        let mut orphans: Vec<u32> = claim
+            .tasks
             .iter()
             .filter_map(|&task| self.tasks.get(index(task)))
             .flat_map(|task| task.alive.iter().copied())
-            .filter(|&slot| lost(&self.holders[self.alive.get(slot).holder as usize]))
+            .filter(|&slot| is_lost(self.alive.get(slot)) || is_repeated(self.alive.get(slot)))
             .collect();
-        orphans.sort_by_key(|&slot| self.alive.get(slot).row.due_at);
-        orphans.truncate(max);
-        orphans.into_iter().map(|slot| self.alive.get_mut(slot).take_over(claimant)).collect()
+        orphans.sort_by_key(|&slot| (!is_repeated(self.alive.get(slot)), self.alive.get(slot).row.due_at));
+        orphans.truncate(claim.max);
+        orphans.into_iter().map(|slot| self.alive.get_mut(slot).take_over(claimant, claim.number)).collect()
     }
 
     pub(super) fn finish(&mut self, end: &Finish) -> Stored {
@@ -244,10 +284,13 @@ impl TaskRow {
 }
 
 impl AliveRun {
-    fn take_over(&mut self, holder: u32) -> Claimed {
-        self.holder = holder;
-        self.token = Token(self.token.0 + 1);
-        self.row.attempt += 1;
+    /// Gives the run to `holder`, unless this very claim has done so before.
+    fn take_over(&mut self, holder: u32, claim: u64) -> Claimed {
+        if (self.holder, self.claim) != (holder, Some(claim)) {
+            (self.holder, self.claim) = (holder, Some(claim));
+            self.token = Token(self.token.0 + 1);
+            self.row.attempt += 1;
+        }
         let row = &self.row;
         Claimed {
             task: row.task,

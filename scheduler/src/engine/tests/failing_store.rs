@@ -107,7 +107,6 @@ async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
         for n in 1..=5 {
             let at = rig.at(n);
             let run = NewRun {
-                id: RunId::from_parts(at, fastrand::u128(..)),
                 origin: Origin::Schedule,
                 scheduled_at: at,
                 due_at: at,
@@ -115,7 +114,14 @@ async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
                 alive_max: None,
                 accept_until: None,
             };
-            let firing = Firing { task, mark, advance_to: at, run: Some(run), passed: None };
+            let firing = Firing {
+                id: RunId::from_parts(at, fastrand::u128(..)),
+                task,
+                mark,
+                advance_to: at,
+                run: Some(run),
+                passed: None,
+            };
             rig.store.enqueue(&dead, &[firing]).await.expect("memory answers");
             mark = at;
         }
@@ -165,4 +171,35 @@ async fn the_ledger_of_the_scheduler_is_that_of_the_store_when_no_answer_is_lost
     pass(millis(2_500)).await;
     assert_eq!(counts(scheduler.stats().ledger), counts(rig.ledger("tick").await));
     assert!(rig.records("tick").await.iter().any(|record| record.reason == Reason::Overlap));
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_whose_claim_was_answered_into_the_void_are_executed_all_the_same() {
+    let rig = Rig::new();
+    let orphans = ["orphans a", "orphans b"];
+    leave_runs_of_a_dead_node(&rig, &orphans).await;
+    let store = Faulty::durable(rig.store.clone());
+    let _scheduler = start_on(&rig, &store, orphans.map(|name| rig.quick(name, every(3_600_000)))).await;
+    store.always(Some(Fault::After));
+    pass(seconds(1)).await;
+    store.heal();
+    pass(seconds(120)).await;
+    for name in orphans {
+        assert_eq!(rig.fired(name).len(), 5, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_shows_again_is_recorded_once_although_the_answer_is_lost() {
+    let rig = Rig::new();
+    let store = Faulty::durable(rig.store.clone());
+    let _scheduler = start_on(&rig, &store, [rig.quick("tick", every(10_000))]).await;
+    pass(seconds(605)).await;
+    rig.clock.step(-300_000);
+    pass(seconds(1)).await;
+    store.always(Some(Fault::After));
+    pass(seconds(6)).await;
+    store.heal();
+    pass(seconds(10)).await;
+    assert_eq!(counts(rig.ledger("tick").await), (62, 60, 2), "5:10 and 5:20");
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 
 use crate::backend::{
-    Admission, Backend, BackendError, BackendFuture, Capabilities, Claimed, Finish, Firing, Holder, Ledger, Record,
-    Registered, Registration, RunQuery, RunRow, Stored, TaskKey,
+    Admission, Backend, BackendError, BackendFuture, Capabilities, Claim, Claimed, Finish, Firing, Holder, Ledger,
+    Record, Registered, Registration, RunQuery, RunRow, Stored, TaskKey,
 };
 use crate::{MemoryBackend, RunId};
 
@@ -180,8 +180,8 @@ impl Backend for Faulty {
         through!(self, enqueue(holder, firings))
     }
 
-    fn claim<'a>(&'a self, holder: &'a Holder, tasks: &'a [TaskKey], max: usize) -> BackendFuture<'a, Vec<Claimed>> {
-        through!(self, claim(holder, tasks, max))
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>> {
+        through!(self, claim(holder, claim))
     }
 
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
