@@ -27,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["backend", "clock", "executor", "outcome", "run", "schedule", "task"]),
     ("registry", &["executor", "handler", "schedule", "task"]),
     ("stats", &["backend"]),
+    ("handle", &["SchedulerConfig", "clock", "engine", "error", "executor", "stats", "task"]),
+    ("launch", &["backend", "clock", "config", "engine", "error", "executor", "handle", "node", "run", "task"]),
 ];
 
 /// What a room may know of the backend besides its contract: nothing of one backend in particular.

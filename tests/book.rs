@@ -1,0 +1,72 @@
+//! The book in two languages is one book: the same pages, as many headings, the same code.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn book() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+}
+
+fn pages(language: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(book().join(language)).expect("a folder of the book");
+    entries.map(|entry| entry.expect("a page").file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn page(language: &str, name: &str) -> String {
+    fs::read_to_string(book().join(language).join(name)).expect("a readable page")
+}
+
+fn code_blocks(page: &str) -> Vec<&str> {
+    page.split("```").skip(1).step_by(2).collect()
+}
+
+/// The levels of its headings, in order; code has none.
+fn headings(page: &str) -> Vec<usize> {
+    let prose: String = page.split("```").step_by(2).collect();
+    prose
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.bytes().take_while(|&b| b == b'#').count())
+        .collect()
+}
+
+#[test]
+fn both_languages_have_the_same_pages_headings_and_code() {
+    let english = pages("en");
+    assert!(!english.is_empty(), "there is a book");
+    assert_eq!(english, pages("zh"));
+    for name in &english {
+        let (english, chinese) = (page("en", name), page("zh", name));
+        assert_eq!(code_blocks(&english), code_blocks(&chinese), "the code of {name}");
+        assert_eq!(headings(&english), headings(&chinese), "the headings of {name}");
+    }
+}
+
+#[test]
+fn links_between_files_lead_somewhere() {
+    let root = book().join("..");
+    let mut texts: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/README.md"]
+            .iter()
+            .map(|name| root.join(name))
+            .collect();
+    for language in ["en", "zh"] {
+        texts.extend(pages(language).iter().map(|name| book().join(language).join(name)));
+    }
+    let mut followed = 0;
+    for text in texts {
+        let content = fs::read_to_string(&text).expect("a readable text");
+        for link in content.split("](").skip(1) {
+            let target = link.split(')').next().unwrap_or_default();
+            if target.starts_with("http") || target.starts_with('#') {
+                continue;
+            }
+            let file =
+                text.parent().expect("a file stands in a folder").join(target.split('#').next().unwrap_or_default());
+            assert!(file.exists(), "{} links to {target}, which is not there", text.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 5, "the texts link to each other");
+}
