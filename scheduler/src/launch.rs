@@ -49,13 +49,14 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.misfire_grace, held_max);
     let durable = backend.capabilities().durable;
     let mut live: Vec<Arc<LiveTask>> = Vec::with_capacity(tasks.len());
+    let mut notes: Vec<String> = Vec::new();
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
         let plan = task.plan(config.timezone, registered.anchor);
         let task = Arc::new(LiveTask::new(task, name, registered.key, plan));
         state.add(Arc::clone(&task), registered, durable);
+        notes.extend(forgotten_anchor(&task, durable));
         live.push(task);
     }
-    let notes: Vec<String> = live.iter().filter_map(|task| forgotten_anchor(task, durable)).collect();
 
     let wake = Arc::new(Notify::new());
     let executor =
@@ -69,7 +70,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     tracing::info!(node = &*node, tasks = live.len(), backend = backend.name(), "scheduler started");
     let engine = Engine {
         state,
-        keys: live.iter().map(|task| task.key).collect(),
+        keys: registered.iter().map(|registered| registered.key).collect(),
         backend: Arc::clone(&backend),
         holder,
         clock: clock.clone(),
