@@ -46,8 +46,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Makes the tasks known, and answers with the mark and the anchor of each, in the order given.
     ///
-    /// A task seen for the first time gets the store's present as its mark and its anchor: it has missed nothing. A
-    /// known one keeps both, whatever has changed in its schedule.
+    /// A task seen for the first time gets the store's present as its mark and its anchor: it has missed nothing. Only if
+    /// it has but one instant, which is past, does its mark stand just before that. A known task keeps both, whatever has
+    /// changed in its schedule.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.

@@ -42,7 +42,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let holder = Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease });
 
     backend.heartbeat(&holder).await?;
-    let registrations: Vec<_> = names.iter().cloned().map(|name| Registration { name }).collect();
+    let registrations: Vec<_> = (names.iter().cloned().zip(&tasks))
+        .map(|(name, task)| Registration { name, only: task.only_instant(config.timezone) })
+        .collect();
     let registered = backend.register(&registrations).await?;
 
     let held_max = config.max_workers.saturating_add(config.queue_size);

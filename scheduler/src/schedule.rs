@@ -108,6 +108,14 @@ impl Schedule {
         }
     }
 
+    /// The instant of a schedule that has only one.
+    pub(crate) const fn only(&self) -> Option<Moment> {
+        match self.0 {
+            Rule::Once(at) => Some(at),
+            Rule::Cron(_) | Rule::Interval(_) => None,
+        }
+    }
+
     pub(crate) const fn rule(&self) -> &Rule {
         &self.0
     }

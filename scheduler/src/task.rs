@@ -257,6 +257,11 @@ impl Task {
         Plan::new(self.schedule, self.zone(default_zone), anchor, window)
     }
 
+    /// The instant of a task that has only one.
+    pub(crate) fn only_instant(&self, default_zone: Tz) -> Option<Timestamp> {
+        self.schedule.only().map(|at| at.resolve(self.zone(default_zone)))
+    }
+
     /// How many runs may be alive at once; `None` is no limit.
     pub(crate) fn alive_max(&self) -> Option<u32> {
         match self.options.overlap {

@@ -103,7 +103,7 @@ async fn now(backend: &Subject) -> Timestamp {
 }
 
 async fn registered(backend: &Subject, name: &str) -> Registered {
-    let registration = Registration { name: TaskName::new(name).expect("a valid name") };
+    let registration = Registration { name: TaskName::new(name).expect("a valid name"), only: None };
     let registered = backend.register(&[registration]).await.expect("a registration is answered");
     assert_eq!(registered.len(), 1, "a registration has one answer for each task");
     registered[0]

@@ -32,6 +32,9 @@ pub struct Holder {
 pub struct Registration {
     /// The task's name.
     pub name: TaskName,
+    /// The one instant of a task that has only one. At first sight its mark is put before it, so that it is accounted
+    /// for although it may be past.
+    pub only: Option<Timestamp>,
 }
 
 /// A task that is known.
@@ -39,12 +42,10 @@ pub struct Registration {
 pub struct Registered {
     /// Its key in this store.
     pub key: TaskKey,
-    /// The last instant that has fired; at first sight the store's present.
+    /// The last instant that has fired; at first sight the store's present, or what lies just before its only instant.
     pub mark: Timestamp,
     /// The instant of the first registration, from which an interval without `start` counts.
     pub anchor: Timestamp,
-    /// Whether this is the first time that the store sees the task.
-    pub is_new: bool,
 }
 
 /// One step of a task's mark: the run that comes of it, if any, and what it passes over.

@@ -28,11 +28,11 @@ pub(super) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId)
         }
         Next::LateOnce(at) => {
             let run = Some(new_run(task, at));
-            Some(Firing { run, ..advance(task, task.mark, id) })
+            Some(Firing { run, ..advance(task, at, id) })
         }
         Next::PastOnce(at) => {
             let passed = Some(Record::one(Reason::PastAtFirstSight, at));
-            Some(Firing { passed, ..advance(task, task.mark, id) })
+            Some(Firing { passed, ..advance(task, at, id) })
         }
         Next::Answer | Next::Over => None,
     }

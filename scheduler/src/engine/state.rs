@@ -147,8 +147,8 @@ impl State {
     pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered, durable: bool) {
         let mark = registered.mark;
         let next = match live.plan.only() {
-            Some(at) if registered.is_new && at <= mark => {
-                if durable && mark.since(at) <= PAST_ONCE_MAX {
+            Some(at) if mark < at && at <= registered.anchor => {
+                if durable && registered.anchor.since(at) <= PAST_ONCE_MAX {
                     Next::LateOnce(at)
                 } else {
                     Next::PastOnce(at)

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{LONG, Subject, after, fire, fire_and_hold, firing, id, node, now, registered, run, task_with_past};
-use crate::backend::{Admission, Firing, NewRun, Reason, Record, RunQuery};
+use crate::TaskName;
+use crate::backend::{Admission, Firing, NewRun, Reason, Record, Registration, RunQuery};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -12,15 +13,24 @@ pub async fn a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark(backen
     let before = now(&backend).await;
     let new = registered(&backend, "pay").await;
     let later = now(&backend).await;
-    assert!(new.is_new, "a task is new when it is first registered");
     assert!(before <= new.mark && new.mark <= later, "the mark of a new task is the store's present");
     assert_eq!(new.anchor, new.mark, "the anchor of a new task is the store's present");
 
     let (_, mark) = task_with_past(&backend, "pay", MINUTE).await;
     let known = registered(&backend, "pay").await;
-    assert!(!known.is_new, "a task is new once");
     assert_eq!((known.key, known.mark, known.anchor), (new.key, mark, new.anchor), "a known task keeps what it has");
     assert_ne!(registered(&backend, "ship").await.key, new.key, "two tasks have two keys");
+
+    let past = new.mark.minus(MINUTE);
+    let once = |name| Registration { name: TaskName::new(name).expect("a valid name"), only: Some(past) };
+    let answers = backend.register(&[once("once"), once("pay")]).await.expect("a registration is answered");
+    assert_eq!(
+        answers[0].mark,
+        past.minus(Duration::from_millis(1)),
+        "an only instant that is past is not passed over"
+    );
+    assert!(answers[0].anchor >= before, "the anchor is the first registration all the same");
+    assert_eq!(answers[1].mark, mark, "a known task keeps its mark");
 }
 
 /// Of many callers with one belief about the mark, one inserts the run; the others are told where the mark stands.

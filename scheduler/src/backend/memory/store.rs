@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
@@ -69,7 +70,7 @@ impl Store {
     pub(super) fn register(&mut self, tasks: &[Registration], now: Timestamp) -> Vec<Registered> {
         self.tasks.reserve(tasks.len());
         if self.tasks.is_empty() {
-            return tasks.iter().map(|task| self.add(&task.name, now)).collect();
+            return tasks.iter().map(|task| self.add(task, now)).collect();
         }
         self.index_names();
         tasks
@@ -77,9 +78,9 @@ impl Store {
             .map(|task| match self.keys.get(&task.name) {
                 Some(&index) => {
                     let known = &self.tasks[index as usize];
-                    Registered { key: key(index), mark: known.mark, anchor: known.anchor, is_new: false }
+                    Registered { key: key(index), mark: known.mark, anchor: known.anchor }
                 }
-                None => self.add(&task.name, now),
+                None => self.add(task, now),
             })
             .collect()
     }
@@ -93,10 +94,11 @@ impl Store {
         }
     }
 
-    fn add(&mut self, name: &TaskName, now: Timestamp) -> Registered {
+    fn add(&mut self, task: &Registration, now: Timestamp) -> Registered {
+        let mark = task.only.map_or(now, |only| now.min(only.minus(Duration::from_millis(1))));
         self.tasks.push(TaskRow {
-            name: name.clone(),
-            mark: now,
+            name: task.name.clone(),
+            mark,
             last_step: None,
             anchor: now,
             alive: Vec::new(),
@@ -104,7 +106,7 @@ impl Store {
             ledger: Ledger::default(),
             ended: Chain::default(),
         });
-        Registered { key: key(number(self.tasks.len() - 1)), mark: now, anchor: now, is_new: true }
+        Registered { key: key(number(self.tasks.len() - 1)), mark, anchor: now }
     }
 
     pub(super) fn heartbeat(&mut self, holder: &Holder, now: Timestamp) {

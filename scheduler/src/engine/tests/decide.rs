@@ -28,7 +28,7 @@ fn state(ids: u64, origin: Timestamp) -> State {
         let name = TaskName::new(task.name()).expect("a valid name");
         let plan = task.plan(Tz::UTC, origin);
         let live = Arc::new(LiveTask::new(task, name, TaskKey(key), plan));
-        state.add(live, &Registered { key: TaskKey(key), mark: origin, anchor: origin, is_new: true }, false);
+        state.add(live, &Registered { key: TaskKey(key), mark: origin, anchor: origin }, false);
     }
     state
 }

@@ -98,7 +98,7 @@ async fn an_end_waits_until_the_store_is_back_and_its_task_is_full_meanwhile() {
 async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
     let dead = Holder { node: Arc::from("dead"), lease: millis(1) };
     rig.store.heartbeat(&dead).await.expect("memory answers");
-    let names = tasks.iter().map(|name| Registration { name: TaskName::new(name).expect("a valid name") });
+    let names = tasks.iter().map(|name| Registration { name: TaskName::new(name).expect("a valid name"), only: None });
     rig.store.register(&names.collect::<Vec<_>>()).await.expect("memory answers");
     pass(millis(10)).await;
     for &name in tasks {
