@@ -263,3 +263,13 @@ fn a_scheduler_with_more_to_do_than_it_can_still_stops() {
         });
     }
 }
+
+/// The one task of this program's registry.
+#[symphra_scheduler::once(at = "2099-12-31T23:59:59Z")]
+async fn far_away() {}
+
+#[tokio::test]
+async fn a_filter_that_leaves_nothing_is_told_apart_from_an_empty_registry() {
+    let error = Scheduler::from_registry().filter(|_| false).start().await.expect_err("nothing is left");
+    assert!(error.is_config() && error.to_string().contains("the filter has left no task"), "{error}");
+}

@@ -127,8 +127,9 @@ impl ClockWatch {
         }
         let expected = self.wall.plus(passed.duration_since(self.passed));
         let (ahead, behind) = (wall.since(expected), expected.since(wall));
+        // Anew at each look, so that a slow drift never adds up to a step.
+        *self = Self { wall, passed };
         if ahead >= STEP_MIN || behind >= STEP_MIN {
-            *self = Self { wall, passed };
             return Some(if ahead > behind { ClockStep::Forward(ahead) } else { ClockStep::Back(behind) });
         }
         None
@@ -146,6 +147,17 @@ mod tests {
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!(watch.look(&clock), None);
         assert_eq!(clock.now(), Timestamp::from_millis(3_600_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_drift_is_no_step_however_long_it_goes_on() {
+        let clock = Clock::starting_at(Timestamp::from_millis(0));
+        let mut watch = ClockWatch::new(&clock);
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            clock.step(-1);
+            assert_eq!(watch.look(&clock), None);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ enum Kind {
     Stopped(&'static str),
     Unknown { name: String, nearest: Option<String> },
     NoRuntime,
+    NoTimer,
     System { says: &'static str, cause: std::io::Error },
 }
 
@@ -31,6 +32,7 @@ pub(crate) enum Problem {
     Task { name: String, says: String, source: Source },
     Duplicate { name: String, first: Source, second: Source },
     EmptyRegistry,
+    NothingLeft,
     Missing { name: String, nearest: Option<String> },
 }
 
@@ -56,6 +58,7 @@ impl fmt::Display for Problem {
                  crate whose items nobody mentions is not linked, name it with `link_tasks!(that_crate);`, or start \
                  from `Scheduler::empty()` and `register` tasks",
             ),
+            Self::NothingLeft => f.write_str("the filter has left no task of those that are linked; let it keep one"),
             Self::Missing { name, nearest } => {
                 write!(f, "task \"{name}\" is expected and not registered")?;
                 match nearest {
@@ -81,6 +84,10 @@ impl Error {
         Self(Box::new(Kind::NoRuntime))
     }
 
+    pub(crate) fn no_timer() -> Self {
+        Self(Box::new(Kind::NoTimer))
+    }
+
     pub(crate) fn unknown_task(name: &str, nearest: Option<&str>) -> Self {
         Self(Box::new(Kind::Unknown { name: name.into(), nearest: nearest.map(Into::into) }))
     }
@@ -99,7 +106,11 @@ impl Error {
         self.any(|problem| {
             matches!(
                 problem,
-                Problem::Setting { .. } | Problem::Name { .. } | Problem::Task { .. } | Problem::EmptyRegistry
+                Problem::Setting { .. }
+                    | Problem::Name { .. }
+                    | Problem::Task { .. }
+                    | Problem::EmptyRegistry
+                    | Problem::NothingLeft
             )
         })
     }
@@ -155,6 +166,9 @@ impl fmt::Display for Error {
                 "the scheduler was started outside a tokio runtime; call it from an async function under \
                  #[tokio::main], or inside `Runtime::block_on`",
             ),
+            Kind::NoTimer => f.write_str(
+                "the tokio runtime has no timer, so nothing could fire; build it with `enable_time` or `enable_all`",
+            ),
             Kind::Unknown { name, nearest } => {
                 write!(f, "there is no task named {name:?}")?;
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest:?}?"))
@@ -181,7 +195,7 @@ impl StdError for Error {
         match &*self.0 {
             Kind::Backend(error) => error.source(),
             Kind::System { cause, .. } => Some(cause),
-            Kind::Start(_) | Kind::Stopped(_) | Kind::Unknown { .. } | Kind::NoRuntime => None,
+            Kind::Start(_) | Kind::Stopped(_) | Kind::Unknown { .. } | Kind::NoRuntime | Kind::NoTimer => None,
         }
     }
 }

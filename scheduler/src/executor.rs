@@ -41,7 +41,6 @@ pub(crate) struct Job {
     pub(crate) id: RunId,
     pub(crate) token: Token,
     pub(crate) scheduled_at: Timestamp,
-    pub(crate) due_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) missed: Option<Missed>,
 }

@@ -18,10 +18,15 @@ use crate::task::TaskInfo;
 pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
     // Listened to before anything starts, so that an early Ctrl+C drains too.
     let mut signals = Signals::listen().map_err(Error::signals)?;
-    let handle = scheduler.start().await?;
-    say(&start_up_table(&handle));
+    let handle = tokio::select! {
+        handle = scheduler.start() => handle?,
+        // A store that does not answer must not keep the program from ending.
+        () = signals.next() => return Ok(()),
+    };
+    let handle = StopOnDrop(handle);
+    say(&start_up_table(&handle.0));
     let ended = {
-        let mut ended = pin!(handle.wait());
+        let mut ended = pin!(handle.0.wait());
         tokio::select! {
             ended = &mut ended => Some(ended),
             () = signals.next() => None,
@@ -32,21 +37,21 @@ pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
         None => {
             say("stopping: what runs may end; a second signal stops at once\n");
             tokio::select! {
-                report = handle.stop() => report?,
-                () = signals.next() => handle.stop_now().await?,
+                report = handle.0.stop() => report?,
+                () = signals.next() => handle.0.stop_now().await?,
             }
         }
     };
-    say(&farewell(&handle.stats(), &report));
+    say(&farewell(&handle.0.stats(), &report));
     Ok(())
 }
 
 /// Runs until `until` is ready, and drains.
 pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
-    let handle = scheduler.start().await?;
-    say(&start_up_table(&handle));
+    let handle = StopOnDrop(scheduler.start().await?);
+    say(&start_up_table(&handle.0));
     let ended = {
-        let mut ended = pin!(handle.wait());
+        let mut ended = pin!(handle.0.wait());
         tokio::select! {
             ended = &mut ended => Some(ended),
             () = until => None,
@@ -54,10 +59,19 @@ pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = 
     };
     let report = match ended {
         Some(report) => report?,
-        None => handle.stop().await?,
+        None => handle.0.stop().await?,
     };
-    say(&farewell(&handle.stats(), &report));
+    say(&farewell(&handle.0.stats(), &report));
     Ok(report)
+}
+
+/// Nobody else has a handle of a scheduler in the foreground: when its future is dropped, it must not go on unseen.
+struct StopOnDrop(SchedulerHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.ask_to_stop_now();
+    }
 }
 
 /// A closed terminal or pipe is no reason to stop firing, so what cannot be written is let go.
@@ -160,5 +174,57 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use symphra_scheduler_core::Timestamp;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::{Schedule, Task};
+
+    async fn started(period: Duration) -> SchedulerHandle {
+        let schedule = Schedule::interval(period).expect("a possible period");
+        Scheduler::empty().register(Task::new("tidy up", schedule, || async {})).start().await.expect("it starts")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_table_shows_each_task_in_words_with_its_source() {
+        let table = start_up_table(&started(Duration::from_secs(60)).await);
+        for part in ["1 task", "backend memory", "tidy up", "every minute", "UTC", "foreground.rs:"] {
+            assert!(table.contains(part), "{part} is missing in\n{table}");
+        }
+        assert!(!table.contains("note:"), "there is nothing to note:\n{table}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_interval_that_counts_from_this_start_is_said_at_start() {
+        let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await);
+        assert!(table.contains("note: task \"tidy up\"") && table.contains("give it a `start`"), "{table}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_foreground_whose_future_is_dropped_fires_no_more() {
+        let (sender, mut fired) = tokio::sync::mpsc::unbounded_channel();
+        let schedule = Schedule::interval(Duration::from_secs(1)).expect("a possible period");
+        let tick = Task::new("tick", schedule, move || {
+            let sender = sender.clone();
+            async move { sender.send(()).map_err(|gone| gone.to_string()) }
+        });
+        let clock = Clock::starting_at(Timestamp::from_millis(0));
+        let foreground = Scheduler::empty().clock(clock).register(tick).run_until(std::future::pending());
+        let cut = tokio::time::timeout(Duration::from_millis(3_500), foreground).await;
+        assert!(cut.is_err(), "it runs until it is dropped");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut count = 0;
+        while fired.try_recv().is_ok() {
+            count += 1;
+        }
+        assert!((1..=4).contains(&count), "{count} runs in 3.5 s, and none in the minute after");
+        assert!(fired.is_closed(), "the task is gone with its scheduler");
     }
 }

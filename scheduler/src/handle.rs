@@ -87,7 +87,9 @@ impl SchedulerHandle {
         let mut done = self.0.done.clone();
         match done.wait_for(Option::is_some).await {
             Ok(report) => Ok(report.as_deref().cloned().unwrap_or_default()),
-            Err(_) => Err(Error::stopped("the scheduler ended without a stop: its runtime has ended")),
+            Err(_) => Err(Error::stopped(
+                "the scheduler ended without a stop: its runtime has ended, or its engine panicked, which the log says",
+            )),
         }
     }
 
@@ -139,6 +141,11 @@ impl SchedulerHandle {
     #[must_use]
     pub fn running_runs(&self) -> Vec<RunningRun> {
         self.0.executor.running()
+    }
+
+    /// Has the scheduler stop at once, without waiting for it; one that has stopped stays so.
+    pub(crate) fn ask_to_stop_now(&self) {
+        self.ask(Asked::StopNow);
     }
 
     /// A stop that goes further than the one before; a lesser one changes nothing.

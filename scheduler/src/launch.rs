@@ -1,6 +1,7 @@
 //! From checked parts to a running engine: the one place where everything is wired together.
 
 use std::collections::HashMap;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use symphra_scheduler_core::format_duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use crate::backend::{Backend, Holder, Registration};
+use crate::backend::{Backend, Capabilities, Holder, Registration};
 use crate::clock::Clock;
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, State};
@@ -37,6 +38,8 @@ pub(crate) struct Checked {
 /// Registers the tasks and starts the engine in the present runtime.
 pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+    // tokio tells by a panic, and only by it, that a runtime has no timer.
+    catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
     let Checked { tasks, names, numbers, config, backend, clock } = checked;
     let node = config.node.clone().unwrap_or_else(node::default_name);
     let holder = Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease });
@@ -49,14 +52,14 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
 
     let held_max = config.max_workers.saturating_add(config.queue_size);
     let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.misfire_grace, held_max);
-    let durable = backend.capabilities().durable;
+    let capabilities = backend.capabilities();
     let mut live: Vec<Arc<LiveTask>> = Vec::with_capacity(tasks.len());
     let mut notes: Vec<String> = Vec::new();
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
         let plan = task.plan(config.timezone, registered.anchor);
         let task = Arc::new(LiveTask::new(task, name, registered.key, plan));
-        state.add(Arc::clone(&task), registered, durable);
-        notes.extend(forgotten_anchor(&task, durable));
+        state.add(Arc::clone(&task), registered, capabilities);
+        notes.extend(forgotten_anchor(&task, capabilities));
         live.push(task);
     }
 
@@ -99,19 +102,24 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     });
     // The engine's own handle keeps the way to ask it to stop open, whatever the program drops.
     let kept = handle.clone();
+    let engine = runtime.spawn(engine.run());
     runtime.spawn(async move {
-        let report = engine.run().await;
-        drop(heartbeat);
-        tracing::info!(node = &*node, cancelled = report.cancelled.len(), "scheduler stopped");
-        finish.send_replace(Some(Arc::new(report)));
-        drop(kept);
+        let ended = engine.await;
+        drop((heartbeat, kept));
+        match ended {
+            Ok(report) => {
+                tracing::info!(node = &*node, cancelled = report.cancelled.len(), "scheduler stopped");
+                finish.send_replace(Some(Arc::new(report)));
+            }
+            Err(error) => tracing::error!(node = &*node, %error, "the engine panicked, and nothing fires any more"),
+        }
     });
     Ok(handle)
 }
 
 /// A grid that begins anew at each start may never reach its first instant, if starts are more frequent than it.
-fn forgotten_anchor(task: &LiveTask, durable: bool) -> Option<String> {
-    let period = task.period_from_registration().filter(|&period| !durable && period > LONG_INTERVAL)?;
+fn forgotten_anchor(task: &LiveTask, backend: Capabilities) -> Option<String> {
+    let period = task.period_from_registration().filter(|&period| !backend.durable && period > LONG_INTERVAL)?;
     Some(format!(
         "task \"{}\" ({}): its interval of {} counts from this start, because the backend keeps nothing beyond the \
          process; give it a `start`",

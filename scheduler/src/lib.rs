@@ -88,8 +88,10 @@ pub use task::{Overlap, Source, Task, TaskInfo, TaskName, TaskNameError, TaskSta
 pub use chrono;
 pub use chrono_tz;
 pub use symphra_scheduler_core::{
-    CronError, CronExpr, CronField, DurationError, Language, TZDB_VERSION, Timestamp, format_duration, parse_duration,
+    CronError, CronExpr, CronField, DurationError, EXPRESSION_BYTES_MAX, InteropError, Language, Occurrences,
+    TASK_NAME_BYTES_MAX, TZDB_VERSION, Timestamp, TimezoneError, format_duration, parse_duration, parse_timezone,
 };
+pub use uuid;
 
 #[cfg(feature = "macros")]
 pub use symphra_scheduler_macros::{cron, daily, every, hourly, interval, monthly, once, scheduled, weekly};

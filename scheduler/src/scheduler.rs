@@ -37,11 +37,19 @@ pub struct Scheduler(Box<Parts>);
 #[derive(Debug)]
 struct Parts {
     tasks: Vec<Task>,
-    from_registry: bool,
+    registry: Registry,
     expected: Vec<String>,
     config: SchedulerConfig,
     backend: Option<Arc<dyn Backend>>,
     clock: Clock,
+}
+
+/// What the registry had to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Registry {
+    NotAsked,
+    Empty,
+    HasTasks,
 }
 
 impl Scheduler {
@@ -50,18 +58,20 @@ impl Scheduler {
     /// A crate whose items nobody mentions is not linked; name it with [`link_tasks!`](crate::link_tasks). If there is
     /// no task at all, start says so.
     pub fn from_registry() -> Self {
-        Self::of(registry::linked_tasks(), true)
+        let tasks = registry::linked_tasks();
+        let registry = if tasks.is_empty() { Registry::Empty } else { Registry::HasTasks };
+        Self::of(tasks, registry)
     }
 
     /// A scheduler without tasks, to be given by [`register`](Self::register).
     pub fn empty() -> Self {
-        Self::of(Vec::new(), false)
+        Self::of(Vec::new(), Registry::NotAsked)
     }
 
-    fn of(tasks: Vec<Task>, from_registry: bool) -> Self {
+    fn of(tasks: Vec<Task>, registry: Registry) -> Self {
         Self(Box::new(Parts {
             tasks,
-            from_registry,
+            registry,
             expected: Vec::new(),
             config: SchedulerConfig::default(),
             backend: None,
@@ -122,10 +132,14 @@ impl Scheduler {
 
     /// Runs in the foreground until Ctrl+C or SIGTERM: prints the table of tasks, fires, drains, reports.
     ///
-    /// A second signal stops at once.
+    /// A second signal stops at once. From the call on, Ctrl+C and SIGTERM no longer end the process by themselves, also
+    /// after it has returned: tokio keeps its handlers.
     ///
     /// # Errors
     /// As [`start`](Self::start); and if the signals cannot be listened to.
+    ///
+    /// # Cancellation
+    /// If the future is dropped, the scheduler stops at once.
     pub async fn run(self) -> Result<(), Error> {
         foreground::run(self).await
     }
@@ -134,6 +148,9 @@ impl Scheduler {
     ///
     /// # Errors
     /// As [`start`](Self::start).
+    ///
+    /// # Cancellation
+    /// If the future is dropped, the scheduler stops at once.
     pub async fn run_until(self, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
         foreground::run_until(self, until).await
     }
@@ -161,11 +178,13 @@ impl Parts {
             }
             names.push(name);
         }
-        if self.tasks.is_empty() && self.from_registry {
-            problems.push(Problem::EmptyRegistry);
-        } else {
-            let missing = self.expected.iter().filter(|name| !numbers.contains_key(name.as_str()));
-            problems.extend(missing.map(|name| Problem::missing(name, numbers.keys().map(TaskName::as_str))));
+        match self.registry {
+            Registry::Empty => problems.push(Problem::EmptyRegistry),
+            Registry::HasTasks if self.tasks.is_empty() => problems.push(Problem::NothingLeft),
+            Registry::HasTasks | Registry::NotAsked => {
+                let missing = self.expected.iter().filter(|name| !numbers.contains_key(name.as_str()));
+                problems.extend(missing.map(|name| Problem::missing(name, names.iter().map(TaskName::as_str))));
+            }
         }
         if !problems.is_empty() {
             return Err(Error::start(problems));

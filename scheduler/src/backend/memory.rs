@@ -77,21 +77,19 @@ impl Backend for MemoryBackend {
     }
 
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
-        let now = self.clock.now();
-        self.store().heartbeat(holder, now);
-        ready(now)
+        self.store().heartbeat(holder, self.clock.monotonic());
+        ready(self.clock.now())
     }
 
     fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
         let now = self.clock.now();
         let mut store = self.store();
-        let held_by = store.holder(holder, now);
+        let held_by = store.holder(holder, self.clock.monotonic());
         ready(firings.iter().map(|firing| store.fire(firing, held_by, now)).collect())
     }
 
     fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>> {
-        let now = self.clock.now();
-        ready(self.store().claim(holder, claim, now))
+        ready(self.store().claim(holder, claim, self.clock.monotonic()))
     }
 
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {

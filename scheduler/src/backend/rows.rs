@@ -1,4 +1,7 @@
 //! What travels between the engine and a backend: plain values, one per task or run of a batch.
+//!
+//! The values that a backend is given, and the answers it chooses from, are not `#[non_exhaustive]`: a backend has to heed
+//! every one of them, so a new one must not pass unseen.
 
 use std::fmt;
 use std::sync::Arc;
@@ -194,7 +197,7 @@ pub struct RunRow {
     pub state: RunState,
     /// Its latest attempt, counted from 1.
     pub attempt: u32,
-    /// When its latest attempt began; `None` before that, and for a run that ended without one.
+    /// When its last attempt began; `None` until it has ended, and for a run that ended without one.
     pub started_at: Option<Timestamp>,
     /// When it ended; `None` while it is alive.
     pub finished_at: Option<Timestamp>,
@@ -263,7 +266,7 @@ impl Record {
 pub enum Reason {
     /// As many runs of the task were alive as are allowed.
     Overlap,
-    /// Nobody could start it in time; a later run covers it.
+    /// Nobody could start it in time; of occurrences that are missed together only the newest may run, for all of them.
     Missed,
     /// It was past when its task was first seen.
     PastAtFirstSight,
@@ -275,7 +278,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Overlap => "overlap: as many runs of the task were alive as are allowed",
-            Self::Missed => "missed: nobody could start it in time, a later run covers it",
+            Self::Missed => {
+                "missed: nobody could start it in time, and of those missed together only the newest may run"
+            }
             Self::PastAtFirstSight => "past when its task was first seen",
             Self::ClockSetBack => "the clock was set back and showed it a second time",
         })

@@ -51,12 +51,12 @@ impl Calls {
 }
 
 pub(super) async fn enqueue(backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Event {
-    let admissions = insist(|| backend.enqueue(&holder, &batch.firings)).await;
+    let admissions = insist(|| answers_all(batch.firings.len(), backend.enqueue(&holder, &batch.firings))).await;
     Event::Enqueued(batch, admissions)
 }
 
 pub(super) async fn finish(backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Event {
-    let stored = insist(|| backend.finish(&ended)).await;
+    let stored = insist(|| answers_all(ended.len(), backend.finish(&ended))).await;
     Event::Stored(ended, stored)
 }
 
@@ -65,7 +65,19 @@ pub(super) async fn claim(backend: Arc<dyn Backend>, holder: Arc<Holder>, claim:
     Event::TookOver(claimed)
 }
 
-async fn insist<'a, T>(call: impl Fn() -> BackendFuture<'a, T>) -> T {
+/// A backend that answers for more or less than it was asked has failed: nobody knows which answer is whose.
+async fn answers_all<T>(asked: usize, call: BackendFuture<'_, Vec<T>>) -> Result<Vec<T>, BackendError> {
+    let answers = call.await?;
+    if answers.len() == asked {
+        return Ok(answers);
+    }
+    Err(BackendError::new("answer each entry of a batch", format!("{asked} were asked and {} answered", answers.len())))
+}
+
+async fn insist<T, F>(call: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, BackendError>>,
+{
     let mut pause = PAUSE_MIN;
     loop {
         match call().await {

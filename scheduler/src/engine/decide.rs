@@ -33,7 +33,7 @@ impl State {
             Event::ClockStepped(step) => self.clock_stepped(step, now.wall, actions),
             Event::Enqueued(batch, admissions) => self.enqueued(batch, &admissions, now.wall, actions),
             Event::TookOver(claimed) => self.took_over(claimed, actions),
-            Event::Ended(ended) => self.ended(ended, actions),
+            Event::Ended(ended) => self.ended(ended, now.wall, actions),
             Event::Stored(ended, stored) => self.stored(&ended, &stored, actions),
             Event::Drain(timeout) => shutdown::drain(self, timeout, now.passed),
             Event::StopNow => shutdown::stop_now(self, now.passed, actions),
@@ -54,11 +54,11 @@ impl State {
         shutdown::wakes_at(self)
     }
 
-    /// How many runs of dead nodes may be taken over now: none while a claim is under way, and never all the room, so
+    /// How many runs of dead nodes may be taken over now: none while a claim is under way, and half the room at most, so
     /// that a claim which hangs does not keep the scheduler from firing.
     pub(crate) fn claims_at_most(&self) -> usize {
         let may_claim = self.phase == Phase::Firing && self.claiming == 0;
-        if may_claim { self.room().div_ceil(2).min(BATCH_MAX) } else { 0 }
+        if may_claim { (self.room() / 2).min(BATCH_MAX) } else { 0 }
     }
 
     /// Keeps room for the runs that a claim may bring, and tells the claim's number and for how many runs there is room.
@@ -70,7 +70,7 @@ impl State {
 
     /// One batch at a time, so that what falls due during a call goes together in the next.
     fn may_fire(&self) -> bool {
-        self.phase == Phase::Firing && !self.enqueueing && self.room() > 0
+        self.phase == Phase::Firing && self.enqueueing == 0 && self.room() > 0
     }
 
     fn fire_what_is_due(&mut self, now: Timestamp, actions: &mut Actions) {
@@ -91,7 +91,7 @@ impl State {
             batch.firings.push(firing);
         }
         if !batch.firings.is_empty() {
-            self.enqueueing = true;
+            self.enqueueing = batch.firings.len();
             self.held += batch.firings.len();
             actions.enqueue = Some(batch);
         }
@@ -99,7 +99,7 @@ impl State {
 
     fn enqueued(&mut self, batch: Batch, admissions: &[Admission], now: Timestamp, actions: &mut Actions) {
         assert_eq!(batch.firings.len(), admissions.len(), "a backend answers every firing");
-        self.enqueueing = false;
+        self.enqueueing = 0;
         actions.start.reserve(batch.firings.len());
         for ((index, firing), admission) in batch.tasks.into_iter().zip(&batch.firings).zip(admissions) {
             if !matches!(admission, Admission::Claimed(_)) {
@@ -130,7 +130,7 @@ impl State {
         let task = &self.tasks[index as usize].live;
         if let Some(passed) = &firing.passed {
             actions.counted.ledger.count_recorded(passed.count);
-            if firing.run.is_some() {
+            if let Admission::Claimed(_) = admission {
                 actions.notices.push(Notice::Misfired { task: task.name.clone(), covered: passed.count });
             }
         }
@@ -143,7 +143,6 @@ impl State {
                     id: firing.id,
                     token,
                     scheduled_at: run.scheduled_at,
-                    due_at: run.due_at,
                     attempt: 1,
                     missed: run.missed,
                 });
@@ -195,24 +194,24 @@ impl State {
             return;
         }
         actions.notices.push(Notice::TakenOver { runs: claimed.len() });
-        self.held += claimed.len();
         let by_key: HashMap<TaskKey, &Arc<LiveTask>> =
             self.tasks.iter().map(|task| (task.live.key, &task.live)).collect();
         for run in claimed {
-            let task = by_key.get(&run.task).expect("a node claims only runs of tasks that it knows");
+            // Only runs of known tasks were asked for; another waits for a node that knows it.
+            let Some(task) = by_key.get(&run.task) else { continue };
+            self.held += 1;
             actions.start.push(Job {
                 task: Arc::clone(task),
                 id: run.id,
                 token: run.token,
                 scheduled_at: run.scheduled_at,
-                due_at: run.due_at,
                 attempt: run.attempt,
                 missed: run.missed,
             });
         }
     }
 
-    fn ended(&mut self, ended: Vec<Ended>, actions: &mut Actions) {
+    fn ended(&mut self, ended: Vec<Ended>, now: Timestamp, actions: &mut Actions) {
         self.to_finish.reserve(ended.len());
         for Ended { job, outcome, ran } in ended {
             let counted = match &outcome {
@@ -236,7 +235,7 @@ impl State {
                 token: job.token,
                 outcome,
                 started_at: ran.map(|ran| ran.started_at),
-                finished_at: ran.map_or(job.due_at, |ran| ran.started_at.plus(ran.duration)),
+                finished_at: ran.map_or(now, |ran| ran.started_at.plus(ran.duration)),
             });
         }
     }

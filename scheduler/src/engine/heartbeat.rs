@@ -8,8 +8,9 @@ use std::thread;
 use super::calls::warn;
 use crate::backend::{Backend, Holder};
 
-/// Heartbeats per lease: two may fail before the lease is lost.
-const BEATS_PER_LEASE: u32 = 3;
+/// Heartbeats per lease. One that does not answer is given up after half the time to the next, so that at least one more
+/// is made before the lease has ended.
+const BEATS_PER_LEASE: u32 = 4;
 
 /// A running heartbeat. It ends when this is dropped.
 pub(crate) struct Heartbeat {
@@ -18,17 +19,23 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts the thread. The first renewal is after a third of the lease.
+    /// Starts the thread. The first renewal is after a quarter of the lease.
     ///
     /// # Errors
     /// What the operating system says when it gives no thread or the runtime of the thread cannot be built.
     pub(crate) fn start(backend: Arc<dyn Backend>, holder: Arc<Holder>) -> io::Result<Self> {
         let (alive, ended) = sync_channel(0);
         let every = holder.lease / BEATS_PER_LEASE;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (report, built) = sync_channel(1);
         thread::Builder::new().name("symphra-heartbeat".into()).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return report.send(Err(error)).unwrap_or_default(),
+            };
+            // Whoever waits for it is there until it comes.
+            report.send(Ok(())).unwrap_or_default();
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                let beat = async { tokio::time::timeout(every, backend.heartbeat(&holder)).await };
+                let beat = async { tokio::time::timeout(every / 2, backend.heartbeat(&holder)).await };
                 match runtime.block_on(beat) {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => warn(&error, "the lease was not renewed; the next heartbeat tries again"),
@@ -36,6 +43,7 @@ impl Heartbeat {
                 }
             }
         })?;
+        built.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)))?;
         Ok(Self { _alive: alive })
     }
 }

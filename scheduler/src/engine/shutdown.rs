@@ -50,7 +50,7 @@ pub(super) fn advance(state: &mut State, passed: Duration, actions: &mut Actions
             actions.end_running = Some(EndRunning::Abort);
         }
     }
-    let idle = state.held == 0 && !state.enqueueing;
+    let idle = state.held == 0 && state.enqueueing == 0;
     if idle && state.phase != Phase::Firing {
         state.phase = Phase::Over;
     }
@@ -63,7 +63,7 @@ fn abort(state: &mut State, passed: Duration, actions: &mut Actions) {
 
 /// The stop is over, although `running` goes on.
 pub(super) fn give_up(state: &mut State, running: Vec<RunningRun>) {
-    state.unstored = state.held.saturating_sub(running.len());
+    state.unstored = state.held.saturating_sub(running.len() + state.enqueueing);
     state.cancelled.extend(running.into_iter().map(|run| CancelledRun {
         task: run.task,
         id: run.id,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 
 use super::timer::Timer;
-use crate::backend::{Finish, Registered};
+use crate::backend::{Capabilities, Finish, Registered};
 use crate::run::{RunId, RunIds};
 use crate::task::{LiveTask, TaskName};
 
@@ -33,7 +33,8 @@ pub(crate) struct State {
     pub(super) claiming: usize,
     /// How many claims were made, which is the number of the last.
     pub(super) claims: u64,
-    pub(super) enqueueing: bool,
+    /// Firings that the backend has not answered.
+    pub(super) enqueueing: usize,
     pub(super) finishing: bool,
     /// Ends that are not stored yet; never more than `held`.
     pub(super) to_finish: Vec<Finish>,
@@ -134,7 +135,7 @@ impl State {
             held: 0,
             claiming: 0,
             claims: 0,
-            enqueueing: false,
+            enqueueing: 0,
             finishing: false,
             to_finish: Vec::new(),
             phase: Phase::Firing,
@@ -144,11 +145,11 @@ impl State {
     }
 
     /// Adds a task that the backend has registered.
-    pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered, durable: bool) {
+    pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered, backend: Capabilities) {
         let mark = registered.mark;
         let next = match live.plan.only() {
             Some(at) if mark < at && at <= registered.anchor => {
-                if durable && registered.anchor.since(at) <= PAST_ONCE_MAX {
+                if backend.durable && registered.anchor.since(at) <= PAST_ONCE_MAX {
                     Next::LateOnce(at)
                 } else {
                     Next::PastOnce(at)

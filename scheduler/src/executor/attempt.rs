@@ -85,6 +85,11 @@ async fn drive(
     .await;
     match caught(|| span.in_scope(|| drop(body.take()))) {
         Ok(()) => outcome,
+        Err(failure) if outcome == Outcome::Cancelled => {
+            // Whatever its destructors do, the run ended because of the stop, whose report has to list it.
+            tracing::error!(error = failure.text(), "the body of a cancelled run panicked while it was dropped");
+            outcome
+        }
         Err(failure) => Outcome::Failed(failure),
     }
 }

@@ -30,18 +30,20 @@ pub(crate) struct LiveTask {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) running: u32,
+    queued: u32,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
-    latest: Option<RunState>,
+    last_ended: Option<RunState>,
 }
 
 impl Tally {
     pub(crate) fn accepted(&mut self) {
-        self.latest = Some(RunState::Queued);
+        self.queued += 1;
     }
 
     pub(crate) fn began(&mut self) {
+        self.queued -= 1;
         self.running += 1;
     }
 
@@ -49,6 +51,8 @@ impl Tally {
     pub(crate) fn ended(&mut self, outcome: &Outcome, began: bool) {
         if began {
             self.running -= 1;
+        } else {
+            self.queued -= 1;
         }
         let (count, state) = match outcome {
             Outcome::Succeeded => (&mut self.succeeded, RunState::Succeeded),
@@ -56,12 +60,13 @@ impl Tally {
             Outcome::Cancelled => (&mut self.cancelled, RunState::Cancelled),
         };
         *count += 1;
-        self.latest = Some(state);
+        self.last_ended = Some(state);
     }
 
     fn status(&self) -> TaskStatus {
-        match self.latest {
+        match self.last_ended {
             _ if self.running > 0 => TaskStatus::Running,
+            _ if self.queued > 0 => TaskStatus::Pending,
             None => TaskStatus::Pending,
             Some(state) => TaskStatus::of_latest(state),
         }

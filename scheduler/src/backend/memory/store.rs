@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
+use tokio::time::Instant;
 
 use super::history::{Chain, History};
 use crate::TaskName;
@@ -15,9 +16,6 @@ use crate::backend::{
 };
 use crate::outcome::Outcome;
 use crate::run::{Missed, RunId, RunState};
-
-/// A task keeps this many spans of records; beyond it the oldest is dropped (the ledger's counts stay exact).
-const RECORDS_PER_TASK_MAX: usize = 32;
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -38,6 +36,7 @@ struct TaskRow {
     anchor: Timestamp,
     /// Slots of its runs that are alive, oldest first.
     alive: Vec<u32>,
+    /// One span for each reason.
     records: Vec<Record>,
     ledger: Ledger,
     ended: Chain,
@@ -61,7 +60,10 @@ struct AliveRun {
 
 struct HolderRow {
     node: Arc<str>,
-    lease_until: Timestamp,
+    /// On the time that passes: a wall clock that is set must not end the lease of a node that lives.
+    lease_until: Instant,
+    /// How many runs it holds.
+    held: u32,
     last_claim: Option<u64>,
 }
 
@@ -109,16 +111,16 @@ impl Store {
         Registered { key: key(number(self.tasks.len() - 1)), mark, anchor: now }
     }
 
-    pub(super) fn heartbeat(&mut self, holder: &Holder, now: Timestamp) {
+    pub(super) fn heartbeat(&mut self, holder: &Holder, now: Instant) {
         let index = self.holder(holder, now);
-        self.holders[index as usize].lease_until = now.plus(holder.lease);
+        self.holders[index as usize].lease_until = now + holder.lease;
     }
 
     /// The row of a holder; one that is new begins with a full lease.
-    pub(super) fn holder(&mut self, holder: &Holder, now: Timestamp) -> u32 {
+    pub(super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
         let index = self.holders.iter().rposition(|row| row.node == holder.node).unwrap_or_else(|| {
-            let lease_until = now.plus(holder.lease);
-            self.holders.push(HolderRow { node: Arc::clone(&holder.node), lease_until, last_claim: None });
+            let lease_until = now + holder.lease;
+            self.holders.push(HolderRow { node: Arc::clone(&holder.node), lease_until, held: 0, last_claim: None });
             self.holders.len() - 1
         });
         u32::try_from(index).expect("a process starts fewer than 2^32 schedulers")
@@ -166,6 +168,7 @@ impl Store {
             missed: run.missed,
         });
         self.by_id.insert(firing.id, slot);
+        self.holders[holder as usize].held += 1;
         let task = &mut self.tasks[index(firing.task)];
         task.ledger.count_run();
         task.alive.push(slot);
@@ -192,11 +195,11 @@ impl Store {
         oldest.map_or(firing.id, |&slot| self.alive.get(slot).row.id)
     }
 
-    pub(super) fn claim(&mut self, holder: &Holder, claim: &Claim, now: Timestamp) -> Vec<Claimed> {
+    pub(super) fn claim(&mut self, holder: &Holder, claim: &Claim, now: Instant) -> Vec<Claimed> {
         let claimant = self.holder(holder, now);
         let is_repeated = |run: &AliveRun| run.holder == claimant && run.claim == Some(claim.number);
         let known = self.holders[claimant as usize].last_claim == Some(claim.number);
-        let any_lost = self.holders.iter().any(|row| row.lease_until < now && row.node != holder.node);
+        let any_lost = self.holders.iter().any(|row| row.held > 0 && row.lease_until < now && row.node != holder.node);
         self.holders[claimant as usize].last_claim = Some(claim.number);
         if claim.max == 0 || !(known || any_lost) {
             return Vec::new();
@@ -211,7 +214,15 @@ impl Store {
             .collect();
         orphans.sort_by_key(|&slot| (!is_repeated(self.alive.get(slot)), self.alive.get(slot).row.due_at));
         orphans.truncate(claim.max);
-        orphans.into_iter().map(|slot| self.alive.get_mut(slot).take_over(claimant, claim.number)).collect()
+        let holders = &mut self.holders;
+        let alive = &mut self.alive;
+        let claimed = orphans.into_iter().map(|slot| {
+            let run = alive.get_mut(slot);
+            holders[run.holder as usize].held -= 1;
+            holders[claimant as usize].held += 1;
+            run.take_over(claimant, claim.number)
+        });
+        claimed.collect()
     }
 
     pub(super) fn finish(&mut self, end: &Finish) -> Stored {
@@ -226,7 +237,8 @@ impl Store {
             return Stored::Stale;
         }
         self.by_id.remove(&end.id);
-        let mut row = self.alive.remove(slot).row;
+        let AliveRun { mut row, holder, .. } = self.alive.remove(slot);
+        self.holders[holder as usize].held -= 1;
         row.state = state;
         row.started_at = end.started_at;
         row.finished_at = Some(end.finished_at);
@@ -277,9 +289,6 @@ impl TaskRow {
         if let Some(last) = self.records.iter_mut().rfind(|known| known.reason == record.reason) {
             last.extend(record);
             return;
-        }
-        if self.records.len() >= RECORDS_PER_TASK_MAX {
-            self.records.remove(0);
         }
         self.records.push(*record);
     }

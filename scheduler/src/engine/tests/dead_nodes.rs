@@ -54,7 +54,7 @@ fn its_runs_are_taken_over_after_its_lease_as_their_second_attempt() {
         let full = rig.records("import").await;
         assert_eq!((full.len(), full[0].reason, full[0].count), (1, Reason::Overlap, 1), "the run is alive till then");
 
-        pass(millis(6_500)).await;
+        pass(millis(20_500)).await;
         let attempts: Vec<_> = rig.log.of("import").iter().map(|run| (run.scheduled_at, run.attempt)).collect();
         assert_eq!(attempts[..2], [(rig.at(10_000), 1), (rig.at(10_000), 2)]);
         let row: Vec<RunRow> =
@@ -71,7 +71,7 @@ fn of_two_schedulers_that_live_one_takes_a_dead_ones_run_over() {
         set_clock(&rig, 31_000);
         let _one = rig.start([ends_at_the_second_attempt(&rig)]).await;
         let _other = rig.start([ends_at_the_second_attempt(&rig)]).await;
-        pass(seconds(20)).await;
+        pass(seconds(36)).await;
         let again = rig.log.of("import").iter().filter(|run| run.scheduled_at == rig.at(10_000)).count();
         assert_eq!(again, 2, "the attempt that died and one more");
     });

@@ -11,7 +11,7 @@ use super::super::event::{Actions, Batch, EndRunning, Event};
 use super::super::state::{Now, State};
 use super::rig::{every, instant, millis, seconds};
 use crate::TaskName;
-use crate::backend::{Admission, Claimed, Finish, Registered, Stored, TaskKey, Token};
+use crate::backend::{Admission, Capabilities, Claimed, Finish, Registered, Stored, TaskKey, Token};
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, Ran};
 use crate::outcome::Outcome;
@@ -28,7 +28,7 @@ fn state(ids: u64, origin: Timestamp) -> State {
         let name = TaskName::new(task.name()).expect("a valid name");
         let plan = task.plan(Tz::UTC, origin);
         let live = Arc::new(LiveTask::new(task, name, TaskKey(key), plan));
-        state.add(live, &Registered { key: TaskKey(key), mark: origin, anchor: origin }, false);
+        state.add(live, &Registered { key: TaskKey(key), mark: origin, anchor: origin }, Capabilities::volatile());
     }
     state
 }

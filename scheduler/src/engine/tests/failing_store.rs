@@ -206,3 +206,19 @@ async fn what_a_clock_shows_again_is_recorded_once_although_the_answer_is_lost()
     pass(seconds(10)).await;
     assert_eq!(counts(rig.ledger("tick").await), (62, 60, 2), "5:10 and 5:20");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_for_too_few_is_asked_again_and_ends_nothing() {
+    let rig = Rig::new();
+    let store = Faulty::durable(rig.store.clone());
+    let scheduler = start_on(&rig, &store, [rig.quick("a", every(1_000)), rig.quick("b", every(1_000))]).await;
+    store.always(Some(Fault::Short));
+    pass(millis(1_500)).await;
+    store.heal();
+    pass(seconds(10)).await;
+    assert!(scheduler.stats().running, "the engine goes on");
+    for name in ["a", "b"] {
+        let ledger = rig.ledger(name).await;
+        assert_eq!((ledger.occurrences, ledger.balances()), (11, true), "{name}: {ledger:?}");
+    }
+}

@@ -293,3 +293,34 @@ async fn a_store_that_is_back_in_time_is_told_everything_before_the_stop_is_over
     assert_eq!(rig.runs("slow").await[0].state, RunState::Succeeded);
     assert_eq!(counts(rig.ledger("slow").await).1, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_whose_destructor_panics_is_listed_as_cancelled() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in the destructor");
+        }
+    }
+    let rig = Rig::new();
+    let bomb = Task::new("bomb", every(1_000), || async {
+        let _bomb = Bomb;
+        std::future::pending::<()>().await;
+    });
+    let scheduler = rig.start([bomb]).await;
+    pass(millis(1_500)).await;
+    let report = scheduler.stop_now().await.expect("it stops");
+    assert_eq!(report.cancelled.len(), 1, "{report:?}");
+    assert_eq!(rig.runs("bomb").await[0].state, RunState::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_a_worker_is_pending() {
+    let rig = Rig::new();
+    let config = config().max_workers(1).queue_size(5);
+    let tasks = [endless(&rig, "first", 1_000), rig.lasting("second", every(1_500), millis(1))];
+    let scheduler = rig.scheduler(tasks).config(config).start().await.expect("it starts");
+    pass(millis(1_700)).await;
+    let status = |name| scheduler.task(name).expect("it is registered").status;
+    assert_eq!((status("first"), status("second")), (TaskStatus::Running, TaskStatus::Pending));
+}
