@@ -28,6 +28,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["executor", "handler", "schedule", "task"]),
     ("stats", &["backend"]),
     ("handle", &["SchedulerConfig", "clock", "engine", "error", "executor", "stats", "task"]),
+    ("foreground", &["engine", "error", "handle", "scheduler", "stats", "task"]),
+    (
+        "scheduler",
+        &["StopReport", "backend", "clock", "config", "error", "foreground", "handle", "launch", "registry", "task"],
+    ),
     ("launch", &["backend", "clock", "config", "engine", "error", "executor", "handle", "node", "run", "task"]),
 ];
 
@@ -100,7 +105,14 @@ fn rooms_know_only_whom_they_may() {
     for path in rust_files(&source).into_iter().filter(|path| !is_test_code(path)) {
         let inside = path.strip_prefix(&source).expect("a path of the source").display().to_string();
         let room = inside.split(['/', '.']).next().unwrap_or_default().to_owned();
-        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else { continue };
+        // The root names every room: it is the front door, with what the macros write.
+        if room == "lib" {
+            continue;
+        }
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
+            broken.push(format!("{inside} is in a room without a row among the arrows"));
+            continue;
+        };
         for (at, _) in shipped_code(&path).match_indices("crate::") {
             let code = shipped_code(&path);
             // `$crate::` in a macro speaks for the caller, `symphra_…crate::` is another word.

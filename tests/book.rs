@@ -44,6 +44,15 @@ fn both_languages_have_the_same_pages_headings_and_code() {
 }
 
 #[test]
+fn every_page_is_compiled() {
+    let compiled = include_str!("support.rs");
+    for name in pages("en") {
+        assert!(compiled.contains(&format!("\"../docs/en/{name}\"")), "{name} is not among the examples of support.rs");
+    }
+    assert!(compiled.contains("\"../README.md\""), "the README is not among the examples of support.rs");
+}
+
+#[test]
 fn links_between_files_lead_somewhere() {
     let root = book().join("..");
     let mut texts: Vec<PathBuf> =

@@ -1,1 +1,17 @@
-//! What the black-box tests share.
+//! What the black-box tests share: the examples of the book, each of which compiles.
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/start.md")]
+pub struct Start;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/schedules.md")]
+pub struct Schedules;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/occurrences.md")]
+pub struct Occurrences;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -90,9 +90,7 @@ impl Argument {
                 let value = Value::new(tokens).ok_or_else(|| without_value(name, word))?;
                 Ok(Self::Named(name.clone(), value))
             }
-            [TokenTree::Ident(name)] if name != "true" && name != "false" => {
-                Err(without_value(name, known(form, name)?))
-            }
+            [TokenTree::Ident(name)] if name != "true" && name != "false" => Err(alone(form, name)),
             [TokenTree::Ident(name), TokenTree::Group(group)] if group.delimiter() != Delimiter::None => {
                 let word = known(form, name)?;
                 let tokens: TokenStream = piece.iter().cloned().collect();
@@ -163,6 +161,23 @@ fn unknown(form: Form, written: &str) -> String {
     } else {
         format!("`{written}` is an option of {}, not of #[{}]; {advice}", owners.join(", "), form.name())
     }
+}
+
+/// What is wrong with a name that stands alone: it is an option without its value, or a constant.
+fn alone(form: Form, name: &Ident) -> syn::Error {
+    let written = name.to_string();
+    let is_word = nearest(&written, form.words().map(|word| word.name)).is_some();
+    let is_word_elsewhere = Form::ALL.into_iter().any(|other| other.word(&written).is_some());
+    if !form.takes_bare_value() || is_word || is_word_elsewhere {
+        return known(form, name).map_or_else(|error| error, |word| without_value(name, word));
+    }
+    let message = format!(
+        "`{name}` is neither an option of #[{}] nor a literal; an attribute sees only the text, not what a name stands \
+         for: write the value itself, for example `{}`",
+        form.name(),
+        form.example()
+    );
+    syn::Error::new(name.span(), message)
 }
 
 fn without_value(name: &Ident, word: &Word) -> syn::Error {

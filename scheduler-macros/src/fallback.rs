@@ -12,10 +12,13 @@ use crate::form::Form;
 use crate::{function, validate};
 
 /// The function as written, without any other attribute of ours, and the errors.
-pub(crate) fn function(mut function: ItemFn, error: &syn::Error) -> TokenStream {
+pub(crate) fn function(form: Form, arguments: TokenStream, mut function: ItemFn, error: &syn::Error) -> TokenStream {
+    // Its errors are in `error` already.
+    let (_, options) = validate::attribute(form, arguments, &mut Errors::default());
+    let runtime = options.runtime.as_ref();
     // Another schedule would expand in its turn and repeat the errors of the function; taken away, its import would be
     // reported as unused.
-    let is_ours = |attribute: &Attribute| function::schedule_attribute(attribute).is_some();
+    let is_ours = |attribute: &Attribute| function::schedule_attribute(attribute, runtime).is_some();
     let (ours, others): (Vec<_>, Vec<_>) = function.attrs.into_iter().partition(is_ours);
     function.attrs = others;
     let imports = ours.iter().map(|attribute| {

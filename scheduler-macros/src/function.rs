@@ -5,14 +5,14 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{FnArg, GenericArgument, GenericParam, ItemFn, PathArguments, ReturnType, Signature, Type};
+use syn::{FnArg, GenericArgument, GenericParam, ItemFn, Path, PathArguments, ReturnType, Signature, Type};
 
 use crate::errors::Errors;
 use crate::form::Form;
 
-/// Checks the function; what is wrong goes into `errors`.
-pub(crate) fn check(form: Form, function: &ItemFn, errors: &mut Errors) {
-    other_schedule(form, function, errors);
+/// Checks the function; what is wrong goes into `errors`. `runtime` is the path given by `crate = …`.
+pub(crate) fn check(form: Form, function: &ItemFn, runtime: Option<&Path>, errors: &mut Errors) {
+    other_schedule(form, function, runtime, errors);
     qualifiers(&function.sig, errors);
     generics(&function.sig, errors);
     for argument in &function.sig.inputs {
@@ -27,13 +27,24 @@ pub(crate) fn check(form: Form, function: &ItemFn, errors: &mut Errors) {
     }
 }
 
-/// The attribute of ours that `attribute` is, by the last segment of its path.
-pub(crate) fn schedule_attribute(attribute: &syn::Attribute) -> Option<Form> {
-    Form::named(&attribute.path().segments.last()?.ident.to_string())
+/// The attribute of ours that `attribute` is: by its name alone, or by a path into this crate or into `runtime`. The
+/// `once` of another crate is left to that crate.
+pub(crate) fn schedule_attribute(attribute: &syn::Attribute, runtime: Option<&Path>) -> Option<Form> {
+    let path = attribute.path();
+    let named = Form::named(&path.segments.last()?.ident.to_string())?;
+    let is_ours = path.segments.len() == 1
+        || path.segments.first().is_some_and(|first| first.ident == "symphra_scheduler")
+        || runtime.is_some_and(|runtime| leads_into(path, runtime));
+    is_ours.then_some(named)
 }
 
-fn other_schedule(form: Form, function: &ItemFn, errors: &mut Errors) {
-    let ours = function.attrs.iter().find_map(|attribute| Some((attribute, schedule_attribute(attribute)?)));
+fn leads_into(path: &Path, runtime: &Path) -> bool {
+    let mut segments = path.segments.iter().map(|segment| &segment.ident);
+    runtime.segments.iter().all(|expected| segments.next() == Some(&expected.ident))
+}
+
+fn other_schedule(form: Form, function: &ItemFn, runtime: Option<&Path>, errors: &mut Errors) {
+    let ours = function.attrs.iter().find_map(|attribute| Some((attribute, schedule_attribute(attribute, runtime)?)));
     if let Some((attribute, other)) = ours {
         let message = format!(
             "`{}` already has a schedule, #[{}]; a task has one: remove this #[{}], or put it on a second function \

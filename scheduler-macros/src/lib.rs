@@ -86,6 +86,18 @@ use crate::form::Form;
 /// async fn sample() {}
 /// ```
 ///
+/// A task whose future is not `Send` does not compile:
+///
+/// ```compile_fail
+/// # use symphra_scheduler::interval;
+/// #[interval(seconds = 10)]
+/// async fn holds_an_rc() {
+///     let shared = std::rc::Rc::new(5);
+///     std::future::ready(()).await;
+///     drop(shared);
+/// }
+/// ```
+///
 /// An interval of zero does not compile:
 ///
 /// ```compile_fail
@@ -286,8 +298,8 @@ fn expanded(
     let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
         return fallback::not_a_function(form, arguments, item);
     };
-    match validate::task(form, arguments, &function) {
+    match validate::task(form, arguments.clone(), &function) {
         Ok(task) => expand::task(&task),
-        Err(error) => fallback::function(function, &error),
+        Err(error) => fallback::function(form, arguments, function, &error),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 
+use chrono_tz::Tz;
 use proc_macro2::TokenStream;
 use symphra_scheduler_core::{Timestamp, check_task_name};
 use syn::ItemFn;
@@ -16,13 +17,13 @@ use crate::function;
 use crate::model::Task;
 use crate::name::Name;
 use crate::options::{Options, Overlap};
-use crate::schedule::{Moment, Schedule, first_occurrence};
+use crate::schedule::{Moment, Schedule, first_instant, first_occurrence};
 
 /// Checks the attribute and the function.
 pub(crate) fn task(form: Form, tokens: TokenStream, function: &ItemFn) -> syn::Result<Task<'_>> {
     let mut errors = Errors::default();
     let (schedule, options) = attribute(form, tokens, &mut errors);
-    function::check(form, function, &mut errors);
+    function::check(form, function, options.runtime.as_ref(), &mut errors);
     let name = match &options.name {
         Some(name) => name.clone(),
         None => named_like(function, &mut errors),
@@ -78,8 +79,7 @@ fn occurrence_in_window(arguments: &Arguments, options: &Options, schedule: &Sch
     match schedule {
         Schedule::Cron(_) => cron_in_window(arguments, options, schedule),
         Schedule::Once(instant) => once_in_window(arguments, options, *instant),
-        // Without `start` its grid begins at the first start of the program.
-        Schedule::Interval { .. } => Ok(()),
+        Schedule::Interval { .. } => interval_in_window(arguments, options),
     }
 }
 
@@ -96,6 +96,21 @@ fn cron_in_window(arguments: &Arguments, options: &Options, schedule: &Schedule)
             let message = format!(
                 "the task never runs: its first occurrence, {first} ({zone}), is after `end`; change one of them"
             );
+            Err(at(arguments, "end", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An interval has an occurrence in every window that is not past: without `start`, its grid begins at the first start
+/// of the program.
+fn interval_in_window(arguments: &Arguments, options: &Options) -> syn::Result<()> {
+    // Without a zone, the one where a year begins first: what is past there is past everywhere.
+    let zone = options.timezone.unwrap_or(Tz::Pacific__Kiritimati);
+    let first = Moment::Utc(first_instant(zone).as_millis());
+    match options.end.and_then(|end| end.order(first, Some(zone))) {
+        Some(Ordering::Less) => {
+            let message = "`end` is before 2025-01-01, so the task never runs; change it, or remove the task";
             Err(at(arguments, "end", message))
         }
         _ => Ok(()),

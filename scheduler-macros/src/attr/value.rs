@@ -89,8 +89,17 @@ impl Value {
         literal.suffix().is_empty().then_some(literal)
     }
 
+    /// What to add to an error where a name stands for a value, such as `EVERY` or `config::EVERY`.
+    pub(crate) fn name_advice(&self) -> &'static str {
+        match Path::parse_mod_style.parse2(self.0.clone()) {
+            Ok(_) => " (an attribute sees only the text, not what a name stands for)",
+            Err(_) => "",
+        }
+    }
+
     fn not_a(&self, kind: &str, word: &Word) -> syn::Error {
-        self.error(format!("option `{}` takes {kind}, not {self}; write `{}`", word.name, word.example))
+        let advice = self.name_advice();
+        self.error(format!("option `{}` takes {kind}, not {self}{advice}; write `{}`", word.name, word.example))
     }
 }
 

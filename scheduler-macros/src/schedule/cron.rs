@@ -14,7 +14,9 @@ const FIRST_YEAR: i32 = 2025;
 /// Reads a cron expression for a task in `zone`, or in the scheduler's zone if there is none.
 pub(super) fn read(value: &Value, zone: Option<Tz>) -> syn::Result<Schedule> {
     let Some(text) = value.as_text() else {
-        let message = format!("a cron expression is a string, not {value}; write for example \"0 30 9 * * MON-FRI\"");
+        let advice = value.name_advice();
+        let message =
+            format!("a cron expression is a string, not {value}{advice}; write for example \"0 30 9 * * MON-FRI\"");
         return Err(value.error(message));
     };
     let expression: CronExpr = text.parse().map_err(|error| value.error(error))?;
@@ -50,7 +52,7 @@ fn check(expression: &CronExpr, text: &str, zone: Tz) -> Result<(), String> {
 }
 
 /// The start of [`FIRST_YEAR`] in `zone`.
-fn first_instant(zone: Tz) -> Timestamp {
+pub(crate) fn first_instant(zone: Tz) -> Timestamp {
     let midnight = NaiveDate::from_ymd_opt(FIRST_YEAR, 1, 1).and_then(|date| date.and_hms_opt(0, 0, 0));
     let midnight = midnight.expect("1 January is a date");
     let instant = zone.from_local_datetime(&midnight).earliest().expect("no zone skips the start of this year");

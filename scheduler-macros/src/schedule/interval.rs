@@ -54,7 +54,8 @@ fn sum(units: &[&(syn::Ident, Value)], errors: &mut Errors) -> Option<Schedule> 
 fn millis(value: &Value, unit: &str) -> syn::Result<i128> {
     let number = value.decimal().ok_or_else(|| {
         value.error(format!(
-            "an interval in {unit} is a number such as 10 or 1.5, not {value}; or write one string: `\"1h30m\"`"
+            "an interval in {unit} is a number such as 10 or 1.5, not {value}{}; or write one string: `\"1h30m\"`",
+            value.name_advice()
         ))
     })?;
     if number.is_negative() {

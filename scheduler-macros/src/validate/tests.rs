@@ -10,7 +10,7 @@ use super::*;
 fn task_in<T>(source: &str, look: impl FnOnce(Task<'_>) -> T) -> Result<T, Vec<String>> {
     let mut function: ItemFn = syn::parse_str(source).expect("the source is a function");
     let attribute = function.attrs.remove(0);
-    let form = crate::function::schedule_attribute(&attribute).expect("its first attribute is ours");
+    let form = crate::function::schedule_attribute(&attribute, None).expect("its first attribute is ours");
     let tokens = match attribute.meta {
         Meta::List(list) => list.tokens,
         _ => TokenStream::new(),
@@ -80,7 +80,13 @@ fn an_impossible_interval_says_why() {
         ("#[interval(seconds = 1e3)]", "a number such as 10 or 1.5, not 1e3"),
         ("#[interval(seconds = 5u64)]", "a number such as 10 or 1.5, not 5u64"),
         ("#[interval(seconds = \"10\")]", "a number such as 10 or 1.5, not \"10\""),
-        ("#[interval(TEN)]", "unknown option `TEN`; #[interval] takes `milliseconds`, `seconds`, "),
+        (
+            "#[interval(TEN)]",
+            "`TEN` is neither an option of #[interval] nor a literal; an attribute sees only the text",
+        ),
+        ("#[interval(minute)]", "`minute` is an option of #[hourly]"),
+        ("#[interval(secnods)]", "did you mean `seconds`?"),
+        ("#[interval(seconds = TEN)]", "not TEN (an attribute sees only the text, not what a name stands for); "),
         ("#[interval(secs = 10)]", "unknown option `secs`"),
         ("#[interval(\"30\")]", "30s"),
         ("#[interval(\"1h30x\")]", "x"),
@@ -220,6 +226,9 @@ fn a_window_without_an_occurrence_is_refused_where_it_can_be_known() {
         ("#[cron(\"0 0 0 1 1 * 2026\", start = \"2027-01-01\", timezone = \"UTC\")]", "no occurrence from `start` on"),
         ("#[once(at = \"2026-01-01\", start = \"2026-01-02\")]", "`at` is before `start`"),
         ("#[once(at = \"2026-01-02\", end = \"2026-01-01\")]", "`at` is after `end`"),
+        ("#[interval(5, end = \"2024-12-31T23:59:59\")]", "`end` is before 2025-01-01, so the task never runs"),
+        ("#[interval(5, end = \"2024-12-31T09:59:59Z\")]", "`end` is before 2025-01-01"),
+        ("#[every(5, end = \"2024-12-31T23:59:59Z\", timezone = \"UTC\")]", "`end` is before 2025-01-01"),
     ] {
         let error = error_of(attribute);
         assert!(error.contains(says), "{attribute}: {error}");
@@ -229,8 +238,29 @@ fn a_window_without_an_occurrence_is_refused_where_it_can_be_known() {
         "#[daily(start = \"2026-01-02\", end = \"2026-01-02\", timezone = \"UTC\")]",
         "#[once(at = \"2026-01-02\", start = \"2026-01-02\", end = \"2026-01-02\")]",
         "#[monthly(start = \"2026-01-02\", end = \"2026-01-30\")]",
+        "#[interval(5, end = \"2025-01-01\")]",
+        "#[interval(5, end = \"2024-12-31T10:00:00Z\")]",
+        "#[interval(5, end = \"2025-01-01T00:00:00Z\", timezone = \"UTC\")]",
     ] {
         assert_eq!(errors_of(attribute), [""; 0], "{attribute}");
+    }
+}
+
+#[test]
+fn a_constant_in_place_of_a_schedule_is_answered_with_a_literal() {
+    assert_eq!(
+        error_of("#[cron(EVERY)]"),
+        "`EVERY` is neither an option of #[cron] nor a literal; an attribute sees only the text, not what a name stands \
+         for: write the value itself, for example `#[cron(\"0 30 9 * * MON-FRI\")]`"
+    );
+    for attribute in
+        ["#[cron(config::EVERY)]", "#[scheduled(cron = EVERY)]", "#[once(at = WHEN)]", "#[daily(hour = H)]"]
+    {
+        let error = error_of(attribute);
+        assert!(
+            error.contains("(an attribute sees only the text, not what a name stands for)"),
+            "{attribute}: {error}"
+        );
     }
 }
 
@@ -344,8 +374,21 @@ fn a_task_is_a_free_async_function_that_owns_its_arguments() {
         "async fn report(name: &'static str, call: fn(&str) -> u8) -> Result<u8, String> { Ok(0) }",
         "pub(crate) async fn report(State(pool): State<Pool>, mut run: RunContext) where String: Clone {}",
         "#[cached::twice] async fn report() {}",
+        "#[other::once] async fn report() {}",
+        "#[other::symphra_scheduler::once] async fn report() {}",
     ] {
         assert_eq!(errors_in(&format!("#[hourly] {function}")), [""; 0], "{function}");
+    }
+}
+
+#[test]
+fn an_attribute_behind_the_path_of_the_runtime_is_ours() {
+    let with = |attribute| errors_in(&format!("#[hourly(crate = crate::vendored)] {attribute} async fn report() {{}}"));
+    for ours in ["#[crate::vendored::once]", "#[once]", "#[::symphra_scheduler::once]"] {
+        assert!(with(ours).concat().contains("`report` already has a schedule"), "{ours}: {:?}", with(ours));
+    }
+    for foreign in ["#[crate::once]", "#[vendored::once]", "#[crate::vendored::twice]"] {
+        assert_eq!(with(foreign), [""; 0], "{foreign}");
     }
 }
 

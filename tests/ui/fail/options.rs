@@ -50,6 +50,14 @@ async fn two_commas() {}
 #[cron("@daily", "@hourly")]
 async fn two_expressions() {}
 
+const EVERY: &str = "@daily";
+
+#[cron(EVERY)]
+async fn constant() {}
+
+#[interval(seconds = 5, end = "2024-12-31", timezone = "UTC")]
+async fn over() {}
+
 fn main() {
-    drop((three_errors(), contradictory(), misspelled()));
+    drop((three_errors(), contradictory(), misspelled(), constant(), EVERY));
 }
