@@ -24,10 +24,10 @@ pub(crate) fn task(task: &Task<'_>) -> TokenStream {
     let registration = registration(task);
     // The scheduler's call is no use that the author of a deprecated function has to be warned of.
     let deprecated = function.attrs.iter().any(|attribute| attribute.path().is_ident("deprecated"));
-    let quiet = deprecated.then(|| quote! { #[allow(deprecated)] });
+    let quiet =
+        deprecated.then(|| quote! { #[allow(deprecated, reason = "the scheduler's call is no use to warn of")] });
     quote! {
-        // A task without an await is async all the same, because tasks are.
-        #[allow(clippy::unused_async)]
+        #[allow(clippy::unused_async, reason = "a task without an await is async all the same")]
         #function
 
         #once_in_crate
@@ -164,8 +164,7 @@ fn once_in_crate(task: &Task<'_>) -> TokenStream {
     let item = quote_spanned! {place=> macro_rules! #name { () => {}; } };
     quote! {
         #[doc(hidden)]
-        // Where the function stands in another function's body, which is as good a place as any.
-        #[allow(non_local_definitions)]
+        #[allow(non_local_definitions, reason = "the function may stand in the body of another")]
         #[macro_export]
         #item
     }

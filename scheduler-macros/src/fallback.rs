@@ -23,7 +23,7 @@ pub(crate) fn function(form: Form, arguments: TokenStream, mut function: ItemFn,
     function.attrs = others;
     let imports = ours.iter().map(|attribute| {
         let path = attribute.path();
-        quote! { #[allow(unused_imports)] use #path as _; }
+        quote! { #[allow(unused_imports, reason = "it keeps in use the import of the schedule that was taken away")] use #path as _; }
     });
     let errors = error.to_compile_error();
     let used = (!ours.is_empty()).then(|| quote! { const _: () = { #(#imports)* }; });

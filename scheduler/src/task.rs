@@ -15,7 +15,6 @@ use symphra_scheduler_core::Timestamp;
 
 use crate::error::Problem;
 use crate::handler::{Call, Handler};
-use crate::run::RunState;
 use crate::schedule::{Moment, Plan, Schedule, Window};
 pub(crate) use live::LiveTask;
 pub use name::{TaskName, TaskNameError};
@@ -296,18 +295,6 @@ pub enum TaskStatus {
     Failed,
     /// Its latest run was cancelled.
     Cancelled,
-}
-
-impl TaskStatus {
-    pub(crate) const fn of_latest(state: RunState) -> Self {
-        match state {
-            RunState::Queued => Self::Pending,
-            RunState::Running => Self::Running,
-            RunState::Succeeded => Self::Completed,
-            RunState::Failed => Self::Failed,
-            RunState::Cancelled => Self::Cancelled,
-        }
-    }
 }
 
 impl fmt::Display for TaskStatus {

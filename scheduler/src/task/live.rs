@@ -10,7 +10,6 @@ use super::{Source, Task, TaskInfo, TaskName, TaskStatus};
 use crate::backend::TaskKey;
 use crate::handler::Call;
 use crate::outcome::Outcome;
-use crate::run::RunState;
 use crate::schedule::Plan;
 
 /// A registered task.
@@ -34,7 +33,7 @@ pub(crate) struct Tally {
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
-    last_ended: Option<RunState>,
+    last_ended: Option<TaskStatus>,
 }
 
 impl Tally {
@@ -54,21 +53,20 @@ impl Tally {
         } else {
             self.queued -= 1;
         }
-        let (count, state) = match outcome {
-            Outcome::Succeeded => (&mut self.succeeded, RunState::Succeeded),
-            Outcome::Failed(_) => (&mut self.failed, RunState::Failed),
-            Outcome::Cancelled => (&mut self.cancelled, RunState::Cancelled),
+        let (count, status) = match outcome {
+            Outcome::Succeeded => (&mut self.succeeded, TaskStatus::Completed),
+            Outcome::Failed(_) => (&mut self.failed, TaskStatus::Failed),
+            Outcome::Cancelled => (&mut self.cancelled, TaskStatus::Cancelled),
         };
         *count += 1;
-        self.last_ended = Some(state);
+        self.last_ended = Some(status);
     }
 
     fn status(&self) -> TaskStatus {
         match self.last_ended {
             _ if self.running > 0 => TaskStatus::Running,
-            _ if self.queued > 0 => TaskStatus::Pending,
-            None => TaskStatus::Pending,
-            Some(state) => TaskStatus::of_latest(state),
+            Some(status) if self.queued == 0 => status,
+            Some(_) | None => TaskStatus::Pending,
         }
     }
 }

@@ -93,3 +93,18 @@ async fn the_window_bounds_what_can_be_missed() {
     assert_eq!(counts(rig.ledger("tick").await), (10, 2, 8));
     assert_eq!(scheduler.task("tick").expect("it is registered").next, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_what_a_full_task_missed_nothing_runs_and_all_of_it_is_recorded() {
+    let rig = Rig::new();
+    let scheduler = rig.start([rig.lasting("slow", every(1_000), hours(100))]).await;
+    pass(millis(1_500)).await;
+    rig.clock.step(3_600_000);
+    pass(millis(1_000)).await;
+    assert_eq!(rig.fired("slow"), [1_000], "the run that fills the task goes on");
+    assert_eq!(counts(rig.ledger("slow").await), (3_602, 1, 3_601), "up to 1:00:02, each once");
+    let reasons: Vec<_> = rig.records("slow").await.iter().map(|record| record.reason).collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons.contains(&Reason::Missed) && reasons.contains(&Reason::Overlap), "{reasons:?}");
+    assert!(scheduler.stats().ledger.balances());
+}
