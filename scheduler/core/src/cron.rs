@@ -189,6 +189,25 @@ impl CronExpr {
         self.count_seconds(zone, after.as_millis().div_euclid(1_000), through.as_millis().div_euclid(1_000))
     }
 
+    /// The first and the last instant known to be occurrences because `at` is one: all whole seconds between are.
+    ///
+    /// They reach over the minute where every second is an occurrence, and over the quarter of an hour where every
+    /// minute is too (clocks change at whole quarters), so that what is excluded for years is passed in few steps.
+    #[must_use]
+    pub fn covered(&self, at: Timestamp) -> (Timestamp, Timestamp) {
+        let stride = match (self.second == ALL_60, self.minute == ALL_60) {
+            (true, true) => 15 * 60,
+            (true, false) => 60,
+            (false, _) => return (at, at),
+        };
+        let second = at.as_millis().div_euclid(1_000);
+        if second < QUARTERS_FROM {
+            return (at, at);
+        }
+        let first = second.div_euclid(stride) * stride;
+        (from_second(first), from_second(first + stride - 1).max(at))
+    }
+
     /// Whether any date from 1970 to 2100 matches; false for `0 0 30 2 *`, 30 February.
     #[must_use]
     pub fn can_fire(&self) -> bool {
@@ -313,6 +332,9 @@ impl Iterator for Occurrences {
 }
 
 impl std::iter::FusedIterator for Occurrences {}
+
+/// From 2012 on, clocks change at whole quarters of an hour everywhere; until 2011 Newfoundland changed them at 00:01.
+const QUARTERS_FROM: i64 = 1_325_376_000;
 
 fn from_second(second: i64) -> Timestamp {
     Timestamp::from_millis(second * 1_000)
