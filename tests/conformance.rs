@@ -12,6 +12,7 @@ mod memory {
     #[test]
     fn its_capabilities_are_pinned() {
         use symphra_scheduler::backend::{Backend, Capabilities};
-        assert_eq!(MemoryBackend::new().capabilities(), Capabilities::volatile());
+        let backend = MemoryBackend::new();
+        assert_eq!((backend.name(), backend.capabilities()), ("memory", Capabilities::volatile()));
     }
 }

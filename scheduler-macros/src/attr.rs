@@ -1,33 +1,40 @@
 //! From the tokens inside an attribute to words with values.
 //!
 //! The tokens are cut at their commas first and each piece is read on its own, so that a mistake in one option hides
-//! none of the others. What comes out holds only words that the attribute knows, each at most once and with a value.
+//! none of the others. What comes out holds only words that the attribute knows, each at most once, with a value or with
+//! keys in brackets. A flag that stands alone has the value `true`.
 
+mod list;
 mod value;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use symphra_scheduler_core::nearest;
 
 use crate::errors::Errors;
-use crate::form::{Form, Word};
+use crate::form::{Form, Shape, Word};
 
+pub(crate) use list::List;
 pub(crate) use value::Value;
 
 /// What stands inside the brackets of one attribute.
 pub(crate) struct Arguments {
     bare: Option<Value>,
     named: Vec<(Ident, Value)>,
+    lists: Vec<(Ident, List)>,
     complete: bool,
 }
 
 impl Arguments {
     /// Reads the tokens of an attribute of this form; what is wrong goes into `errors` and is left out.
     pub(crate) fn parse(form: Form, tokens: TokenStream, errors: &mut Errors) -> Self {
-        let mut arguments = Self { bare: None, named: Vec::new(), complete: true };
+        let mut arguments = Self { bare: None, named: Vec::new(), lists: Vec::new(), complete: true };
         for piece in pieces(tokens, errors) {
             let added = Argument::parse(form, piece).and_then(|argument| match argument {
                 Argument::Bare(value) => arguments.add_bare(form, value),
-                Argument::Named(name, value) => arguments.add_named(name, value),
+                Argument::Named(name, value) => {
+                    arguments.check_new(&name).map(|()| arguments.named.push((name, value)))
+                }
+                Argument::List(name, list) => arguments.check_new(&name).map(|()| arguments.lists.push((name, list))),
             });
             arguments.complete &= errors.take(added).is_some();
         }
@@ -49,9 +56,20 @@ impl Arguments {
         self.find(name).map(|(_, value)| value)
     }
 
-    /// The place where `name` stands.
+    /// `name` where it stands, and its value.
     pub(crate) fn find(&self, name: &str) -> Option<&(Ident, Value)> {
         self.named.iter().find(|(ident, _)| ident == name)
+    }
+
+    /// What stands in the brackets after `name`.
+    pub(crate) fn list(&self, name: &str) -> Option<&List> {
+        self.lists.iter().find(|(ident, _)| ident == name).map(|(_, list)| list)
+    }
+
+    /// `name` where it stands, with a value or with brackets, right or wrong.
+    pub(crate) fn given(&self, name: &str) -> Option<&Ident> {
+        let named = self.named.iter().map(|(ident, _)| ident);
+        named.chain(self.lists.iter().map(|(ident, _)| ident)).find(|ident| *ident == name)
     }
 
     fn add_bare(&mut self, form: Form, value: Value) -> syn::Result<()> {
@@ -63,21 +81,20 @@ impl Arguments {
         Ok(())
     }
 
-    fn add_named(&mut self, name: Ident, value: Value) -> syn::Result<()> {
-        if self.find(&name.to_string()).is_some() {
-            return Err(syn::Error::new(
-                name.span(),
-                format!("option `{name}` is given more than once; keep one of them"),
-            ));
+    fn check_new(&self, name: &Ident) -> syn::Result<()> {
+        match self.given(&name.to_string()) {
+            None => Ok(()),
+            Some(_) => {
+                Err(syn::Error::new(name.span(), format!("option `{name}` is given more than once; keep one of them")))
+            }
         }
-        self.named.push((name, value));
-        Ok(())
     }
 }
 
 enum Argument {
     Bare(Value),
     Named(Ident, Value),
+    List(Ident, List),
 }
 
 impl Argument {
@@ -86,16 +103,24 @@ impl Argument {
         match piece.as_slice() {
             [TokenTree::Ident(name), TokenTree::Punct(equals), rest @ ..] if equals.as_char() == '=' => {
                 let word = known(form, name)?;
+                if word.shape == Shape::List {
+                    return Err(otherwise(&piece, name, word));
+                }
                 let tokens: TokenStream = rest.iter().cloned().collect();
                 let value = Value::new(tokens).ok_or_else(|| without_value(name, word))?;
                 Ok(Self::Named(name.clone(), value))
             }
+            [TokenTree::Ident(name)] if form.word(&name.to_string()).is_some_and(|word| word.shape == Shape::Flag) => {
+                Ok(Self::Named(name.clone(), Value::set(name.span())))
+            }
             [TokenTree::Ident(name)] if name != "true" && name != "false" => Err(alone(form, name)),
             [TokenTree::Ident(name), TokenTree::Group(group)] if group.delimiter() != Delimiter::None => {
                 let word = known(form, name)?;
-                let tokens: TokenStream = piece.iter().cloned().collect();
-                let message = format!("option `{name}` is written with `=`: `{}`", word.example);
-                Err(syn::Error::new_spanned(tokens, message))
+                let takes_list = matches!(word.shape, Shape::List | Shape::ValueOrList);
+                if !takes_list || group.delimiter() != Delimiter::Parenthesis {
+                    return Err(otherwise(&piece, name, word));
+                }
+                Ok(Self::List(name.clone(), List::new(name, group)))
             }
             _ => Self::bare(form, piece.into_iter().collect()),
         }
@@ -112,6 +137,16 @@ impl Argument {
             form.example()
         )))
     }
+}
+
+/// An option that is written in another way than its own.
+fn otherwise(piece: &[TokenTree], name: &Ident, word: &Word) -> syn::Error {
+    let how = match word.shape {
+        Shape::Value | Shape::Flag => "is written with `=`:",
+        Shape::List | Shape::ValueOrList => "is written",
+    };
+    let tokens: TokenStream = piece.iter().cloned().collect();
+    syn::Error::new_spanned(tokens, format!("option `{name}` {how} `{}`", word.example))
 }
 
 /// Cuts the tokens at the commas that stand in no brackets. No piece is empty; one comma may stand at the end.

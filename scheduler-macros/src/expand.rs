@@ -4,16 +4,17 @@
 //! are absolute, because a user may have a module `core` or a type `Result` of their own. A `#[cfg]` of the function
 //! needs no copy: rustc settles it, wherever it stands on the item, before it calls the macro.
 
+mod options;
 mod zone;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, ReturnType, Type};
 
 use crate::model::Task;
 use crate::name;
-use crate::options::Overlap;
+use crate::options::Blocking;
 use crate::schedule::{Moment, Schedule};
 
 /// The function and everything that registers it.
@@ -26,8 +27,12 @@ pub(crate) fn task(task: &Task<'_>) -> TokenStream {
     let deprecated = function.attrs.iter().any(|attribute| attribute.path().is_ident("deprecated"));
     let quiet =
         deprecated.then(|| quote! { #[allow(deprecated, reason = "the scheduler's call is no use to warn of")] });
+    let unawaited = function
+        .sig
+        .asyncness
+        .map(|_| quote! { #[allow(clippy::unused_async, reason = "a task without an await is async all the same")] });
     quote! {
-        #[allow(clippy::unused_async, reason = "a task without an await is async all the same")]
+        #unawaited
         #function
 
         #once_in_crate
@@ -40,52 +45,82 @@ pub(crate) fn task(task: &Task<'_>) -> TokenStream {
     }
 }
 
-/// The declaration, handed to the linker, and the function that starts the body.
+/// The declaration, handed to the linker.
+///
+/// All that names a type of an argument stands in this one expression: the compiler says what is wrong with a type once
+/// for each body of code, and each function item would be one of its own.
 fn registration(task: &Task<'_>) -> TokenStream {
     let private = private(task);
     let start = start(task);
     let name = &task.name.text;
     let schedule = schedule(task);
-    let setters = setters(task);
+    let needs = needs(task);
+    let options = options::options(task);
     quote! {
-        #start
         #private::inventory::submit! {
             #private::Declaration::new(
                 #name,
                 #schedule,
                 #private::Source::new(::core::file!(), ::core::line!(), ::core::module_path!()),
-                __symphra_start,
+                #start,
             )
-            #setters
+            #needs
+            #options
         }
     }
 }
 
-/// The function that extracts the arguments and calls the task.
+/// The closure that extracts the arguments and calls the task.
 fn start(task: &Task<'_>) -> TokenStream {
     let private = private(task);
     let signature = &task.function.sig;
     let function = &signature.ident;
-    let arguments = signature.inputs.iter().filter_map(|argument| match argument {
-        FnArg::Typed(typed) => Some(extract(task, &typed.ty)),
-        FnArg::Receiver(_) => None,
-    });
+    let arguments = argument_types(task).map(|ty| extract(task, ty));
     // Where the outcome or the future does not fit, the compiler points at the call and at the closure: both begin and
     // end where the return type does.
     let (first, last) = match &signature.output {
         ReturnType::Default => (function.span(), function.span()),
         ReturnType::Type(_, ty) => ends(ty),
     };
-    let start = at(first, quote! { #private::start });
-    let (first, last) = (Span::call_site().located_at(first), Span::call_site().located_at(last));
-    let head = quote_spanned! {first=> __run, |__run| };
-    let body = quote_spanned! {last=> ::core::result::Result::Ok(#function(#(#arguments),*)) };
-    let call = quote_spanned! {last=> (#head #body) };
-    quote! {
-        fn __symphra_start(__run: &#private::RunContext) -> #private::Body {
-            #start #call
+    let last = Span::call_site().located_at(last);
+    let (start, body) = match task.options.blocking {
+        Blocking::No | Blocking::Unknown => (
+            quote! { #private::start },
+            quote_spanned! {last=> ::core::result::Result::Ok(#function(#(#arguments),*)) },
+        ),
+        // The arguments are extracted before the function goes to its thread, and move there with it.
+        Blocking::Yes => {
+            let names: Vec<Ident> = (0..signature.inputs.len()).map(|n| format_ident!("__argument_{n}")).collect();
+            let body = quote_spanned! {last=> {
+                #(let #names = #arguments;)*
+                ::core::result::Result::Ok(move || #function(#(#names),*))
+            } };
+            (quote! { #private::start_blocking }, body)
         }
-    }
+    };
+    let start = at(first, start);
+    let first = Span::call_site().located_at(first);
+    let head = quote_spanned! {first=> __run, |__run| };
+    let call = quote_spanned! {last=> (#head #body) };
+    quote! { |__run| #start #call }
+}
+
+/// What the arguments need, so that a missing one is told before anything runs.
+fn needs(task: &Task<'_>) -> Option<TokenStream> {
+    let needs: Vec<TokenStream> = argument_types(task)
+        .map(|ty| {
+            let of = at(ty.span(), quote! { of });
+            quote! { __needs.#of::<#ty>(); }
+        })
+        .collect();
+    (!needs.is_empty()).then(|| quote! { .needs(|__needs| { #(#needs)* }) })
+}
+
+fn argument_types<'t>(task: &'t Task<'_>) -> impl Iterator<Item = &'t Type> {
+    task.function.sig.inputs.iter().filter_map(|argument| match argument {
+        FnArg::Typed(typed) => Some(&*typed.ty),
+        FnArg::Receiver(_) => None,
+    })
 }
 
 /// Takes one argument out of the run. The compiler points at its type where that is no extractor.
@@ -115,8 +150,8 @@ fn schedule(task: &Task<'_>) -> TokenStream {
     let private = private(task);
     match &task.schedule {
         Schedule::Cron(expression) => {
-            let bits = expression.to_bits();
-            quote! { #private::Schedule::from_cron(#private::CronExpr::from_bits([#(#bits),*])) }
+            let expression = options::cron(task, expression);
+            quote! { #private::Schedule::from_cron(#expression) }
         }
         Schedule::Interval { millis } => quote! { #private::Schedule::from_millis(#millis) },
         Schedule::Once(instant) => {
@@ -124,28 +159,6 @@ fn schedule(task: &Task<'_>) -> TokenStream {
             quote! { #private::Schedule::from_moment(#instant) }
         }
     }
-}
-
-/// One call for each option that is not at its default.
-fn setters(task: &Task<'_>) -> TokenStream {
-    let private = private(task);
-    let options = &task.options;
-    let tags = (!options.tags.is_empty()).then(|| {
-        let tags = &options.tags;
-        quote! { .tags(&[#(#tags),*]) }
-    });
-    let timezone = options.timezone.map(|zone| {
-        let variant = zone::variant(zone);
-        quote! { .timezone(#private::Tz::#variant) }
-    });
-    let start = options.start.map(|start| moment(task, start)).map(|start| quote! { .start_at(#start) });
-    let end = options.end.map(|end| moment(task, end)).map(|end| quote! { .end_at(#end) });
-    let max_instances = options.max_instances.map(|count| quote! { .max_instances(#count) });
-    let overlap = match options.overlap {
-        Overlap::Skip => None,
-        Overlap::Allow => Some(quote! { .overlap_allow() }),
-    };
-    quote! { #tags #timezone #start #end #max_instances #overlap }
 }
 
 fn moment(task: &Task<'_>, moment: Moment) -> TokenStream {

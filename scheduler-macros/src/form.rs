@@ -2,8 +2,8 @@
 //!
 //! This is the one table of options; what is not in it is an unknown option, so nothing is accepted before it is built.
 //! A new option of all attributes is one line in [`OPTIONS`], one field and one line in `options.rs`, one call in
-//! `setters` (`expand.rs`) with its counterpart in the runtime's `Declaration`, one row in the docs of the crate, and
-//! its wrong uses among the tests. Rules about several options together stand in `validate.rs`.
+//! `expand/options.rs` with its counterpart in the runtime's `Task`, one row in the docs of the crate, and its wrong uses
+//! among the tests. Rules about several options together stand in `validate/contradictions.rs`.
 
 /// One word that may stand in an attribute, with an example that goes into error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,22 +11,68 @@ pub(crate) struct Word {
     pub(crate) name: &'static str,
     /// The word as a user would write it, with a value.
     pub(crate) example: &'static str,
+    pub(crate) shape: Shape,
+}
+
+/// What may stand after a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `word = value`.
+    Value,
+    /// `word = true`, `word = false`, or the word alone for true.
+    Flag,
+    /// `word(key = value, …)`.
+    List,
+    /// `word = value` or `word(key = value, …)`.
+    ValueOrList,
 }
 
 const fn word(name: &'static str, example: &'static str) -> Word {
-    Word { name, example }
+    Word { name, example, shape: Shape::Value }
+}
+
+const fn shaped(shape: Shape, name: &'static str, example: &'static str) -> Word {
+    Word { name, example, shape }
 }
 
 /// The options of every attribute.
 pub(crate) const OPTIONS: &[Word] = &[
     word("name", "name = \"nightly_report\""),
     word("tags", "tags = [\"reports\", \"nightly\"]"),
+    shaped(Shape::List, "metadata", "metadata(owner = \"billing\")"),
     word("timezone", "timezone = \"Asia/Shanghai\""),
     word("start", "start = \"2026-01-01T00:00:00+08:00\""),
     word("end", "end = \"2026-12-31T23:59:59+08:00\""),
+    word("except", "except = \"* * * 25 12 *\""),
+    word("jitter", "jitter = \"30s\""),
+    word("delay", "delay = \"fixed_delay\""),
+    word("max_runs", "max_runs = 10"),
     word("max_instances", "max_instances = 3"),
     word("overlap", "overlap = \"skip\""),
+    word("misfire", "misfire = \"run_once\""),
+    word("catch_up_window", "catch_up_window = \"6h\""),
+    word("timeout", "timeout = \"30s\""),
+    shaped(Shape::ValueOrList, "retry", "retry(max_attempts = 5)"),
+    word("delivery", "delivery = \"at_least_once\""),
+    word("priority", "priority = 10"),
+    word("group", "group = \"reports\""),
+    word("enabled", "enabled = false"),
+    shaped(Shape::Flag, "run_on_start", "run_on_start = true"),
+    word("pause_after", "pause_after = 5"),
+    word("expect_success_within", "expect_success_within = \"2h\""),
+    shaped(Shape::Flag, "blocking", "blocking = true"),
     word("crate", "crate = my_scheduler"),
+];
+
+/// The keys of `retry(…)`.
+pub(crate) const RETRY: &[Word] = &[
+    word("max_attempts", "max_attempts = 5"),
+    word("strategy", "strategy = \"exponential\""),
+    word("wait_min", "wait_min = \"1s\""),
+    word("wait_max", "wait_max = \"60s\""),
+    word("multiplier", "multiplier = 2.0"),
+    word("jitter", "jitter = false"),
+    word("when", "when = is_transient"),
 ];
 
 const UNITS: &[Word] = &[

@@ -1,4 +1,4 @@
-//! The rules for the function under an attribute: a free async function that owns its arguments.
+//! The rules for the function under an attribute: a free function that owns its arguments, async unless it is blocking.
 //!
 //! Only what tokens can show is judged here. That an argument is an extractor, a return value an outcome and the future
 //! `Send` is for the compiler to say, at the user's own tokens.
@@ -9,11 +9,13 @@ use syn::{FnArg, GenericArgument, GenericParam, ItemFn, Path, PathArguments, Ret
 
 use crate::errors::Errors;
 use crate::form::Form;
+use crate::options::{Blocking, Options};
 
-/// Checks the function; what is wrong goes into `errors`. `runtime` is the path given by `crate = …`.
-pub(crate) fn check(form: Form, function: &ItemFn, runtime: Option<&Path>, errors: &mut Errors) {
-    other_schedule(form, function, runtime, errors);
-    qualifiers(&function.sig, errors);
+/// Checks the function; what is wrong goes into `errors`.
+pub(crate) fn check(form: Form, function: &ItemFn, options: &Options, errors: &mut Errors) {
+    other_schedule(form, function, options.runtime.as_ref(), errors);
+    qualifiers(&function.sig, options.blocking, errors);
+    asyncness(&function.sig, options.blocking, errors);
     generics(&function.sig, errors);
     for argument in &function.sig.inputs {
         errors.take(check_argument(argument));
@@ -57,12 +59,16 @@ fn other_schedule(form: Form, function: &ItemFn, runtime: Option<&Path>, errors:
     }
 }
 
-fn qualifiers(signature: &Signature, errors: &mut Errors) {
+fn qualifiers(signature: &Signature, blocking: Blocking, errors: &mut Errors) {
     let name = &signature.ident;
+    let (kind, keyword) = match blocking {
+        Blocking::Yes => ("", "fn"),
+        Blocking::No | Blocking::Unknown => ("async ", "async fn"),
+    };
     let mut refuse = |token: &dyn ToTokens, qualifier: &str| {
         let message = format!(
-            "a task cannot be `{qualifier}`, because the scheduler calls it like any safe async function; write \
-             `async fn {name}`"
+            "a task cannot be `{qualifier}`, because the scheduler calls it like any safe {kind}function; write \
+             `{keyword} {name}`"
         );
         errors.push(syn::Error::new_spanned(token.to_token_stream(), message));
     };
@@ -75,9 +81,24 @@ fn qualifiers(signature: &Signature, errors: &mut Errors) {
     if let Some(token) = &signature.abi {
         refuse(token, "extern");
     }
-    if signature.asyncness.is_none() && signature.constness.is_none() {
-        let message = format!("`{name}` is not async; a task is an async function: write `async fn {name}`");
-        errors.push(syn::Error::new(signature.fn_token.span, message));
+}
+
+fn asyncness(signature: &Signature, blocking: Blocking, errors: &mut Errors) {
+    let name = &signature.ident;
+    match (blocking, &signature.asyncness) {
+        (Blocking::Yes, Some(token)) => {
+            let message = "a blocking task is an ordinary function; remove `async` or `blocking`";
+            errors.push(syn::Error::new(token.span, message));
+        }
+        // A `const fn` has been told to be async already.
+        (Blocking::No, None) if signature.constness.is_none() => {
+            let message = format!(
+                "`{name}` is not async; a task is an async function: write `async fn {name}`, or add the option \
+                 `blocking` to run it on the blocking pool"
+            );
+            errors.push(syn::Error::new(signature.fn_token.span, message));
+        }
+        _ => {}
     }
 }
 

@@ -1,4 +1,4 @@
-//! The attributes of Symphra Scheduler: they put a schedule on an async function and register it as a task.
+//! The attributes of Symphra Scheduler: they put a schedule on a function and register it as a task.
 //!
 //! Use them from the crate `symphra-scheduler`, which re-exports them; what they generate calls into that crate only.
 //! A task's schedule is parsed while the program is compiled, by the parser that the running program uses, and stands
@@ -6,10 +6,11 @@
 //!
 //! # What every attribute has in common
 //!
-//! **The function** is a free `async fn` without generics. It stays as it is written: it can be called, tested and
-//! documented. It takes any number of extractors, and returns nothing or a `Result<T, E>` whose error converts into
-//! `Box<dyn Error + Send + Sync>`; `T` is dropped. Its future is `Send`. A function has one schedule; to run the same
-//! code by two, write a second function that calls the first. Items in an `impl` or a `trait` cannot be tasks.
+//! **The function** is a free `async fn` without generics, or a free `fn` where `blocking` says so. It stays as it is
+//! written: it can be called, tested and documented. It takes any number of extractors, and returns nothing or a
+//! `Result<T, E>` whose error converts into `Box<dyn Error + Send + Sync>`; `T` is dropped. Its future, or the
+//! arguments of a blocking one, are `Send`. A function has one schedule; to run the same code by two, write a second
+//! function that calls the first. Items in an `impl` or a `trait` cannot be tasks.
 //!
 //! **The options**, each at most once, in any order, after or before the schedule:
 //!
@@ -20,9 +21,44 @@
 //! | `timezone = "Asia/Shanghai"` | the zone of its cron expression and of instants without offset: an IANA name | the scheduler's, which is UTC unless set |
 //! | `start = "2026-01-01T00:00:00+08:00"` | nothing before this instant; the first run of an interval | no bound |
 //! | `end = "2026-12-31T23:59:59+08:00"` | nothing after this instant | no bound |
-//! | `max_instances = 3` | at most so many runs at once; what falls due beyond is recorded and not run | 1 |
-//! | `overlap = "allow"` | no such limit at all; not beside `max_instances` | `"skip"`: the limit holds |
+//! | `except = "* * * 25 12 *"` | a cron expression in the task's zone: its instants are no occurrences | none |
+//! | `jitter = "30s"` | moves each occurrence by up to this duration, always the same for the same occurrence and never past the next one; 0s to 1d | none |
+//! | `delay = "fixed_delay"` | intervals only: the next instant is the end of the last run plus the interval; `"fixed_rate"` is the grid. Not beside `misfire`, `catch_up_window`, `overlap`, `max_instances` | `"fixed_rate"` |
+//! | `max_runs = 10` | after so many occurrences that became runs the schedule is over; 1 or more | no limit |
+//! | `max_instances = 3` | at most so many runs alive at once; 1 or more | 1 |
+//! | `overlap = "buffer_one"` | what happens to an occurrence that falls due while the task is full: `"skip"` records it, `"buffer_one"` and `"buffer_all"` let one or all wait, `"cancel_running"` cancels the oldest run, `"allow"` sets no limit (not beside `max_instances`) | `"skip"` |
+//! | `misfire = "skip"` | what happens to occurrences that nobody could start in time: the newest runs (`"run_once"`), none (`"skip"`), or each, the oldest first (`"run_all"`, which needs `overlap = "buffer_all"` or `"allow"`) | `"run_once"` |
+//! | `catch_up_window = "6h"` | how old a missed occurrence may be to become a run all the same; not beside `misfire = "skip"` | no limit; 1d under `"run_all"` |
+//! | `timeout = "30s"` | how long an attempt may take; 1ms to 30d | no limit |
+//! | `retry(max_attempts = 5)` | how often a failed attempt is repeated, and when; see below | `"default"`: 3 attempts |
+//! | `delivery = "at_most_once"` | a run whose node has died is not executed again; one attempt, so not beside `retry` | `"at_least_once"` |
+//! | `priority = 10` | higher runs start first where not all can; -100 to 100 | 0 |
+//! | `group = "reports"` | of all tasks of the group at most so many run at once as the group is configured for, 1 unless set; a name like a task's | no group |
+//! | `enabled = false` | the task is registered and paused | `true` |
+//! | `run_on_start` | also runs once when a node starts and no other live node knows the task; or `run_on_start = true` | `false` |
+//! | `pause_after = 5` | pauses the task after so many failed runs in a row; 1 or more | never |
+//! | `expect_success_within = "2h"` | without a success for so long the task counts as stale; 1ms or more | until a minute after the second occurrence since its last success |
+//! | `metadata(owner = "billing")` | facts that are shown with the task: keys are identifiers, values are strings | none |
+//! | `blocking` | the function is an ordinary `fn` and runs on the blocking pool; or `blocking = true` | `false`: an `async fn` |
 //! | `crate = path` | where the crate `symphra-scheduler` is, if it was renamed | `::symphra_scheduler` |
+//!
+//! **A retry** is a preset by its name, `retry = "none"`, `"default"` or `"aggressive"`, or what differs from
+//! `"default"`, in brackets:
+//!
+//! | key | meaning | without it |
+//! |---|---|---|
+//! | `max_attempts = 5` | attempts of a run, the first included; 1 to 1000 | 3 |
+//! | `strategy = "fixed"` | how the waits grow: `"exponential"`, `"fixed"` (always `wait_min`), `"random"` (from `wait_min` to `wait_max`) | `"exponential"` |
+//! | `wait_min = "1s"` | the first wait, and the shortest; 0s to 30d, not above `wait_max` | 1s |
+//! | `wait_max = "60s"` | the longest wait; 0s to 30d | 60s |
+//! | `multiplier = 2.0` | by how much an exponential wait grows; 1 to 100 | 2 |
+//! | `jitter = false` | `true` shortens each wait by up to a half, by chance | `true` |
+//! | `when = path::to::function` | a `fn(&(dyn Error + 'static)) -> bool` that says which errors are worth another attempt | all are |
+//!
+//! `"none"` is one attempt; `"aggressive"` is 10 attempts, 0.5s to 120s apart, with a multiplier of 2.5.
+//!
+//! **A duration** (`timeout`, `jitter`, `catch_up_window`, `expect_success_within`, `wait_min`, `wait_max`) is a string with
+//! units (`d`, `h`, `m`, `s`, `ms`: `"1m30s"`) or a bare number of seconds (`30`, `1.5`), in whole milliseconds.
 //!
 //! **An instant** (`at`, `start`, `end`) is written as in RFC 3339, in whole milliseconds. With an offset it is absolute;
 //! without (`"2026-12-31T23:59:59"`, or a date alone for midnight) it is local to the task's zone. Both bounds are
@@ -157,6 +193,11 @@ pub fn every(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[cron("@daily", name = "clean up", overlap = "skip")]
 /// async fn clean_up() {}
+///
+/// #[cron("0 2 * * *", timeout = "1h", retry(max_attempts = 5, wait_min = "10s"), blocking)]
+/// fn compress_logs() -> std::io::Result<()> {
+///     Ok(())
+/// }
 /// ```
 ///
 /// An expression that is wrong, or that can never fire, does not compile:

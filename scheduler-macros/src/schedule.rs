@@ -16,7 +16,7 @@ use crate::attr::Arguments;
 use crate::errors::Errors;
 use crate::form::{Form, Word};
 
-pub(crate) use cron::{first_instant, first_occurrence};
+pub(crate) use cron::{expression as cron_expression, first_instant, first_occurrence};
 pub(crate) use moment::Moment;
 
 /// When a task runs.

@@ -1,6 +1,9 @@
 //! From an attribute and its function to a [`Task`], or to all errors of both.
 //!
-//! Rules that concern several options together are here; each option's own are where it is read.
+//! Rules that concern a schedule and its window are here, those of several options together in `contradictions`; each
+//! option's own are where it is read.
+
+mod contradictions;
 
 use std::cmp::Ordering;
 
@@ -16,14 +19,14 @@ use crate::form::Form;
 use crate::function;
 use crate::model::Task;
 use crate::name::Name;
-use crate::options::{Options, Overlap};
+use crate::options::Options;
 use crate::schedule::{Moment, Schedule, first_instant, first_occurrence};
 
 /// Checks the attribute and the function.
 pub(crate) fn task(form: Form, tokens: TokenStream, function: &ItemFn) -> syn::Result<Task<'_>> {
     let mut errors = Errors::default();
     let (schedule, options) = attribute(form, tokens, &mut errors);
-    function::check(form, function, options.runtime.as_ref(), &mut errors);
+    function::check(form, function, &options, &mut errors);
     let name = match &options.name {
         Some(name) => name.clone(),
         None => named_like(function, &mut errors),
@@ -38,7 +41,7 @@ pub(crate) fn attribute(form: Form, tokens: TokenStream, errors: &mut Errors) ->
     let arguments = Arguments::parse(form, tokens, errors);
     let options = Options::read(&arguments, errors);
     let schedule = Schedule::read(form, &arguments, options.timezone, errors);
-    errors.take(instances(&arguments, &options));
+    contradictions::check(form, &arguments, &options, errors);
     let ordered = errors.take(window(&arguments, &options));
     if let (Some(()), Some(schedule)) = (ordered, &schedule) {
         errors.take(occurrence_in_window(&arguments, &options, schedule));
@@ -52,16 +55,6 @@ fn named_like(function: &ItemFn, errors: &mut Errors) -> Name {
     let rule = check_task_name(&text);
     errors.take(rule.map_err(|error| syn::Error::new(ident.span(), format!("{error}; or write `name = \"…\"`"))));
     Name { text, span: ident.span() }
-}
-
-fn instances(arguments: &Arguments, options: &Options) -> syn::Result<()> {
-    match arguments.find("max_instances") {
-        Some((word, _)) if options.overlap == Overlap::Allow => Err(syn::Error::new(
-            word.span(),
-            "`max_instances` has no meaning beside `overlap = \"allow\"`, which sets no limit; remove one of them",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn window(arguments: &Arguments, options: &Options) -> syn::Result<()> {

@@ -16,6 +16,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod memory;
+mod record;
 mod rows;
 
 use std::fmt;
@@ -25,11 +26,17 @@ use std::pin::Pin;
 use symphra_scheduler_core::Timestamp;
 
 use crate::outcome::BoxError;
+use crate::run::RunId;
 pub use memory::MemoryBackend;
+pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
-    Admission, Claim, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration,
-    RunQuery, RunRow, Stored, TaskKey, Token,
+    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Group, Hold, Holder, Left,
+    NewRun, Pause, Refusal, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    TaskRules, Token,
 };
+
+/// How often a run's node may die before the run ends as failed: it may be the run that kills them.
+pub const NODE_DEATHS_MAX: u32 = 3;
 
 /// The future of a backend call.
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'a>>;
@@ -44,15 +51,22 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// What this backend can do and others cannot.
     fn capabilities(&self) -> Capabilities;
 
-    /// Makes the tasks known, and answers with the mark and the anchor of each, in the order given.
+    /// Makes the tasks known to be declared by `holder`, and answers with where each stands, in the order given.
     ///
     /// A task seen for the first time gets the store's present as its mark and its anchor: it has missed nothing. Only if
-    /// it has but one instant, which is past, does its mark stand just before that. A known task keeps both, whatever has
-    /// changed in its schedule.
+    /// it has but one instant, which is past, does its mark stand just before that. A known task keeps both. If it is
+    /// declared otherwise than the last time, its new timetable counts from the store's present on, and ends what an
+    /// operator had put in its place.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
-    fn register<'a>(&'a self, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>>;
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>>;
+
+    /// Where known tasks stand, in the order given; unknown ones are left out.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>>;
 
     /// Renews the lease of `holder` on all its runs and answers with the store's clock.
     ///
@@ -60,25 +74,63 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp>;
 
-    /// Fires occurrences: for each, compares and advances the mark, inserts the run, held by `holder`, or records why
-    /// there is none. The answers are in the order of `firings`.
+    /// Fires occurrences: for each, compares and advances the mark, inserts the run, held by `holder` or waiting, or
+    /// records why there is none. The answers are in the order of `firings`.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>>;
 
-    /// Takes over runs whose holder's lease has run out, oldest first. A holder's own runs are not among them, but for
-    /// those that this very claim has got before.
+    /// Gets runs that may begin, by priority and then by the instant at which they were due: those that wait and whose
+    /// task and group have room, those whose next attempt is due, and those whose holder's lease has run out. Runs that
+    /// the holder has are not among them, but for those that this very claim has got before.
+    ///
+    /// A run whose holder died is not executed again if its task says so, or if its holders died
+    /// [`NODE_DEATHS_MAX`] times; it ends.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
-    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>>;
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims>;
 
-    /// Ends runs. The answers are in the order of `ended`; a stale token, or a run that has ended, changes nothing.
+    /// Ends attempts. The answers are in the order of `ended`; a stale token, or a run that has ended, changes nothing.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>>;
+
+    /// Makes runs that no occurrence asks for; they wait to be claimed. The answers are in the order of `submissions`.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>>;
+
+    /// Does what an operator asks, and answers with what has changed by it. It holds for all nodes from the answer on,
+    /// and as long as the store keeps anything.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes>;
+
+    /// Cancels a run: one that no node holds has ended with the answer, one that is held is asked to. `None` if no such
+    /// run is alive.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>>;
+
+    /// What has changed since `version`, by whichever node; waits until there is something. With `None` the present
+    /// version, at once. A caller that is too far behind is told that all has changed.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes>;
+
+    /// Says that `holder` has stopped: its lease ends now. If nothing outlives the process and no other node is there,
+    /// the runs that wait end as cancelled, and are the answer.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>>;
 
     /// Runs, alive ones and those still in the history, newest first.
     ///

@@ -4,9 +4,9 @@
 //! ([`Clock::monotonic`]). [`ClockWatch`] compares the two and so notices a step of the wall clock or a suspended
 //! machine.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 use std::sync::Arc;
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,11 +26,11 @@ pub(crate) enum Clock {
     #[default]
     System,
     /// Tokio's time, which a test pauses, laid over a chosen start, with steps.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     Virtual(Arc<Virtual>),
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 #[derive(Debug)]
 pub(crate) struct Virtual {
     origin: Timestamp,
@@ -40,13 +40,13 @@ pub(crate) struct Virtual {
 
 impl Clock {
     /// A clock that shows `origin` now, follows tokio's time and can be stepped.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn starting_at(origin: Timestamp) -> Self {
         Self::Virtual(Arc::new(Virtual { origin, started: Instant::now(), stepped_millis: AtomicI64::new(0) }))
     }
 
     /// Sets the wall of a virtual clock forward (or, negative, back) by `millis`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn step(&self, millis: i64) {
         match self {
             Self::System => panic!("only a virtual clock can be stepped"),
@@ -66,7 +66,7 @@ impl Clock {
                     Timestamp::from_millis(-before)
                 }
             },
-            #[cfg(test)]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Virtual(time) => {
                 let shown = time.origin.plus(time.started.elapsed()).as_millis();
                 Timestamp::from_millis(shown + time.stepped_millis.load(Ordering::SeqCst))
@@ -84,7 +84,7 @@ impl Clock {
                     .and_then(|at| at.duration_since(SystemTime::now()).ok())
                     .unwrap_or_default()
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Virtual(_) => at.since(self.now()),
         }
     }

@@ -38,6 +38,7 @@ pub struct SchedulerConfig {
     pub(crate) misfire_grace: Duration,
     pub(crate) lease: Duration,
     pub(crate) node: Option<Arc<str>>,
+    pub(crate) groups: Vec<(Arc<str>, u32)>,
 }
 
 impl Default for SchedulerConfig {
@@ -50,6 +51,7 @@ impl Default for SchedulerConfig {
             misfire_grace: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             node: None,
+            groups: Vec::new(),
         }
     }
 }
@@ -118,6 +120,20 @@ impl SchedulerConfig {
         self
     }
 
+    /// How many runs of the tasks of a group execute at once. Default 1 for each group; allowed 1 or more.
+    #[must_use]
+    pub fn group(mut self, name: impl Into<Arc<str>>, runs: u32) -> Self {
+        let name = name.into();
+        self.groups.retain(|(known, _)| *known != name);
+        self.groups.push((name, runs));
+        self
+    }
+
+    /// How many runs of a group execute at once.
+    pub(crate) fn group_max(&self, name: &str) -> u32 {
+        self.groups.iter().find(|(known, _)| **known == *name).map_or(1, |&(_, runs)| runs)
+    }
+
     /// Everything that is impossible in these settings.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
@@ -133,6 +149,9 @@ impl SchedulerConfig {
         }
         if self.lease < LEASE_MIN || self.lease > DURATION_MAX {
             found.push(setting("lease", &format_duration(self.lease), "10s to 30d"));
+        }
+        for (name, _) in self.groups.iter().filter(|(_, runs)| *runs == 0) {
+            found.push(setting("groups", &format!("{{ {name}: 0 }}"), "1 or more runs for each group"));
         }
         if let Some(node) = &self.node
             && (node.is_empty() || node.len() > NODE_BYTES_MAX || node.chars().any(char::is_control))
@@ -165,6 +184,7 @@ mod tests {
             .shutdown_timeout(Duration::MAX)
             .misfire_grace(Duration::MAX)
             .lease(Duration::from_secs(1))
+            .group("imports", 0)
             .node("a\nb");
         let said: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
         for (part, line) in [
@@ -173,6 +193,7 @@ mod tests {
             "shutdown_timeout = ",
             "misfire_grace = ",
             "lease = 1s",
+            "groups = { imports: 0 }",
             "node = \"a\\nb\"",
         ]
         .iter()
@@ -180,7 +201,7 @@ mod tests {
         {
             assert!(line.starts_with(part) && line.contains("allowed is"), "{part}: {line}");
         }
-        assert_eq!(said.len(), 6);
+        assert_eq!(said.len(), 7);
     }
 
     #[test]

@@ -12,10 +12,15 @@
 //! the number of runs that may be held.
 
 mod calls;
+mod changes;
 mod decide;
 mod due;
 mod event;
 mod heartbeat;
+mod notice;
+#[cfg(any(test, feature = "test-util"))]
+mod rehearse;
+mod runs;
 mod shutdown;
 mod state;
 mod timer;
@@ -25,18 +30,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use symphra_scheduler_core::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::backend::{Backend, Claim, Holder, TaskKey};
+use crate::backend::{Backend, Changes, Claim, Holder, Registered, TaskKey};
 use crate::clock::{Clock, ClockStep, ClockWatch};
-use crate::executor::Executor;
-use calls::Calls;
-use event::{Actions, EndRunning, Event, Notice};
+use crate::events::{SchedulerEvent, Teller};
+use crate::executor::{Executor, Job};
+use crate::task::LiveTask;
+use calls::{Answer, Calls};
+use event::{Actions, EndRunning, Event, Withdraw};
 use state::Now;
 
 pub(crate) use event::Counted;
 pub(crate) use heartbeat::Heartbeat;
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use rehearse::rehearse;
 pub(crate) use state::State;
 pub use state::{CancelledRun, StopReport};
 
@@ -54,12 +64,38 @@ pub(crate) enum Asked {
     StopNow,
 }
 
+/// What the program asks of a running engine, beside a stop.
+pub(crate) enum Request {
+    /// Something has changed in the store.
+    Changed(Changes),
+    /// Runs wait in the store.
+    Runnable,
+    /// A task is to fire too.
+    Add(Arc<LiveTask>, Box<Registered>),
+    /// A task is not to fire any more.
+    Remove(TaskKey),
+}
+
+/// A request, and where to say that the engine has taken it in.
+pub(crate) type Asking = (Request, oneshot::Sender<()>);
+
+/// How many answers are taken in before the loop goes on: more than there are kinds of calls.
+const ANSWERS_PER_TURN: usize = 16;
+
+/// How many requests may wait for the engine.
+pub(crate) const REQUESTS_MAX: usize = 64;
+
 /// The engine of one scheduler.
 pub(crate) struct Engine {
     pub(crate) state: State,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) holder: Arc<Holder>,
+    /// The tasks for which it claims, in ascending order.
     pub(crate) keys: Arc<[TaskKey]>,
+    pub(crate) requests: mpsc::Receiver<Asking>,
+    /// The version of the store when its tasks were registered.
+    pub(crate) version: u64,
+    pub(crate) teller: Teller,
     pub(crate) clock: Clock,
     pub(crate) executor: Executor,
     /// Woken by the executor when runs have ended.
@@ -71,16 +107,28 @@ pub(crate) struct Engine {
 
 /// The counts that a program may read while the engine runs.
 #[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<Counted>);
+pub(crate) struct Counts(Mutex<Shown>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    counted: Counted,
+    /// Until when a clock that was set back shows instants a second time.
+    repeats_until: Option<Timestamp>,
+}
 
 impl Counts {
     /// A panic cannot leave an addition half done.
-    fn lock(&self) -> MutexGuard<'_, Counted> {
+    fn lock(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self) -> Counted {
-        *self.lock()
+        self.lock().counted
+    }
+
+    /// Until when a clock that was set back shows instants a second time.
+    pub(crate) fn repeats_until(&self) -> Option<Timestamp> {
+        self.lock().repeats_until
     }
 }
 
@@ -90,7 +138,7 @@ impl Engine {
         let turns = Turns {
             watch: ClockWatch::new(&self.clock),
             began: self.clock.monotonic(),
-            claim_at: Duration::ZERO,
+            seen: Some(self.version),
             calls: Calls::default(),
             actions: Actions::default(),
             engine: self,
@@ -104,7 +152,8 @@ struct Turns {
     engine: Engine,
     watch: ClockWatch,
     began: Instant,
-    claim_at: Duration,
+    /// The version of the store that is known, while nothing waits for the next.
+    seen: Option<u64>,
     calls: Calls,
     actions: Actions,
 }
@@ -112,13 +161,23 @@ struct Turns {
 impl Turns {
     async fn run(mut self) -> StopReport {
         loop {
+            self.take_answers().await;
             if let Some(step) = self.watch.look(&self.engine.clock) {
+                if let ClockStep::Back(by) = step {
+                    let until = Some(self.now().wall.plus(by));
+                    let mut shown = self.engine.counts.lock();
+                    shown.repeats_until = shown.repeats_until.max(until);
+                }
                 self.decide(Event::ClockStepped(step));
             }
             // Also where there is always more to do, so that the loop never sleeps.
             if self.engine.asked.has_changed().is_ok_and(|changed| changed) {
                 self.heed();
             }
+            while let Ok(asking) = self.engine.requests.try_recv() {
+                self.take_in(asking);
+            }
+            self.actions.with_ends = self.engine.teller.is_heard();
             let ended = self.engine.executor.take_ended();
             self.decide(if ended.is_empty() { Event::Woke } else { Event::Ended(ended) });
             let more = self.carry_out().await;
@@ -148,69 +207,159 @@ impl Turns {
     /// once, so that more may be due, or runs were submitted.
     async fn carry_out(&mut self) -> bool {
         let mut answered = false;
+        self.withdraw();
         // First, so that the place of a run that has ended is free for what falls due now.
         if !self.actions.finish.is_empty() {
             let ended = std::mem::take(&mut self.actions.finish);
             answered |= self.call(calls::finish(Arc::clone(&self.engine.backend), ended)).await;
         }
+        if !self.actions.look.is_empty() {
+            let keys = std::mem::take(&mut self.actions.look);
+            answered |= self.call(calls::look(Arc::clone(&self.engine.backend), keys)).await;
+        }
         if let Some(batch) = self.actions.enqueue.take() {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
             answered |= self.call(calls::enqueue(backend, holder, batch)).await;
         }
-        answered |= self.claim_orphans().await;
+        answered |= self.claim().await;
         let submitted = !self.actions.start.is_empty();
         self.engine.executor.submit(&mut self.actions.start);
+        for (id, cause) in self.actions.cancel.drain(..) {
+            self.engine.executor.cancel(id, cause);
+        }
         match self.actions.end_running.take() {
             Some(EndRunning::Ask) => self.engine.executor.ask_to_cancel(),
             Some(EndRunning::Abort) => self.engine.executor.abort(),
             Some(EndRunning::GiveUp) => self.decide(Event::GaveUp(self.engine.executor.running())),
             None => {}
         }
+        if std::mem::take(&mut self.actions.leave) {
+            let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
+            answered |= self.call(calls::leave(backend, holder)).await;
+        }
         let counted = std::mem::take(&mut self.actions.counted);
         if counted != Counted::default() {
-            self.engine.counts.lock().add(counted);
+            self.engine.counts.lock().counted.add(counted);
         }
-        self.actions.notices.drain(..).for_each(|notice| say(&notice));
+        for notice in self.actions.notices.drain(..) {
+            notice.log();
+            self.engine.teller.tell(|| notice.into_event());
+        }
         answered || submitted
     }
 
-    async fn claim_orphans(&mut self) -> bool {
-        let passed = self.now().passed;
-        if passed < self.claim_at || self.engine.state.claims_at_most() == 0 {
+    /// Takes in what has been answered meanwhile, also where there is always more to do, and goes on waiting for
+    /// changes of the store.
+    async fn take_answers(&mut self) {
+        for _ in 0..ANSWERS_PER_TURN {
+            if let Some(version) = self.seen.take() {
+                let call = calls::changes(Arc::clone(&self.engine.backend), version);
+                self.call(call).await;
+            }
+            match self.calls.ready().await {
+                Some(answer) => self.answered(answer),
+                None if self.seen.is_none() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Takes back what is not to begin.
+    fn withdraw(&mut self) {
+        for (task, which) in std::mem::take(&mut self.actions.withdraw) {
+            let wanted = |job: &Job| job.task.key == task.key && (which == Withdraw::All || runs::is_held_back(job));
+            let mut jobs = self.engine.executor.withdraw(wanted);
+            // Those too that an answer has just brought and that the executor does not have yet.
+            let start = std::mem::take(&mut self.actions.start);
+            let (brought, kept): (Vec<Job>, Vec<Job>) = start.into_iter().partition(wanted);
+            self.actions.start = kept;
+            brought.iter().for_each(|job| job.task.tally().accepted());
+            jobs.extend(brought);
+            if !jobs.is_empty() {
+                self.decide(Event::Withdrawn(jobs));
+            }
+        }
+    }
+
+    async fn claim(&mut self) -> bool {
+        let now = self.now();
+        if self.engine.state.claims_in(now).is_none_or(|wait| !wait.is_zero()) {
             return false;
         }
-        self.claim_at = passed + CLAIM_EVERY;
-        let (number, max) = self.engine.state.begin_claim();
+        let (number, max) = self.engine.state.begin_claim(now);
         let claim = Claim { number, tasks: Arc::clone(&self.engine.keys), max };
         let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
         self.call(calls::claim(backend, holder, claim)).await
     }
 
     /// Makes a call, and takes its answer in if it is there at once.
-    async fn call(&mut self, call: impl Future<Output = Event> + Send + 'static) -> bool {
+    async fn call(&mut self, call: impl Future<Output = Answer> + Send + 'static) -> bool {
         match self.calls.begin(call).await {
             Some(answer) => {
-                self.decide(answer);
+                self.answered(answer);
                 true
             }
             None => false,
         }
     }
 
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Event(event) => self.decide(event),
+            Answer::Changes(changes) => {
+                self.seen = Some(changes.version);
+                self.decide(Event::Changed(changes));
+            }
+        }
+    }
+
     /// Sleeps until something has happened or the next step is due.
     async fn sleep(&mut self) {
-        let passed = self.now().passed;
+        let now = self.now();
         let state = &self.engine.state;
         let fires = state.fires_at().map(|at| self.engine.clock.until(at));
-        let stops = state.stop_steps_at().map(|at| at.saturating_sub(passed));
-        let nap = [fires, stops].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
+        let stops = state.stop_steps_at().map(|at| at.saturating_sub(now.passed));
+        let claims = state.claims_in(now);
+        let nap = [fires, stops, claims].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
         tokio::select! {
-            answer = self.calls.next() => self.decide(answer),
+            // By a fixed order, not by chance: the same events give the same turns. None can starve another, since each
+            // turn takes in all that there is.
+            biased;
+            answer = self.calls.next() => self.answered(answer),
             () = self.engine.wake.notified() => {}
-            // The engine's own handle keeps the sender alive.
+            // The engine's own handle keeps the senders alive.
             Ok(()) = self.engine.asked.changed() => self.heed(),
+            Some(asking) = self.engine.requests.recv() => self.take_in(asking),
             () = tokio::time::sleep(nap) => {}
         }
+    }
+
+    /// Takes in a request of the program, and says so once what follows from it is done.
+    fn take_in(&mut self, (request, taken_in): Asking) {
+        match request {
+            Request::Changed(changes) => self.decide(Event::Changed(changes)),
+            Request::Runnable => self.decide(Event::Runnable),
+            Request::Add(task, registered) => {
+                self.change_keys(|keys| keys.push(task.key));
+                self.engine.teller.tell(|| SchedulerEvent::TaskRegistered { task: task.name.clone() });
+                self.decide(Event::Added(task, registered));
+            }
+            Request::Remove(key) => {
+                self.change_keys(|keys| keys.retain(|&known| known != key));
+                self.decide(Event::Removed(key));
+            }
+        }
+        // Before the answer: nothing that has not begun may begin after it.
+        self.withdraw();
+        // Whoever asked may have gone.
+        let _ = taken_in.send(());
+    }
+
+    fn change_keys(&mut self, change: impl FnOnce(&mut Vec<TaskKey>)) {
+        let mut keys = self.engine.keys.to_vec();
+        change(&mut keys);
+        keys.sort_unstable();
+        self.engine.keys = keys.into();
     }
 
     /// Takes in what the program has asked for.
@@ -238,33 +387,6 @@ async fn step_back() {
         Poll::Pending
     })
     .await;
-}
-
-fn say(notice: &Notice) {
-    match notice {
-        Notice::ClockStepped(ClockStep::Forward(by)) => {
-            tracing::warn!(
-                ?by,
-                "the clock was set forward or the machine was suspended; what was passed over is a misfire"
-            );
-        }
-        Notice::ClockStepped(ClockStep::Back(by)) => {
-            tracing::warn!(?by, "the clock was set back; what it shows a second time is recorded and not fired again");
-        }
-        Notice::Misfired { task, covered } => {
-            tracing::warn!(task = task.as_str(), covered, "occurrences were missed; one run covers them");
-        }
-        Notice::Overlapped { task } => {
-            tracing::debug!(task = task.as_str(), "an occurrence was recorded as an overlap");
-        }
-        Notice::TakenOver { runs } => tracing::warn!(runs, "runs of a dead node were taken over"),
-        Notice::Stale { runs } => {
-            tracing::warn!(
-                runs,
-                "the ends of runs were stale: another node had taken them over, or they were stored already"
-            )
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,10 +15,12 @@ use crate::task::{Source, TaskNameError};
 pub struct Error(Box<Kind>);
 
 enum Kind {
-    Start(Vec<Problem>),
+    Problems { what: &'static str, problems: Vec<Problem> },
     Backend(BackendError),
     Stopped(&'static str),
     Unknown { name: String, nearest: Option<String> },
+    Refused(String),
+    UnknownRun(String),
     NoRuntime,
     NoTimer,
     System { says: &'static str, cause: std::io::Error },
@@ -31,6 +33,8 @@ pub(crate) enum Problem {
     Name { name: String, reason: TaskNameError, source: Source },
     Task { name: String, says: String, source: Source },
     Duplicate { name: String, first: Source, second: Source },
+    MissingState { name: String, says: String, source: Source },
+    DoubledState { name: String },
     EmptyRegistry,
     NothingLeft,
     Missing { name: String, nearest: Option<String> },
@@ -53,6 +57,12 @@ impl fmt::Display for Problem {
                 f,
                 "two tasks are named \"{name}\": one at {first}, one at {second}; give one of them another `name`"
             ),
+            Self::MissingState { name, says, source } => write!(f, "task \"{name}\" ({source}): {says}"),
+            Self::DoubledState { name } => write!(
+                f,
+                "two states of type `{name}` are provided, and a task could get only one; wrap one of them in a type of \
+                 its own"
+            ),
             Self::EmptyRegistry => f.write_str(
                 "the registry is empty: no #[cron], #[interval] or other task attribute is linked into this program; a \
                  crate whose items nobody mentions is not linked, name it with `link_tasks!(that_crate);`, or start \
@@ -72,7 +82,12 @@ impl fmt::Display for Problem {
 
 impl Error {
     pub(crate) fn start(problems: Vec<Problem>) -> Self {
-        Self(Box::new(Kind::Start(problems)))
+        Self(Box::new(Kind::Problems { what: "the scheduler cannot start", problems }))
+    }
+
+    /// A task cannot be had as it is asked for by a running scheduler.
+    pub(crate) fn task(problems: Vec<Problem>) -> Self {
+        Self(Box::new(Kind::Problems { what: "the task is refused", problems }))
     }
 
     /// The scheduler has ended, so it cannot do what was asked, which `says` names.
@@ -92,6 +107,15 @@ impl Error {
         Self(Box::new(Kind::Unknown { name: name.into(), nearest: nearest.map(Into::into) }))
     }
 
+    /// What was asked cannot be done, as `says` tells.
+    pub(crate) fn refused(says: impl Into<String>) -> Self {
+        Self(Box::new(Kind::Refused(says.into())))
+    }
+
+    pub(crate) fn unknown_run(says: impl Into<String>) -> Self {
+        Self(Box::new(Kind::UnknownRun(says.into())))
+    }
+
     pub(crate) fn signals(cause: std::io::Error) -> Self {
         Self(Box::new(Kind::System { says: "the handlers of Ctrl+C and SIGTERM cannot be installed", cause }))
     }
@@ -107,6 +131,7 @@ impl Error {
             matches!(
                 problem,
                 Problem::Setting { .. }
+                    | Problem::DoubledState { .. }
                     | Problem::Name { .. }
                     | Problem::Task { .. }
                     | Problem::EmptyRegistry
@@ -127,6 +152,18 @@ impl Error {
         matches!(*self.0, Kind::Unknown { .. }) || self.any(|problem| matches!(problem, Problem::Missing { .. }))
     }
 
+    /// A task's argument needs a state that is not provided, or two of one type are.
+    #[must_use]
+    pub fn is_missing_state(&self) -> bool {
+        self.any(|problem| matches!(problem, Problem::MissingState { .. } | Problem::DoubledState { .. }))
+    }
+
+    /// No run has the id that was named, or it has ended already.
+    #[must_use]
+    pub fn is_unknown_run(&self) -> bool {
+        matches!(*self.0, Kind::UnknownRun(_))
+    }
+
     /// The backend could not be reached or refused.
     #[must_use]
     pub fn is_backend(&self) -> bool {
@@ -140,7 +177,7 @@ impl Error {
     }
 
     fn any(&self, is: impl Fn(&Problem) -> bool) -> bool {
-        matches!(&*self.0, Kind::Start(problems) if problems.iter().any(is))
+        matches!(&*self.0, Kind::Problems { problems, .. } if problems.iter().any(is))
     }
 }
 
@@ -153,15 +190,16 @@ impl From<BackendError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Kind::Start(problems) => match &problems[..] {
-                [only] => write!(f, "the scheduler cannot start: {only}"),
+            Kind::Problems { what, problems } => match &problems[..] {
+                [only] => write!(f, "{what}: {only}"),
                 many => {
-                    write!(f, "the scheduler cannot start, for {} reasons:", many.len())?;
+                    write!(f, "{what}, for {} reasons:", many.len())?;
                     many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
                 }
             },
             Kind::Backend(error) => fmt::Display::fmt(error, f),
             Kind::Stopped(says) => f.write_str(says),
+            Kind::Refused(says) | Kind::UnknownRun(says) => f.write_str(says),
             Kind::NoRuntime => f.write_str(
                 "the scheduler was started outside a tokio runtime; call it from an async function under \
                  #[tokio::main], or inside `Runtime::block_on`",
@@ -195,7 +233,13 @@ impl StdError for Error {
         match &*self.0 {
             Kind::Backend(error) => error.source(),
             Kind::System { cause, .. } => Some(cause),
-            Kind::Start(_) | Kind::Stopped(_) | Kind::Unknown { .. } | Kind::NoRuntime | Kind::NoTimer => None,
+            Kind::Problems { .. }
+            | Kind::Stopped(_)
+            | Kind::Unknown { .. }
+            | Kind::Refused(_)
+            | Kind::UnknownRun(_)
+            | Kind::NoRuntime
+            | Kind::NoTimer => None,
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Runs attempts, at most `max_workers` at once. Knows tasks, runs and outcomes; nothing of schedules or stores.
 //!
-//! Accepted runs wait in one queue. A worker is a tokio task that takes runs from it until it is empty, and then ends:
-//! an idle executor has no task at all, and a thousand runs that never wait cost two spawns. A body that waits holds
-//! its worker; before the worker waits with it, another one takes over the queue.
+//! Accepted runs wait in one queue, by priority and then as they were accepted. A worker is a tokio task that takes runs
+//! from it until it is empty, and then ends: an idle executor has no task at all, and a thousand runs that never wait
+//! cost two spawns. A body that waits holds its worker; before the worker waits with it, another one takes over the
+//! queue.
 //!
-//! Invariant: each job that is submitted comes back as exactly one [`Ended`], whatever its body does.
+//! Invariant: each job that is submitted comes back as exactly one [`Ended`], or is withdrawn before it began, whatever
+//! its body does.
 
 mod attempt;
 mod cancel;
 mod context;
 mod extract;
+mod provided;
+mod queue;
 mod slots;
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,32 +26,56 @@ use tokio::sync::Notify;
 
 use crate::backend::Token;
 use crate::clock::Clock;
-use crate::outcome::Outcome;
-use crate::run::{Missed, RunId};
+use crate::events::Teller;
+use crate::node::Lease;
+use crate::outcome::{CancelCause, Outcome};
+use crate::retry::Advice;
+use crate::run::{Missed, Origin, RunId};
 use crate::task::LiveTask;
 
+use cancel::Asked;
 pub use context::{RunContext, ScheduledAt};
-pub use extract::{Extract, ExtractError};
+pub use extract::{Extract, ExtractError, Needs};
+pub use provided::{Provided, State};
+use queue::Queue;
 pub use slots::RunningRun;
 use slots::Slots;
 
 /// A worker gives its thread back after this many runs, so that runs which never wait do not starve the runtime.
 const RUNS_PER_TURN: usize = 64;
 
+/// How long a body that was asked to cancel may take to end by itself.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
 /// A run to be executed.
 pub(crate) struct Job {
     pub(crate) task: Arc<LiveTask>,
     pub(crate) id: RunId,
     pub(crate) token: Token,
+    pub(crate) origin: Origin,
     pub(crate) scheduled_at: Timestamp,
+    pub(crate) due_at: Timestamp,
     pub(crate) attempt: u32,
+    /// Attempts whose node died: they do not count against the task's number of attempts.
+    pub(crate) abandoned: u32,
     pub(crate) missed: Option<Missed>,
+    pub(crate) previous_success: Option<Timestamp>,
+}
+
+/// What all runs of a scheduler share.
+pub(crate) struct Surroundings {
+    pub(crate) node: Arc<str>,
+    pub(crate) provided: Provided,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) teller: Teller,
 }
 
 /// The end of a job.
 pub(crate) struct Ended {
     pub(crate) job: Job,
     pub(crate) outcome: Outcome,
+    /// What a failed attempt says about another one.
+    pub(crate) advice: Advice,
     /// `None` if its body never began.
     pub(crate) ran: Option<Ran>,
 }
@@ -65,14 +92,14 @@ pub(crate) struct Ran {
 pub(crate) struct Executor(Arc<Inner>);
 
 struct Inner {
-    state: Mutex<State>,
+    waiting: Mutex<Waiting>,
     slots: Slots,
     ended: Mutex<Vec<Ended>>,
     /// Wakes the engine when runs have ended.
     wake: Arc<Notify>,
     runtime: Handle,
     clock: Clock,
-    node: Arc<str>,
+    surroundings: Arc<Surroundings>,
     max_workers: usize,
     /// More workers than this cannot run at the same moment, so no more are spawned for runs that may never wait.
     threads: usize,
@@ -83,22 +110,28 @@ struct Inner {
 }
 
 #[derive(Default)]
-struct State {
-    queue: VecDeque<Job>,
+struct Waiting {
+    queue: Queue,
     workers: usize,
 }
 
 impl Executor {
-    pub(crate) fn new(runtime: Handle, clock: Clock, node: Arc<str>, max_workers: usize, wake: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        runtime: Handle,
+        clock: Clock,
+        surroundings: Arc<Surroundings>,
+        max_workers: usize,
+        wake: Arc<Notify>,
+    ) -> Self {
         let threads = runtime.metrics().num_workers();
         Self(Arc::new(Inner {
-            state: Mutex::default(),
+            waiting: Mutex::default(),
             slots: Slots::default(),
             ended: Mutex::default(),
             wake,
             runtime,
             clock,
-            node,
+            surroundings,
             max_workers,
             threads,
             cancelling: AtomicBool::new(false),
@@ -112,12 +145,14 @@ impl Executor {
             return;
         }
         let spawned = {
-            let mut state = self.0.state();
+            let mut waiting = self.0.waiting();
             let wanted = jobs.len().min(self.0.threads);
-            jobs.iter().for_each(|job| job.task.tally().accepted());
-            state.queue.extend(jobs.drain(..));
-            let spawned = wanted.min(self.0.max_workers - state.workers);
-            state.workers += spawned;
+            for job in jobs.drain(..) {
+                job.task.tally().accepted();
+                waiting.queue.push(job);
+            }
+            let spawned = wanted.min(self.0.max_workers - waiting.workers);
+            waiting.workers += spawned;
             spawned
         };
         for _ in 0..spawned {
@@ -130,34 +165,61 @@ impl Executor {
         std::mem::take(&mut *self.0.ended())
     }
 
+    /// Takes out the runs for which `wanted` is true and which have not begun. They come back by no other way.
+    pub(crate) fn withdraw(&self, wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
+        self.0.waiting().queue.take(wanted)
+    }
+
+    /// Cancels the run `id`, if it is here: one that executes is asked, and dropped after a grace; one that waits is
+    /// ended at once.
+    pub(crate) fn cancel(&self, id: RunId, cause: CancelCause) {
+        let now = self.0.clock.monotonic();
+        let waiting = self.withdraw(|job| job.id == id);
+        if waiting.is_empty() {
+            self.0.slots.find(id, |running| running.cancel.ask(Asked::Cancelled(cause), now));
+        } else {
+            self.end_unbegun(waiting, cause);
+        }
+    }
+
     /// Asks every run to cancel: those that execute, and from now on those that begin.
     pub(crate) fn ask_to_cancel(&self) {
         self.0.cancelling.store(true, Ordering::SeqCst);
-        self.0.slots.for_each(|running| running.cancel.ask());
+        let now = self.0.clock.monotonic();
+        self.0.slots.for_each(|running| running.cancel.ask(Asked::Cancelled(CancelCause::Stopped), now));
     }
 
     /// Ends every run: those that wait for a worker at once, those that execute, or are just beginning to, at their
     /// next await.
     pub(crate) fn abort(&self) {
         self.0.aborting.store(true, Ordering::SeqCst);
-        let waiting = std::mem::take(&mut self.0.state().queue);
-        let cancelled = waiting.into_iter().map(|job| {
-            job.task.tally().ended(&Outcome::Cancelled, false);
-            Ended { job, outcome: Outcome::Cancelled, ran: None }
-        });
-        self.0.ended().extend(cancelled);
+        let waiting = self.withdraw(|_| true);
+        self.end_unbegun(waiting, CancelCause::Stopped);
+        let now = self.0.clock.monotonic();
+        self.0.slots.for_each(|running| running.cancel.abort(CancelCause::Stopped, now));
+    }
+
+    fn end_unbegun(&self, jobs: Vec<Job>, cause: CancelCause) {
+        let outcome = Outcome::Cancelled(cause);
+        let ended =
+            jobs.into_iter().map(|job| Ended { job, outcome: outcome.clone(), advice: Advice::ByPolicy, ran: None });
+        self.0.ended().extend(ended);
         self.0.wake.notify_one();
-        self.0.slots.for_each(|running| running.cancel.abort());
     }
 
     /// The runs that execute now.
     pub(crate) fn running(&self) -> Vec<RunningRun> {
-        self.0.slots.list()
+        self.0.slots.list(self.0.clock.monotonic())
+    }
+
+    /// How many execute now.
+    pub(crate) fn active(&self) -> usize {
+        self.0.slots.len()
     }
 
     /// How many runs wait for a worker.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.state().queue.len()
+        self.0.waiting().queue.len()
     }
 
     fn spawn_worker(&self) {
@@ -168,9 +230,9 @@ impl Executor {
     /// Called by a worker that is about to wait with its run: somebody else must serve the queue meanwhile.
     fn hand_over(&self) {
         let spawn = {
-            let mut state = self.0.state();
-            let spawn = !state.queue.is_empty() && state.workers < self.0.max_workers;
-            state.workers += usize::from(spawn);
+            let mut waiting = self.0.waiting();
+            let spawn = waiting.queue.len() > 0 && waiting.workers < self.0.max_workers;
+            waiting.workers += usize::from(spawn);
             spawn
         };
         if spawn {
@@ -181,8 +243,8 @@ impl Executor {
 
 impl Inner {
     /// The lock guards a queue and a number, both of which are right at every moment.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ended(&self) -> MutexGuard<'_, Vec<Ended>> {
@@ -199,7 +261,7 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
-        let mut slot = self.executor.0.slots.enter();
+        let mut slot = self.executor.0.slots.enter(&self.executor.0.surroundings);
         let mut runs = 0;
         while let Some(job) = self.next_job() {
             let ended = attempt::run(job, &mut slot, &self.executor.0, &mut || {
@@ -222,10 +284,10 @@ impl Worker {
     /// The next run; `None` ends the worker, in one step with the look that found the queue empty, so that a run
     /// submitted afterwards finds the worker's place free.
     fn next_job(&self) -> Option<Job> {
-        let mut state = self.executor.0.state();
-        let job = state.queue.pop_front();
+        let mut waiting = self.executor.0.waiting();
+        let job = waiting.queue.pop();
         if job.is_none() {
-            state.workers -= 1;
+            waiting.workers -= 1;
         }
         job
     }

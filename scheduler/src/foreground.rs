@@ -23,10 +23,11 @@ pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
         // A store that does not answer must not keep the program from ending.
         () = signals.next() => return Ok(()),
     };
-    let handle = StopOnDrop(handle);
-    say(&start_up_table(&handle.0));
+    // Nobody else has a handle: when this future is dropped, the scheduler must not go on unseen.
+    let handle = handle.stop_on_drop();
+    say(&start_up_table(&handle));
     let ended = {
-        let mut ended = pin!(handle.0.wait());
+        let mut ended = pin!(handle.wait());
         tokio::select! {
             ended = &mut ended => Some(ended),
             () = signals.next() => None,
@@ -37,21 +38,21 @@ pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
         None => {
             say("stopping: what runs may end; a second signal stops at once\n");
             tokio::select! {
-                report = handle.0.stop() => report?,
-                () = signals.next() => handle.0.stop_now().await?,
+                report = handle.stop() => report?,
+                () = signals.next() => handle.stop_now().await?,
             }
         }
     };
-    say(&farewell(&handle.0.stats(), &report));
+    say(&farewell(&handle.stats(), &report));
     Ok(())
 }
 
 /// Runs until `until` is ready, and drains.
 pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
-    let handle = StopOnDrop(scheduler.start().await?);
-    say(&start_up_table(&handle.0));
+    let handle = scheduler.start().await?.stop_on_drop();
+    say(&start_up_table(&handle));
     let ended = {
-        let mut ended = pin!(handle.0.wait());
+        let mut ended = pin!(handle.wait());
         tokio::select! {
             ended = &mut ended => Some(ended),
             () = until => None,
@@ -59,19 +60,10 @@ pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = 
     };
     let report = match ended {
         Some(report) => report?,
-        None => handle.0.stop().await?,
+        None => handle.stop().await?,
     };
-    say(&farewell(&handle.0.stats(), &report));
+    say(&farewell(&handle.stats(), &report));
     Ok(report)
-}
-
-/// Nobody else has a handle of a scheduler in the foreground: when its future is dropped, it must not go on unseen.
-struct StopOnDrop(SchedulerHandle);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.ask_to_stop_now();
-    }
 }
 
 /// A closed terminal or pipe is no reason to stop firing, so what cannot be written is let go.

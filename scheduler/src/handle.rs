@@ -1,18 +1,35 @@
-//! The handle of a running scheduler: asks it to stop, and shows what it does.
+//! The handle of a running scheduler: asks it to stop, shows what it does, and changes it while it runs.
+//!
+//! What changes it goes to the store first, which every node heeds, and then to this scheduler's own engine; a method
+//! returns when both have taken it in.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod backfill;
+mod change;
+mod directory;
+mod explain;
+mod health;
+mod query;
 
-use symphra_scheduler_core::nearest;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::backend::{Backend, Holder};
 use crate::clock::Clock;
-use crate::engine::{Asked, Counts, StopReport};
+use crate::config::SchedulerConfig;
+use crate::engine::{Asked, Asking, Counts, Request, StopReport};
 use crate::error::Error;
-use crate::executor::{Executor, RunningRun};
-use crate::stats::Stats;
-use crate::task::{LiveTask, TaskInfo, TaskName};
+use crate::events::{Events, Teller};
+use crate::executor::{Executor, Surroundings};
+use crate::run::{RunId, RunIds};
+
+pub use backfill::{Backfill, Backfilled};
+pub use change::Triggered;
+pub(crate) use directory::Directory;
+pub use explain::{Explanation, NoOccurrence};
+pub use health::{Health, StaleTask};
+pub use query::{Run, RunFilter};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.
 #[derive(Clone)]
@@ -20,20 +37,21 @@ pub struct SchedulerHandle(Arc<Shared>);
 
 /// What the handles, the engine's own included, share.
 pub(crate) struct Shared {
-    pub(crate) tasks: Vec<Arc<LiveTask>>,
-    /// The place of each task in `tasks`.
-    pub(crate) numbers: HashMap<TaskName, u32>,
+    pub(crate) directory: RwLock<Directory>,
     /// What a person should know of the tasks from the start.
     pub(crate) notes: Vec<String>,
     pub(crate) executor: Executor,
     pub(crate) counts: Arc<Counts>,
     pub(crate) asked: watch::Sender<Asked>,
+    pub(crate) requests: mpsc::Sender<Asking>,
+    pub(crate) teller: Teller,
     /// The report of a stop that is over; its sender lives as long as the engine.
     pub(crate) done: watch::Receiver<Option<Arc<StopReport>>>,
-    pub(crate) node: Arc<str>,
-    pub(crate) backend: &'static str,
-    pub(crate) queue_size: usize,
-    pub(crate) max_workers: usize,
+    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) holder: Arc<Holder>,
+    pub(crate) config: SchedulerConfig,
+    pub(crate) ids: Mutex<RunIds>,
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
 }
@@ -48,7 +66,7 @@ impl SchedulerHandle {
         &self.0.notes
     }
 
-    /// Stops: nothing fires any more, and what has been accepted may end, within
+    /// Stops: nothing fires any more, and the runs that a worker has or that wait for one may end, within
     /// [`shutdown_timeout`](crate::SchedulerConfig::shutdown_timeout). Five seconds before its end the runs that are left are
     /// asked to cancel; at its end they are aborted at their next await.
     ///
@@ -93,59 +111,17 @@ impl SchedulerHandle {
         }
     }
 
-    /// The scheduler at this moment.
+    /// A guard that asks the scheduler to stop, and drain, when it is dropped. It does not wait for the end: call
+    /// [`stop`](Self::stop) where the program can.
+    #[must_use = "the scheduler is asked to stop when the guard is dropped"]
+    pub fn stop_on_drop(self) -> StopOnDrop {
+        StopOnDrop(self)
+    }
+
+    /// What happens from now on, as it happens. Nothing waits for a slow listener; it is told how much it has missed.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        let shared = &*self.0;
-        let counted = shared.counts.get();
-        Stats {
-            running: shared.done.borrow().is_none() && shared.done.has_changed().is_ok(),
-            node: Arc::clone(&shared.node),
-            backend: shared.backend,
-            tasks: shared.tasks.len(),
-            queued_runs: shared.executor.waiting(),
-            queue_size: shared.queue_size,
-            active_workers: shared.executor.running().len(),
-            max_workers: shared.max_workers,
-            uptime: shared.clock.monotonic().duration_since(shared.started),
-            ledger: counted.ledger,
-            total_runs: counted.succeeded + counted.failed + counted.cancelled,
-            successful_runs: counted.succeeded,
-            failed_runs: counted.failed,
-            cancelled_runs: counted.cancelled,
-        }
-    }
-
-    /// All tasks, by name.
-    #[must_use]
-    pub fn list_tasks(&self) -> Vec<TaskInfo> {
-        let now = self.0.clock.now();
-        let mut listed: Vec<TaskInfo> = self.0.tasks.iter().map(|task| task.info(now)).collect();
-        listed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        listed
-    }
-
-    /// The task named `name`.
-    ///
-    /// # Errors
-    /// [`Error::is_unknown_task`], with the nearest name, if there is none.
-    pub fn task(&self, name: &str) -> Result<TaskInfo, Error> {
-        let tasks = &self.0.tasks;
-        match self.0.numbers.get(name) {
-            Some(&number) => Ok(tasks[number as usize].info(self.0.clock.now())),
-            None => Err(Error::unknown_task(name, nearest(name, tasks.iter().map(|task| task.name.as_str())))),
-        }
-    }
-
-    /// The runs that execute at this moment.
-    #[must_use]
-    pub fn running_runs(&self) -> Vec<RunningRun> {
-        self.0.executor.running()
-    }
-
-    /// Has the scheduler stop at once, without waiting for it; one that has stopped stays so.
-    pub(crate) fn ask_to_stop_now(&self) {
-        self.ask(Asked::StopNow);
+    pub fn events(&self) -> Events {
+        self.0.teller.listen()
     }
 
     /// A stop that goes further than the one before; a lesser one changes nothing.
@@ -156,13 +132,60 @@ impl SchedulerHandle {
             more
         });
     }
+
+    /// An error once the scheduler has been asked to stop.
+    fn running(&self) -> Result<(), Error> {
+        if *self.0.asked.borrow() == Asked::Run {
+            return Ok(());
+        }
+        Err(Error::stopped("the scheduler has been asked to stop, and takes nothing more"))
+    }
+
+    /// Asks the engine, and waits until it has taken that in.
+    async fn request(&self, request: Request) -> Result<(), Error> {
+        let (taken_in, waiting) = oneshot::channel();
+        self.0.requests.send((request, taken_in)).await.map_err(|_| gone())?;
+        waiting.await.map_err(|_| gone())
+    }
+
+    /// A place for a request, so that it can be made without waiting.
+    async fn permit(&self) -> Result<mpsc::Permit<'_, Asking>, Error> {
+        self.0.requests.reserve().await.map_err(|_| gone())
+    }
+
+    fn new_id(&self) -> RunId {
+        let now = self.0.clock.now();
+        self.0.ids.lock().unwrap_or_else(PoisonError::into_inner).next(now)
+    }
+}
+
+fn gone() -> Error {
+    Error::stopped("the scheduler has stopped")
 }
 
 impl std::fmt::Debug for SchedulerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SchedulerHandle")
-            .field("node", &self.0.node)
-            .field("tasks", &self.0.tasks.len())
+            .field("node", &self.0.surroundings.node)
+            .field("tasks", &self.0.directory().len())
             .finish_non_exhaustive()
+    }
+}
+
+/// A handle that asks its scheduler to stop when it is dropped.
+#[derive(Debug)]
+pub struct StopOnDrop(SchedulerHandle);
+
+impl std::ops::Deref for StopOnDrop {
+    type Target = SchedulerHandle;
+
+    fn deref(&self) -> &SchedulerHandle {
+        &self.0
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.ask(Asked::Drain);
     }
 }

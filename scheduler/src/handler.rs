@@ -2,37 +2,62 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::executor::{Extract, ExtractError, RunContext};
-use crate::outcome::{IntoOutcome, Outcome};
+use crate::executor::{Extract, ExtractError, Needs, RunContext};
+use crate::outcome::{BoxError, IntoOutcome};
 
 /// An async function or closure that a task can call: up to eight extractors as arguments, and nothing or a `Result` as
 /// its value.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the handler of a task",
     label = "not an async function or closure of extractors",
-    note = "a handler is `Fn(A, B, …) -> impl Future + Send`, with at most eight extractors (`RunContext`, `ScheduledAt`) \
-            as arguments, and returns nothing or `Result<T, E>` with `E: Into<Box<dyn Error + Send + Sync>>`"
+    note = "a handler is `Fn(A, B, …) -> impl Future + Send`, with at most eight extractors (`State<T>`, `RunContext`, \
+            `ScheduledAt`, …) as arguments, and returns nothing or `Result<T, E>` with `E: Into<Box<dyn Error + Send + Sync>>`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// Begins an attempt.
     fn call(&self, run: &RunContext) -> Body;
+
+    /// Looks for what the arguments need.
+    fn needs(needs: &mut Needs<'_>);
+}
+
+/// An ordinary function or closure that blocks its thread: up to eight extractors as arguments, and nothing or a
+/// `Result` as its value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the handler of a blocking task",
+    label = "not an ordinary function or closure of extractors",
+    note = "a blocking handler is `Fn(A, B, …)`, with at most eight extractors that are `Send`, and returns nothing or \
+            `Result<T, E>` with `E: Into<Box<dyn Error + Send + Sync>>`; it may be called from several threads at once, \
+            so it is `Send + Sync + 'static`"
+)]
+pub trait BlockingHandler<Args>: Send + Sync + 'static {
+    /// Begins an attempt on another thread.
+    fn call(self: &Arc<Self>, run: &RunContext) -> Body;
+
+    /// Looks for what the arguments need.
+    fn needs(needs: &mut Needs<'_>);
 }
 
 /// The future of one attempt.
-pub struct Body(Pin<Box<dyn Attempt + Send>>);
+pub struct Body {
+    attempt: Pin<Box<dyn Attempt + Send>>,
+    /// Whether dropping it ends what it does.
+    can_be_dropped: bool,
+}
 
-/// A future whose value is an outcome. Not an `async` block around the future, which would be a second state machine
+/// A future whose value is the outcome of an attempt. Not an `async` block around the future, which would be a second state machine
 /// for the compiler to build for each task.
 trait Attempt {
-    fn poll_outcome(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome>;
+    fn poll_outcome(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), BoxError>>;
 }
 
 impl<F: Future<Output: IntoOutcome>> Attempt for F {
-    fn poll_outcome(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll_outcome(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.poll(context).map(IntoOutcome::into_outcome)
     }
 }
@@ -42,19 +67,40 @@ impl Body {
     where
         F: Future<Output: IntoOutcome> + Send + 'static,
     {
-        Self(Box::pin(future))
+        Self { attempt: Box::pin(future), can_be_dropped: true }
     }
 
     fn refused(error: ExtractError) -> Self {
         Self::of(std::future::ready(Err::<(), _>(error)))
     }
+
+    fn on_another_thread<C, T>(call: C) -> Self
+    where
+        C: FnOnce() -> T + Send + 'static,
+        T: IntoOutcome,
+    {
+        let joined = tokio::task::spawn_blocking(move || call().into_outcome());
+        let body = Self::of(async move {
+            match joined.await {
+                Ok(outcome) => outcome,
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                Err(error) => Err(error.into()),
+            }
+        });
+        Self { can_be_dropped: false, ..body }
+    }
+
+    /// Whether dropping the body ends what it does; what a thread has begun goes on.
+    pub(crate) const fn can_be_dropped(&self) -> bool {
+        self.can_be_dropped
+    }
 }
 
 impl Future for Body {
-    type Output = Outcome;
+    type Output = Result<(), BoxError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        self.0.as_mut().poll_outcome(context)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.attempt.as_mut().poll_outcome(context)
     }
 }
 
@@ -76,6 +122,19 @@ where
     }
 }
 
+/// Begins an attempt on tokio's pool for blocking work, with the arguments that `call` extracts.
+pub fn start_blocking<F, C, T>(run: &RunContext, call: F) -> Body
+where
+    F: FnOnce(&RunContext) -> Result<C, ExtractError>,
+    C: FnOnce() -> T + Send + 'static,
+    T: IntoOutcome + 'static,
+{
+    match call(run) {
+        Ok(call) => Body::on_another_thread(call),
+        Err(error) => Body::refused(error),
+    }
+}
+
 /// The one argument named `T`.
 ///
 /// # Errors
@@ -86,26 +145,48 @@ pub fn extract<T: Extract>(run: &RunContext) -> Result<T, ExtractError> {
 
 /// How an attempt is begun: by the function that an attribute wrote, or by a handler given at run time.
 #[derive(Clone)]
-pub(crate) enum Call {
+pub(crate) struct Call {
+    begin: Begin,
+    needs: Option<fn(&mut Needs<'_>)>,
+}
+
+#[derive(Clone)]
+enum Begin {
     Declared(fn(&RunContext) -> Body),
     Shared(Arc<dyn Fn(&RunContext) -> Body + Send + Sync>),
 }
 
 impl Call {
-    pub(crate) fn shared<Args>(handler: impl Handler<Args>) -> Self {
-        Self::Shared(Arc::new(move |run| handler.call(run)))
+    pub(crate) fn declared(begin: fn(&RunContext) -> Body, needs: Option<fn(&mut Needs<'_>)>) -> Self {
+        Self { begin: Begin::Declared(begin), needs }
+    }
+
+    pub(crate) fn shared<Args, H: Handler<Args>>(handler: H) -> Self {
+        Self { begin: Begin::Shared(Arc::new(move |run| handler.call(run))), needs: Some(H::needs) }
+    }
+
+    pub(crate) fn blocking<Args, H: BlockingHandler<Args>>(handler: H) -> Self {
+        let handler = Arc::new(handler);
+        Self { begin: Begin::Shared(Arc::new(move |run| handler.call(run))), needs: Some(H::needs) }
     }
 
     pub(crate) fn begin(&self, run: &RunContext) -> Body {
-        match self {
-            Self::Declared(call) => call(run),
-            Self::Shared(call) => call(run),
+        match &self.begin {
+            Begin::Declared(begin) => begin(run),
+            Begin::Shared(begin) => begin(run),
+        }
+    }
+
+    /// Looks for what the arguments need.
+    pub(crate) fn look_for_needs(&self, needs: &mut Needs<'_>) {
+        if let Some(look) = self.needs {
+            look(needs);
         }
     }
 }
 
 macro_rules! handler_of {
-    ($($argument:ident)*) => {
+    ($($argument:ident $name:ident),*) => {
         impl<F, Fut, $($argument,)*> Handler<($($argument,)*)> for F
         where
             F: Fn($($argument),*) -> Fut + Send + Sync + 'static,
@@ -115,16 +196,39 @@ macro_rules! handler_of {
             fn call(&self, run: &RunContext) -> Body {
                 start(run, |_run| Ok(self($(extract::<$argument>(_run)?),*)))
             }
+
+            fn needs(_needs: &mut Needs<'_>) {
+                $(_needs.of::<$argument>();)*
+            }
+        }
+
+        impl<F, T, $($argument,)*> BlockingHandler<($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> T + Send + Sync + 'static,
+            T: IntoOutcome + 'static,
+            $($argument: Extract + Send + 'static,)*
+        {
+            fn call(self: &Arc<Self>, run: &RunContext) -> Body {
+                start_blocking(run, |_run| {
+                    let handler = Arc::clone(self);
+                    $(let $name = extract::<$argument>(_run)?;)*
+                    Ok(move || handler($($name),*))
+                })
+            }
+
+            fn needs(_needs: &mut Needs<'_>) {
+                $(_needs.of::<$argument>();)*
+            }
         }
     };
 }
 
 handler_of!();
-handler_of!(A);
-handler_of!(A B);
-handler_of!(A B C);
-handler_of!(A B C D);
-handler_of!(A B C D E);
-handler_of!(A B C D E G);
-handler_of!(A B C D E G H);
-handler_of!(A B C D E G H I);
+handler_of!(A a);
+handler_of!(A a, B b);
+handler_of!(A a, B b, C c);
+handler_of!(A a, B b, C c, D d);
+handler_of!(A a, B b, C c, D d, E e);
+handler_of!(A a, B b, C c, D d, E e, G g);
+handler_of!(A a, B b, C c, D d, E e, G g, H h);
+handler_of!(A a, B b, C c, D d, E e, G g, H h, I i);

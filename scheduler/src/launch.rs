@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 use std::panic::catch_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use symphra_scheduler_core::format_duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::backend::{Backend, Capabilities, Holder, Registration};
+use crate::backend::{Backend, Capabilities, Holder};
 use crate::clock::Clock;
 use crate::config::SchedulerConfig;
-use crate::engine::{Asked, Counts, Engine, Heartbeat, State};
+use crate::engine::{Asked, Counts, Engine, Heartbeat, REQUESTS_MAX, State};
 use crate::error::Error;
-use crate::executor::Executor;
-use crate::handle::{SchedulerHandle, Shared};
+use crate::events::Teller;
+use crate::executor::{Executor, Provided, Surroundings};
+use crate::handle::{Directory, SchedulerHandle, Shared};
 use crate::node;
 use crate::run::RunIds;
 use crate::task::{LiveTask, Task, TaskName};
@@ -32,6 +33,8 @@ pub(crate) struct Checked {
     pub(crate) numbers: HashMap<TaskName, u32>,
     pub(crate) config: SchedulerConfig,
     pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) provided: Provided,
+    pub(crate) teller: Teller,
     pub(crate) clock: Clock,
 }
 
@@ -40,44 +43,55 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
     // tokio tells by a panic, and only by it, that a runtime has no timer.
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
-    let Checked { tasks, names, numbers, config, backend, clock } = checked;
+    let Checked { tasks, names, numbers, config, backend, provided, teller, clock } = checked;
     let node = config.node.clone().unwrap_or_else(node::default_name);
     let holder = Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease });
 
     backend.heartbeat(&holder).await?;
-    let registrations: Vec<_> = (names.iter().cloned().zip(&tasks))
-        .map(|(name, task)| Registration { name, only: task.only_instant(config.timezone) })
-        .collect();
-    let registered = backend.register(&registrations).await?;
+    let version = backend.changes(None).await?.version;
+    let registrations: Vec<_> =
+        (names.iter().cloned().zip(&tasks)).map(|(name, task)| task.registration(name, &config)).collect();
+    let registered = backend.register(&holder, &registrations).await?;
+    drop(registrations);
 
     let held_max = config.max_workers.saturating_add(config.queue_size);
-    let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.misfire_grace, held_max);
     let capabilities = backend.capabilities();
-    let mut live: Vec<Arc<LiveTask>> = Vec::with_capacity(tasks.len());
+    let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.misfire_grace, held_max, capabilities);
+    let mut live: Vec<Option<Arc<LiveTask>>> = Vec::with_capacity(tasks.len());
     let mut notes: Vec<String> = Vec::new();
+    let now = clock.now();
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
-        let plan = task.plan(config.timezone, registered.anchor);
-        let task = Arc::new(LiveTask::new(task, name, registered.key, plan));
-        state.add(Arc::clone(&task), registered, capabilities);
+        let task = Arc::new(LiveTask::new(&task, name, registered, now));
+        state.add(Arc::clone(&task), registered);
         notes.extend(forgotten_anchor(&task, capabilities));
-        live.push(task);
+        live.push(Some(task));
     }
 
     let wake = Arc::new(Notify::new());
+    let lease = Arc::default();
+    let surroundings =
+        Arc::new(Surroundings { node: Arc::clone(&node), provided, lease: Arc::clone(&lease), teller: teller.clone() });
     let executor =
-        Executor::new(runtime.clone(), clock.clone(), Arc::clone(&node), config.max_workers, Arc::clone(&wake));
+        Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.max_workers, Arc::clone(&wake));
     let counts = Arc::new(Counts::default());
-    let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder)).map_err(Error::no_thread)?;
+    let heartbeat =
+        Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), lease, clock.clone()).map_err(Error::no_thread)?;
     let (asked, asked_of_engine) = watch::channel(Asked::Run);
     let (finish, done) = watch::channel(None);
+    let (requests, requested) = mpsc::channel(REQUESTS_MAX);
 
     notes.iter().for_each(|note| tracing::warn!("{note}"));
     tracing::info!(node = &*node, tasks = live.len(), backend = backend.name(), "scheduler started");
+    let mut keys: Vec<_> = registered.iter().map(|registered| registered.key).collect();
+    keys.sort_unstable();
     let engine = Engine {
         state,
-        keys: registered.iter().map(|registered| registered.key).collect(),
+        keys: keys.into(),
+        requests: requested,
+        version,
+        teller: teller.clone(),
         backend: Arc::clone(&backend),
-        holder,
+        holder: Arc::clone(&holder),
         clock: clock.clone(),
         executor: executor.clone(),
         wake,
@@ -85,18 +99,21 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         shutdown_timeout: config.shutdown_timeout,
         counts: Arc::clone(&counts),
     };
+    let starting: Vec<_> = registered.iter().filter(|registered| registered.run_on_start).map(|it| it.key).collect();
     let handle = SchedulerHandle::new(Shared {
-        tasks: live,
-        numbers,
+        directory: RwLock::new(Directory::new(live, numbers)),
         notes,
         executor,
         counts,
         asked,
+        requests,
+        teller: teller.clone(),
         done,
-        node: Arc::clone(&node),
-        backend: backend.name(),
-        queue_size: config.queue_size,
-        max_workers: config.max_workers,
+        surroundings,
+        backend,
+        holder,
+        config,
+        ids: Mutex::new(RunIds::new(fastrand::Rng::new())),
         started: clock.monotonic(),
         clock,
     });
@@ -106,6 +123,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     runtime.spawn(async move {
         let ended = engine.await;
         drop((heartbeat, kept));
+        teller.end();
         match ended {
             Ok(report) => {
                 tracing::info!(node = &*node, cancelled = report.cancelled.len(), "scheduler stopped");
@@ -114,6 +132,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
             Err(error) => tracing::error!(node = &*node, %error, "the engine panicked, and nothing fires any more"),
         }
     });
+    for key in starting {
+        handle.run_on_start(key).await;
+    }
     Ok(handle)
 }
 

@@ -44,12 +44,14 @@
 //!   that says why not. [`Stats::ledger`] always balances.
 //! - It starts within milliseconds; if nobody could start it within
 //!   [`misfire_grace`](SchedulerConfig::misfire_grace), the newest of those missed runs and covers the others.
-//! - If its task is full (see [`Overlap`]), it is recorded.
-//! - A panic or an error ends its run, and nothing else.
+//! - While its task is full it is recorded, waits, or takes the place of another: see [`Overlap`].
+//! - An error, a panic and a timeout end its attempt, and nothing else; three attempts are made by default, see
+//!   [`RetryPolicy`].
 //!
 //! # Features
 //!
 //! - `macros` (default): the attributes.
+//! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
 //! - `conformance`: the suite of tests that defines a [`Backend`](backend::Backend).
 
 pub mod backend;
@@ -57,6 +59,7 @@ mod clock;
 mod config;
 mod engine;
 mod error;
+mod events;
 mod executor;
 mod foreground;
 mod handle;
@@ -65,25 +68,38 @@ mod launch;
 mod node;
 mod outcome;
 mod registry;
+mod retry;
 mod run;
 mod schedule;
 mod scheduler;
 mod stats;
+mod tally;
 mod task;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
 
-pub use backend::MemoryBackend;
+pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal};
 pub use config::SchedulerConfig;
 pub use engine::{CancelledRun, StopReport};
 pub use error::Error;
-pub use executor::{Extract, ExtractError, RunContext, RunningRun, ScheduledAt};
-pub use handle::SchedulerHandle;
-pub use handler::{Body, Handler};
-pub use outcome::{BoxError, ERROR_TEXT_BYTES_MAX, Failure, FailureKind, IntoOutcome, Outcome};
+pub use events::{Events, SchedulerEvent};
+pub use executor::{Extract, ExtractError, Needs, Provided, RunContext, RunningRun, ScheduledAt, State};
+pub use handle::{
+    Backfill, Backfilled, Explanation, Health, NoOccurrence, Run, RunFilter, SchedulerHandle, StaleTask, StopOnDrop,
+    Triggered,
+};
+pub use handler::{BlockingHandler, Body, Handler};
+pub use outcome::{BoxError, CancelCause, ERROR_TEXT_BYTES_MAX, Failure, FailureKind, IntoOutcome, Outcome};
+pub use retry::{ATTEMPTS_MAX, Backoff, Retry, RetryPolicy, RetryWhen, WAIT_MAX};
 pub use run::{Missed, Origin, RunId, RunKey, RunState};
-pub use schedule::{INTERVAL_MAX, IntervalError, Schedule};
+pub use schedule::{
+    BUFFERED_MAX, CAUGHT_UP_MAX, Delay, Delivery, INTERVAL_MAX, IntervalError, Misfire, Overlap, Schedule, Timetable,
+    Window,
+};
 pub use scheduler::Scheduler;
 pub use stats::Stats;
-pub use task::{Overlap, Source, Task, TaskInfo, TaskName, TaskNameError, TaskStatus};
+pub use tally::TaskMetrics;
+pub use task::{Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskStatus};
 
 pub use chrono;
 pub use chrono_tz;
@@ -99,13 +115,13 @@ pub use symphra_scheduler_macros::{cron, daily, every, hourly, interval, monthly
 /// What the attributes write. Not for use by hand: it may change with every version.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::executor::{ExtractError, RunContext};
-    pub use crate::handler::{Body, extract, start};
-    pub use crate::outcome::IntoOutcome;
+    pub use crate::handler::{extract, start, start_blocking};
     pub use crate::registry::Declaration;
-    pub use crate::schedule::{Moment, Schedule};
+    pub use crate::retry::{Backoff, RetryPolicy};
+    pub use crate::schedule::{Delay, Delivery, Misfire, Moment, Overlap, Schedule};
     pub use crate::task::Source;
     pub use chrono_tz::Tz;
+    pub use core::time::Duration;
     pub use inventory;
     pub use symphra_scheduler_core::CronExpr;
 }

@@ -1,7 +1,48 @@
-//! The name of this node, and of this start of it.
+//! The name of this node, and of this start of it; and whether it can still trust in its leases.
 
 use std::fs;
 use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Whether this node reaches its store, and whether it may have lost its hold on its runs because it has not for too
+/// long.
+#[derive(Debug)]
+pub(crate) struct Lease(watch::Sender<Contact>);
+
+/// How a node stands to its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contact {
+    /// The last heartbeat was answered.
+    Fine,
+    /// The last heartbeat was not.
+    Failing,
+    /// None was for so long that another node may soon take its runs over.
+    Lost,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self(watch::Sender::new(Contact::Fine))
+    }
+}
+
+impl Lease {
+    /// Tells those who wait for it.
+    pub(crate) fn set(&self, contact: Contact) {
+        self.0.send_if_modified(|known| std::mem::replace(known, contact) != contact);
+    }
+
+    pub(crate) fn contact(&self) -> Contact {
+        *self.0.borrow()
+    }
+
+    /// Returns when the hold may be lost.
+    pub(crate) async fn lost(&self) {
+        // The sender lives as long as this borrow, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|&contact| contact == Contact::Lost).await;
+    }
+}
 
 /// `host-pid`, the default name of a node.
 pub(crate) fn default_name() -> Arc<str> {

@@ -5,6 +5,9 @@
 use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
+
+use symphra_scheduler_core::format_duration;
 
 /// An error of any kind, as a task's function returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -12,7 +15,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 /// A stored error text is cut after this many bytes: enough for a chain of causes, too little to fill a store.
 pub const ERROR_TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// How a run ended.
+/// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -20,8 +23,45 @@ pub enum Outcome {
     Succeeded,
     /// The function returned an error or panicked.
     Failed(Failure),
-    /// The scheduler stopped before the run could end.
-    Cancelled,
+    /// It took longer than its timeout, which was this long; whatever it returned afterwards does not count.
+    TimedOut(Duration),
+    /// It was cancelled.
+    Cancelled(CancelCause),
+}
+
+impl Outcome {
+    /// What to keep of it as text: the error, or why it was cut short.
+    #[must_use]
+    pub fn text(&self) -> Option<Box<str>> {
+        match self {
+            Self::Succeeded => None,
+            Self::Failed(failure) => Some(failure.text().into()),
+            Self::TimedOut(timeout) => Some(format!("timed out after {}", format_duration(*timeout)).into()),
+            Self::Cancelled(cause) => Some(cause.to_string().into()),
+        }
+    }
+}
+
+/// Why a run was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelCause {
+    /// Its scheduler stopped before it could end.
+    Stopped,
+    /// Somebody asked for it by `cancel_run`.
+    Requested,
+    /// A newer occurrence took its place, under `overlap = "cancel_running"`.
+    Replaced,
+}
+
+impl fmt::Display for CancelCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "cancelled: its scheduler stopped",
+            Self::Requested => "cancelled by request",
+            Self::Replaced => "cancelled: a newer occurrence took its place",
+        })
+    }
 }
 
 /// Why an attempt failed.
@@ -39,6 +79,8 @@ pub enum FailureKind {
     Error,
     /// The function panicked.
     Panic,
+    /// The nodes that executed it died.
+    NodeDied,
 }
 
 impl Failure {
@@ -69,6 +111,11 @@ impl Failure {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a payload that is not text");
         Self { kind: FailureKind::Panic, text: cut(format!("panicked: {message}")) }
+    }
+
+    /// The end of a run whose nodes died with it, again and again.
+    pub(crate) fn node_died(times: u32) -> Self {
+        Self { kind: FailureKind::NodeDied, text: format!("its node died {times} times").into() }
     }
 
     /// In which way it failed.
@@ -108,22 +155,22 @@ fn cut(mut text: String) -> Box<str> {
     note = "what a task computes is not kept by the scheduler: write `let _ = …;` or map it to `()`"
 )]
 pub trait IntoOutcome {
-    /// The outcome of an attempt that returned this value.
-    fn into_outcome(self) -> Outcome;
+    /// Whether the attempt that returned this value succeeded, and if not, its error.
+    ///
+    /// # Errors
+    /// The error of the attempt.
+    fn into_outcome(self) -> Result<(), BoxError>;
 }
 
 impl IntoOutcome for () {
-    fn into_outcome(self) -> Outcome {
-        Outcome::Succeeded
+    fn into_outcome(self) -> Result<(), BoxError> {
+        Ok(())
     }
 }
 
 impl<T, E: Into<BoxError>> IntoOutcome for Result<T, E> {
-    fn into_outcome(self) -> Outcome {
-        match self {
-            Ok(_) => Outcome::Succeeded,
-            Err(error) => Outcome::Failed(Failure::error(&*error.into())),
-        }
+    fn into_outcome(self) -> Result<(), BoxError> {
+        self.map(drop).map_err(Into::into)
     }
 }
 
@@ -146,16 +193,15 @@ mod tests {
 
     #[test]
     fn a_failure_names_all_its_causes() {
-        let outcome = Err::<(), _>(Outer(std::io::Error::other("disk full"))).into_outcome();
-        let Outcome::Failed(failure) = outcome else { panic!("an error is a failure: {outcome:?}") };
+        let failure = Failure::error(&Outer(std::io::Error::other("disk full")));
         assert_eq!(failure.text(), "cannot send the report: disk full");
         assert_eq!(failure.kind(), FailureKind::Error);
     }
 
     #[test]
     fn a_long_error_is_cut_at_a_character_and_says_so() {
-        let outcome = Err::<(), _>("é".repeat(ERROR_TEXT_BYTES_MAX)).into_outcome();
-        let Outcome::Failed(failure) = outcome else { panic!("an error is a failure: {outcome:?}") };
+        let error = Err::<(), _>("é".repeat(ERROR_TEXT_BYTES_MAX)).into_outcome().expect_err("an error is no success");
+        let failure = Failure::error(&*error);
         assert!(failure.text().len() <= ERROR_TEXT_BYTES_MAX);
         assert!(failure.text().ends_with("é [cut]"));
     }

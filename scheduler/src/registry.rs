@@ -2,108 +2,52 @@
 
 use std::borrow::Cow;
 
-use chrono_tz::Tz;
-
-use crate::executor::RunContext;
+use crate::executor::{Needs, RunContext};
 use crate::handler::{Body, Call};
-use crate::schedule::{Moment, Schedule};
-use crate::task::{Overlap, Source, Task};
+use crate::schedule::Schedule;
+use crate::task::{Source, Task};
 
-/// A task as an attribute writes it: constants only, so that nothing is parsed at start.
+/// A task as an attribute writes it: constants and function pointers only, so that nothing is parsed at start.
 #[derive(Debug)]
 pub struct Declaration {
     name: &'static str,
     schedule: Schedule,
     source: Source,
     call: fn(&RunContext) -> Body,
-    tags: &'static [&'static str],
-    timezone: Option<Tz>,
-    start: Option<Moment>,
-    end: Option<Moment>,
-    max_instances: Option<u32>,
-    overlap: Overlap,
+    needs: Option<fn(&mut Needs<'_>)>,
+    options: Option<fn(Task) -> Task>,
 }
 
 inventory::collect!(Declaration);
 
 impl Declaration {
-    /// A declaration with the default options.
+    /// A declaration with the default options, whose function takes no arguments that need anything.
     #[must_use]
     pub const fn new(name: &'static str, schedule: Schedule, source: Source, call: fn(&RunContext) -> Body) -> Self {
-        Self {
-            name,
-            schedule,
-            source,
-            call,
-            tags: &[],
-            timezone: None,
-            start: None,
-            end: None,
-            max_instances: None,
-            overlap: Overlap::Skip,
-        }
+        Self { name, schedule, source, call, needs: None, options: None }
     }
 
-    /// The option `tags`.
+    /// What the arguments of the function need.
     #[must_use]
-    pub const fn tags(mut self, tags: &'static [&'static str]) -> Self {
-        self.tags = tags;
+    pub const fn needs(mut self, needs: fn(&mut Needs<'_>)) -> Self {
+        self.needs = Some(needs);
         self
     }
 
-    /// The option `timezone`.
+    /// The options, by the methods of the builder.
     #[must_use]
-    pub const fn timezone(mut self, zone: Tz) -> Self {
-        self.timezone = Some(zone);
-        self
-    }
-
-    /// The option `start`.
-    #[must_use]
-    pub const fn start_at(mut self, start: Moment) -> Self {
-        self.start = Some(start);
-        self
-    }
-
-    /// The option `end`.
-    #[must_use]
-    pub const fn end_at(mut self, end: Moment) -> Self {
-        self.end = Some(end);
-        self
-    }
-
-    /// The option `max_instances`.
-    #[must_use]
-    pub const fn max_instances(mut self, runs: u32) -> Self {
-        self.max_instances = Some(runs);
-        self
-    }
-
-    /// The option `overlap = "allow"`.
-    #[must_use]
-    pub const fn overlap_allow(mut self) -> Self {
-        self.overlap = Overlap::Allow;
+    pub const fn options(mut self, options: fn(Task) -> Task) -> Self {
+        self.options = Some(options);
         self
     }
 
     fn to_task(&self) -> Task {
-        let call = Call::Declared(self.call);
-        let mut task = Task::declared(Cow::Borrowed(self.name), self.schedule, self.source, call)
-            .tags(self.tags.iter().copied())
-            .overlap(self.overlap);
-        if let Some(zone) = self.timezone {
-            task = task.timezone(zone);
+        let call = Call::declared(self.call, self.needs);
+        let task = Task::declared(Cow::Borrowed(self.name), self.schedule, self.source, call);
+        match self.options {
+            Some(options) => options(task),
+            None => task,
         }
-        if let Some(start) = self.start {
-            task = task.starting(start);
-        }
-        if let Some(end) = self.end {
-            task = task.ending(end);
-        }
-        if let Some(runs) = self.max_instances {
-            task = task.max_instances(runs);
-        }
-        task
     }
 }
 

@@ -79,13 +79,22 @@ impl RunIds {
 pub enum Origin {
     /// An occurrence of the task's schedule.
     Schedule,
+    /// The start of a node, under `run_on_start`.
+    Start,
+    /// A trigger: the id is the run's own.
+    Trigger(RunId),
+    /// A backfill, by its id, which all its runs share.
+    Backfill(RunId),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Schedule => "schedule",
-        })
+        match self {
+            Self::Schedule => f.write_str("schedule"),
+            Self::Start => f.write_str("start"),
+            Self::Trigger(id) => write!(f, "trigger {id}"),
+            Self::Backfill(id) => write!(f, "backfill {id}"),
+        }
     }
 }
 
@@ -109,39 +118,52 @@ impl fmt::Display for RunKey {
 /// Where a run stands.
 ///
 /// ```text
-/// queued ──▶ running ──▶ succeeded
-///   ▲ │         │ ├────▶ failed
-///   │ │         │ └────▶ cancelled
-///   │ └─────────┼──────▶ cancelled   (its scheduler stopped before it began)
-///   └───────────┘                    (its node died: the lease ran out)
+///             ┌─▶ retrying ──▶ cancelled
+///             │      │
+/// queued ──▶ running ◀┘ ──▶ succeeded │ failed │ timed_out │ cancelled │ abandoned
+///   ▲ │         │
+///   │ └─────────┼─────────▶ cancelled    (before it began)
+///   └───────────┘                        (its node died or handed it back, or its task was paused before it began)
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// `queued` is also a run that waits for its task or its group to have room. `abandoned` is the end of a run whose node
+/// died, under `at_most_once`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RunState {
-    /// Accepted; waits for a worker.
+    /// Accepted; waits to be held by a node.
     Queued,
     /// Held by a node under a lease.
     Running,
+    /// Its attempt failed; it waits for the instant of the next one.
+    Retrying,
     /// Ended without an error.
     Succeeded,
-    /// Ended with an error or a panic.
+    /// Ended with an error or a panic in its last attempt.
     Failed,
-    /// Ended because its scheduler stopped before it could.
+    /// Ended because its last attempt took longer than its timeout.
+    TimedOut,
+    /// Ended because it was cancelled.
     Cancelled,
+    /// Ended because its node died, and it may not be executed twice.
+    Abandoned,
 }
 
 impl RunState {
     /// Whether a run in this state may pass to `next`: the one table of transitions.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
-        use RunState::{Cancelled, Failed, Queued, Running, Succeeded};
-        matches!((self, next), (Queued, Running | Cancelled) | (Running, Queued | Succeeded | Failed | Cancelled))
+        match self {
+            Self::Queued | Self::Retrying => matches!(next, Self::Running | Self::Cancelled),
+            Self::Running => !matches!(next, Self::Running),
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Abandoned => false,
+        }
     }
 
     /// Whether the run has ended: no transition leaves such a state.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        !matches!(self, Self::Queued | Self::Running | Self::Retrying)
     }
 }
 
@@ -150,9 +172,12 @@ impl fmt::Display for RunState {
         f.write_str(match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Retrying => "retrying",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
+            Self::Abandoned => "abandoned",
         })
     }
 }
@@ -179,8 +204,16 @@ impl Missed {
 mod tests {
     use super::*;
 
-    const ALL: [RunState; 5] =
-        [RunState::Queued, RunState::Running, RunState::Succeeded, RunState::Failed, RunState::Cancelled];
+    const ALL: [RunState; 8] = [
+        RunState::Queued,
+        RunState::Running,
+        RunState::Retrying,
+        RunState::Succeeded,
+        RunState::Failed,
+        RunState::TimedOut,
+        RunState::Cancelled,
+        RunState::Abandoned,
+    ];
 
     #[test]
     fn nothing_leaves_a_final_state() {

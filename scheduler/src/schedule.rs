@@ -4,8 +4,11 @@
 //! the next instant, the previous one and how many lie between.
 
 mod interval;
+mod jitter;
 mod moment;
 mod plan;
+mod policy;
+mod timetable;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +19,9 @@ use symphra_scheduler_core::{CronError, CronExpr, InteropError, Language, Timest
 pub(crate) use interval::Grid;
 pub use interval::{INTERVAL_MAX, IntervalError};
 pub use moment::Moment;
-pub(crate) use plan::{Plan, Window};
+pub(crate) use plan::Plan;
+pub use policy::{BUFFERED_MAX, CAUGHT_UP_MAX, Delay, Delivery, Misfire, Overlap};
+pub use timetable::{Timetable, Window};
 
 /// When a task is due: by a cron expression, at an interval, or once.
 ///
@@ -105,14 +110,6 @@ impl Schedule {
         match self.0 {
             Rule::Interval(grid) => Some(grid.period()),
             Rule::Cron(_) | Rule::Once(_) => None,
-        }
-    }
-
-    /// The instant of a schedule that has only one.
-    pub(crate) const fn only(&self) -> Option<Moment> {
-        match self.0 {
-            Rule::Once(at) => Some(at),
-            Rule::Cron(_) | Rule::Interval(_) => None,
         }
     }
 

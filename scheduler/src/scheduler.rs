@@ -9,6 +9,10 @@ use crate::backend::{Backend, MemoryBackend};
 use crate::clock::Clock;
 use crate::config::SchedulerConfig;
 use crate::error::{Error, Problem};
+#[cfg(any(test, feature = "test-util"))]
+use crate::events::Recorder;
+use crate::events::Teller;
+use crate::executor::Provided;
 use crate::foreground;
 use crate::handle::SchedulerHandle;
 use crate::launch::{Checked, launch};
@@ -41,6 +45,8 @@ struct Parts {
     expected: Vec<String>,
     config: SchedulerConfig,
     backend: Option<Arc<dyn Backend>>,
+    provided: Provided,
+    teller: Teller,
     clock: Clock,
 }
 
@@ -75,6 +81,8 @@ impl Scheduler {
             expected: Vec::new(),
             config: SchedulerConfig::default(),
             backend: None,
+            provided: Provided::default(),
+            teller: Teller::default(),
             clock: Clock::default(),
         }))
     }
@@ -88,6 +96,14 @@ impl Scheduler {
     /// Where marks, runs and records are kept. Default: a new [`MemoryBackend`].
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.0.backend = Some(Arc::new(backend));
+        self
+    }
+
+    /// Provides a value to tasks that take a [`State<T>`](crate::State) of its type: a pool, a client, a configuration.
+    /// All runs share it; it need not be `Clone`. Two values of one type are an error at start, and so is a type that a
+    /// task needs and nobody provides.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.0.provided.add(value);
         self
     }
 
@@ -109,10 +125,36 @@ impl Scheduler {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.0.clock = clock;
         self
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn recorder(mut self, recorder: Recorder) -> Self {
+        self.0.teller = Teller::recording(recorder);
+        self
+    }
+
+    /// For the test kit: its store, unless the program has set one.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn backend_unless_set(mut self, backend: MemoryBackend) -> Self {
+        self.0.backend.get_or_insert_with(|| Arc::new(backend));
+        self
+    }
+
+    /// For the test kit: what it changes of the settings, on top of what the program has set.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn adjust(mut self, adjust: impl FnOnce(SchedulerConfig) -> SchedulerConfig) -> Self {
+        self.0.config = adjust(self.0.config);
+        self
+    }
+
+    /// For the test kit: the tasks and the settings, if nothing keeps the scheduler from starting.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn checked(self) -> Result<Checked, Error> {
+        self.0.checked()
     }
 
     /// Starts the scheduler inside the present tokio runtime, and returns once its tasks are registered.
@@ -162,9 +204,12 @@ impl Parts {
         let mut problems = self.config.problems();
         let mut names = Vec::with_capacity(self.tasks.len());
         let mut numbers: HashMap<TaskName, u32> = HashMap::with_capacity(self.tasks.len());
+        let doubled = self.provided.doubled().iter();
+        problems.extend(doubled.map(|name| Problem::DoubledState { name: (*name).to_owned() }));
         for (number, task) in (0..).zip(&self.tasks) {
             let (name, mut found) = task.problems(self.config.timezone);
             problems.append(&mut found);
+            problems.append(&mut task.unmet_needs(&self.provided));
             let Some(name) = name else { continue };
             match numbers.entry(name.clone()) {
                 Entry::Occupied(first) => problems.push(Problem::Duplicate {
@@ -189,8 +234,8 @@ impl Parts {
         if !problems.is_empty() {
             return Err(Error::start(problems));
         }
-        let Self { tasks, config, backend, clock, .. } = self;
+        let Self { tasks, config, backend, provided, teller, clock, .. } = self;
         let backend = backend.unwrap_or_else(|| Arc::new(MemoryBackend::with_clock(clock.clone())));
-        Ok(Checked { tasks, names, numbers, config, backend, clock })
+        Ok(Checked { tasks, names, numbers, config, backend, provided, teller, clock })
     }
 }

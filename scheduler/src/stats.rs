@@ -35,8 +35,10 @@ pub struct Stats {
     pub successful_runs: u64,
     /// Those that failed.
     pub failed_runs: u64,
-    /// Those that a stop cancelled.
+    /// Those that were cancelled.
     pub cancelled_runs: u64,
+    /// Attempts that failed and were followed by another.
+    pub retried_attempts: u64,
 }
 
 impl Stats {

@@ -1,15 +1,16 @@
-//! One value of an option, and the kinds of value there are: text, whole number, decimal, list of texts, path.
+//! One value of an option, and the kinds of value there are: text, whole number, decimal, true or false, list of
+//! texts, path.
 //!
 //! Each reading fails with an error at the value's own tokens that names the option and shows how to write it.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Lit, LitStr, Path, Token, bracketed};
+use syn::{Lit, LitBool, LitStr, Path, Token, bracketed};
 
 use crate::form::Word;
 
@@ -20,6 +21,11 @@ impl Value {
     /// The value made of `tokens`, or `None` if there are none.
     pub(crate) fn new(tokens: TokenStream) -> Option<Self> {
         (!tokens.is_empty()).then_some(Self(tokens))
+    }
+
+    /// The value of a flag that stands alone at `place`.
+    pub(crate) fn set(place: Span) -> Self {
+        Self(LitBool::new(true, place).into_token_stream())
     }
 
     /// An error at this value.
@@ -38,15 +44,26 @@ impl Value {
     }
 
     /// A whole number within `allowed`.
-    pub(crate) fn whole(&self, word: &Word, allowed: RangeInclusive<u32>) -> syn::Result<u32> {
-        let (low, high) = (allowed.start(), allowed.end());
-        let out_of_range =
-            || self.error(format!("`{}` is {self}; allowed {low}-{high}, for example `{}`", word.name, word.example));
-        let Some(decimal) = self.decimal() else {
-            return Err(self.not_a("a whole number", word));
-        };
-        let number = decimal.whole().ok_or_else(|| self.not_a("a whole number", word))?;
-        u32::try_from(number).ok().filter(|number| allowed.contains(number)).ok_or_else(out_of_range)
+    pub(crate) fn whole<T>(&self, word: &Word, allowed: RangeInclusive<T>) -> syn::Result<T>
+    where
+        T: Copy + PartialOrd + fmt::Display + TryFrom<i128>,
+    {
+        let number = self.decimal().and_then(Decimal::whole).ok_or_else(|| self.not_a("a whole number", word))?;
+        let number = T::try_from(number).ok().filter(|number| allowed.contains(number));
+        number.ok_or_else(|| self.out_of_range(word, allowed.start(), allowed.end()))
+    }
+
+    /// An error that says what is allowed for this number or duration.
+    pub(crate) fn out_of_range(&self, word: &Word, low: impl fmt::Display, high: impl fmt::Display) -> syn::Error {
+        let low = low.to_string();
+        let to = if low.starts_with('-') { " to " } else { "-" };
+        self.error(format!("`{}` is {self}; allowed {low}{to}{high}, for example `{}`", word.name, word.example))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn flag(&self, word: &Word) -> syn::Result<bool> {
+        let literal: LitBool = syn::parse2(self.0.clone()).map_err(|_| self.not_a("true or false", word))?;
+        Ok(literal.value())
     }
 
     /// A number in decimal notation, with an optional minus; `None` if this is something else.
@@ -97,7 +114,8 @@ impl Value {
         }
     }
 
-    fn not_a(&self, kind: &str, word: &Word) -> syn::Error {
+    /// An error that says what kind of value `word` takes.
+    pub(crate) fn not_a(&self, kind: &str, word: &Word) -> syn::Error {
         let advice = self.name_advice();
         self.error(format!("option `{}` takes {kind}, not {self}{advice}; write `{}`", word.name, word.example))
     }
@@ -160,5 +178,11 @@ impl Decimal {
 
     pub(crate) fn is_negative(self) -> bool {
         self.mantissa < 0
+    }
+
+    /// The nearest floating-point number.
+    pub(crate) fn to_f64(self) -> f64 {
+        // Through the text, because a division would round a second time.
+        format!("{}e-{}", self.mantissa, self.scale).parse().expect("digits with an exponent are a number")
     }
 }

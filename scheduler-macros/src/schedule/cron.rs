@@ -11,8 +11,13 @@ use crate::attr::Value;
 /// compiles must compile next year too.
 const FIRST_YEAR: i32 = 2025;
 
-/// Reads a cron expression for a task in `zone`, or in the scheduler's zone if there is none.
+/// Reads the cron expression of a task in `zone`, or in the scheduler's zone if there is none.
 pub(super) fn read(value: &Value, zone: Option<Tz>) -> syn::Result<Schedule> {
+    expression(value, zone).map(Schedule::Cron)
+}
+
+/// Reads a cron expression that fires in `zone`, or in UTC if there is none.
+pub(crate) fn expression(value: &Value, zone: Option<Tz>) -> syn::Result<CronExpr> {
     let Some(text) = value.as_text() else {
         let advice = value.name_advice();
         let message =
@@ -21,7 +26,7 @@ pub(super) fn read(value: &Value, zone: Option<Tz>) -> syn::Result<Schedule> {
     };
     let expression: CronExpr = text.parse().map_err(|error| value.error(error))?;
     check(&expression, &text, zone.unwrap_or(Tz::UTC)).map_err(|message| value.error(message))?;
-    Ok(Schedule::Cron(expression))
+    Ok(expression)
 }
 
 /// The first occurrence in `zone` at or after `from`, in [`FIRST_YEAR`] or later.

@@ -13,36 +13,106 @@
 //! conformance_tests!(empty_store);
 //! ```
 
+mod cancelling;
+mod claiming;
+mod declaring;
 mod firing;
+mod following;
 mod holding;
 mod keeping;
+mod leaving;
+mod overlapping;
+mod pausing;
+mod retrying;
+mod submitting;
+mod ticking;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::{
-    Admission, Backend, Claim, Claimed, Finish, Firing, Holder, NewRun, Registered, Registration, TaskKey, Token,
+    Admission, Backend, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holder,
+    Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, TaskRules, Token,
 };
 use crate::TaskName;
-use crate::outcome::Outcome;
+use crate::outcome::{Failure, Outcome};
 use crate::run::{Origin, RunId};
+use crate::schedule::{Schedule, Timetable};
+use ticking::Ticking;
 
+pub use cancelling::{
+    a_retrying_run_is_cancelled_at_once, a_run_can_be_cancelled_in_a_pause, a_running_run_is_asked_to_cancel,
+    a_waiting_run_is_cancelled_at_once, what_is_not_alive_is_not_cancelled,
+};
+pub use claiming::{
+    a_claim_gets_no_more_than_it_asks_for, a_claim_whose_answer_was_lost_is_recognised,
+    a_declaration_moves_a_task_between_groups, a_retrying_run_holds_no_place_in_its_group,
+    a_run_of_a_dead_node_has_its_place_in_the_order, a_run_whose_group_is_full_waits,
+    a_waiting_run_is_claimed_by_one_node, claims_go_by_priority_and_then_by_instant,
+    only_runs_of_known_tasks_are_claimed_the_oldest_first, other_rules_hold_from_the_registration_on,
+};
+pub use declaring::{
+    a_dead_node_does_not_keep_a_task_from_running_at_start, a_known_task_declared_as_a_past_instant_keeps_its_mark,
+    a_mark_that_lies_ahead_can_be_put_back, a_reschedule_lasts_until_the_task_is_declared_otherwise,
+    a_run_at_start_is_asked_of_the_first_live_node, a_task_declared_otherwise_counts_from_the_change,
+    an_equal_declaration_is_the_same, an_occurrence_of_a_replaced_schedule_does_not_fire,
+};
 pub use firing::{
-    a_call_whose_answer_was_lost_is_recognised, a_full_task_is_recorded_with_the_run_that_fills_it,
-    a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark, answers_come_in_the_order_of_the_batch,
+    a_call_whose_answer_was_lost_is_recognised, a_fired_run_is_held_in_its_first_attempt,
+    a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark, a_run_that_has_ended_is_not_fired_again,
+    after_its_last_run_a_task_has_no_occurrences, answers_come_in_the_order_of_the_batch,
     nothing_is_accepted_before_the_stores_clock_says_so, one_of_many_callers_fires_an_occurrence,
-    what_comes_too_late_is_left_for_the_misfire_policy, without_a_limit_every_occurrence_runs,
+    what_comes_too_late_is_left_for_the_misfire_policy,
+};
+pub use following::{
+    a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, changes_are_told_to_who_waits,
+    every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told, the_previous_success_is_told,
+    who_is_far_behind_is_told_all,
 };
 pub use holding::{
-    a_claim_whose_answer_was_lost_is_recognised, a_heartbeat_keeps_the_runs, a_node_does_not_take_over_its_own_runs,
-    a_run_of_a_dead_node_is_taken_over_once, a_stale_token_finishes_nothing,
-    only_runs_of_known_tasks_are_taken_over_the_oldest_first,
+    a_cancelled_run_does_not_go_on, a_claimed_run_can_be_given_back, a_heartbeat_keeps_the_runs,
+    a_node_does_not_take_over_its_own_runs, a_run_given_back_begun_has_an_abandoned_attempt,
+    a_run_given_back_unbegun_keeps_its_attempt, a_run_of_a_dead_node_is_taken_over_once,
+    a_run_of_a_dead_node_that_may_run_once_ends_as_abandoned, a_run_whose_node_died_three_times_ends_as_failed,
+    a_stale_token_finishes_nothing, an_unbegun_run_that_may_run_once_can_be_given_back, giving_back_is_not_dying,
+    the_run_of_a_dead_node_waits_for_the_end_of_a_pause, who_lost_its_lease_may_end_a_run_that_nobody_took,
 };
 pub use keeping::{
-    a_run_that_has_ended_makes_room, ended_runs_are_kept_newest_first_and_bounded,
-    records_with_one_reason_are_one_span, the_ledger_counts_every_occurrence_once,
+    ended_runs_are_kept_newest_first_and_bounded, records_are_bounded_and_lose_no_count,
+    records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked, the_ledger_counts_every_occurrence_once,
+};
+pub use leaving::{
+    what_waits_ends_with_the_last_node_unless_it_is_kept, what_waits_stays_while_a_node_is_there,
+    who_leaves_frees_its_runs_at_once,
+};
+pub use overlapping::{
+    a_firing_that_waits_is_recognised, a_full_task_is_recorded_with_the_run_that_fills_it,
+    a_run_is_alive_from_its_acceptance_to_its_end, a_run_that_has_ended_makes_room, buffer_all_is_bounded,
+    buffer_all_lets_each_wait_its_turn, buffer_one_lets_one_wait_that_covers_the_next,
+    cancel_running_ends_a_retrying_run_at_once, cancel_running_leaves_a_trigger_its_turn,
+    cancel_running_lets_only_the_newest_wait, cancel_running_replaces_what_waits_for_its_group,
+    cancel_running_waits_for_the_end_of_the_oldest, what_a_covered_occurrence_stood_for_is_covered_with_it,
+    without_a_limit_every_occurrence_runs,
+};
+pub use pausing::{
+    a_declaration_pauses_and_an_operator_resumes, a_pause_holds_back_what_waits,
+    a_pause_of_all_is_apart_from_that_of_one, a_pause_survives_a_registration, a_retry_is_no_failed_run,
+    a_run_given_back_in_a_pause_waits, a_trigger_and_a_backfill_run_in_a_pause, failures_in_a_row_pause_a_task,
+    the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
+};
+pub use retrying::{
+    a_lost_claim_of_a_next_attempt_is_recognised, a_repeated_end_does_not_touch_the_next_attempt,
+    a_run_that_is_tried_again_is_alive_until_then, the_instant_of_the_next_attempt_is_told_to_who_knows_the_task,
+    the_next_attempt_begins_at_its_instant,
+};
+pub use submitting::{
+    a_run_at_start_heeds_pause_and_overlap, a_run_beside_others_ignores_the_limit,
+    a_submission_may_have_its_own_policy, a_submission_whose_answer_was_lost_is_recognised,
+    a_trigger_leaves_the_schedule_alone, a_trigger_of_a_full_task_waits_its_turn,
+    the_runs_of_a_backfill_go_one_after_another,
 };
 
 /// Makes a test of each promise, on the empty stores that an async function gives.
@@ -50,23 +120,102 @@ pub use keeping::{
 macro_rules! conformance_tests {
     ($empty_store:path) => {
         $crate::conformance_tests! { @each $empty_store:
-            a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark
             one_of_many_callers_fires_an_occurrence
+            a_fired_run_is_held_in_its_first_attempt
             a_call_whose_answer_was_lost_is_recognised
+            a_run_that_has_ended_is_not_fired_again
             nothing_is_accepted_before_the_stores_clock_says_so
             what_comes_too_late_is_left_for_the_misfire_policy
-            a_full_task_is_recorded_with_the_run_that_fills_it
-            without_a_limit_every_occurrence_runs
             answers_come_in_the_order_of_the_batch
+            after_its_last_run_a_task_has_no_occurrences
+            a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark
+            a_task_declared_otherwise_counts_from_the_change
+            a_reschedule_lasts_until_the_task_is_declared_otherwise
+            an_occurrence_of_a_replaced_schedule_does_not_fire
+            a_mark_that_lies_ahead_can_be_put_back
+            a_known_task_declared_as_a_past_instant_keeps_its_mark
+            a_run_at_start_is_asked_of_the_first_live_node
+            a_dead_node_does_not_keep_a_task_from_running_at_start
+            an_equal_declaration_is_the_same
             a_stale_token_finishes_nothing
             a_run_of_a_dead_node_is_taken_over_once
+            who_lost_its_lease_may_end_a_run_that_nobody_took
             a_heartbeat_keeps_the_runs
             a_node_does_not_take_over_its_own_runs
+            a_run_of_a_dead_node_that_may_run_once_ends_as_abandoned
+            a_run_whose_node_died_three_times_ends_as_failed
+            a_run_given_back_unbegun_keeps_its_attempt
+            a_run_given_back_begun_has_an_abandoned_attempt
+            giving_back_is_not_dying
+            the_run_of_a_dead_node_waits_for_the_end_of_a_pause
+            a_cancelled_run_does_not_go_on
+            a_claimed_run_can_be_given_back
+            an_unbegun_run_that_may_run_once_can_be_given_back
             a_claim_whose_answer_was_lost_is_recognised
-            only_runs_of_known_tasks_are_taken_over_the_oldest_first
+            only_runs_of_known_tasks_are_claimed_the_oldest_first
+            a_claim_gets_no_more_than_it_asks_for
+            claims_go_by_priority_and_then_by_instant
+            a_run_of_a_dead_node_has_its_place_in_the_order
+            a_run_whose_group_is_full_waits
+            a_retrying_run_holds_no_place_in_its_group
+            a_declaration_moves_a_task_between_groups
+            a_waiting_run_is_claimed_by_one_node
+            other_rules_hold_from_the_registration_on
+            a_full_task_is_recorded_with_the_run_that_fills_it
+            a_run_is_alive_from_its_acceptance_to_its_end
             a_run_that_has_ended_makes_room
+            without_a_limit_every_occurrence_runs
+            buffer_one_lets_one_wait_that_covers_the_next
+            buffer_all_lets_each_wait_its_turn
+            buffer_all_is_bounded
+            cancel_running_waits_for_the_end_of_the_oldest
+            cancel_running_lets_only_the_newest_wait
+            cancel_running_ends_a_retrying_run_at_once
+            cancel_running_replaces_what_waits_for_its_group
+            cancel_running_leaves_a_trigger_its_turn
+            a_firing_that_waits_is_recognised
+            what_a_covered_occurrence_stood_for_is_covered_with_it
+            what_falls_due_in_a_pause_is_recorded
+            the_end_of_a_pause_is_told
+            a_pause_of_all_is_apart_from_that_of_one
+            a_declaration_pauses_and_an_operator_resumes
+            a_pause_survives_a_registration
+            a_pause_holds_back_what_waits
+            a_run_given_back_in_a_pause_waits
+            a_trigger_and_a_backfill_run_in_a_pause
+            failures_in_a_row_pause_a_task
+            a_retry_is_no_failed_run
+            a_run_that_is_tried_again_is_alive_until_then
+            the_next_attempt_begins_at_its_instant
+            the_instant_of_the_next_attempt_is_told_to_who_knows_the_task
+            a_lost_claim_of_a_next_attempt_is_recognised
+            a_repeated_end_does_not_touch_the_next_attempt
+            a_trigger_leaves_the_schedule_alone
+            a_trigger_of_a_full_task_waits_its_turn
+            a_submission_whose_answer_was_lost_is_recognised
+            a_submission_may_have_its_own_policy
+            a_run_beside_others_ignores_the_limit
+            the_runs_of_a_backfill_go_one_after_another
+            a_run_at_start_heeds_pause_and_overlap
+            a_waiting_run_is_cancelled_at_once
+            a_retrying_run_is_cancelled_at_once
+            a_running_run_is_asked_to_cancel
+            what_is_not_alive_is_not_cancelled
+            a_run_can_be_cancelled_in_a_pause
+            changes_are_told_to_who_waits
+            every_kind_of_change_is_told
+            a_run_given_back_is_told
+            who_is_far_behind_is_told_all
+            the_previous_success_is_told
+            a_look_tells_what_a_fixed_delay_counts_from
+            the_end_of_a_run_by_the_death_of_its_node_is_told
+            who_leaves_frees_its_runs_at_once
+            what_waits_stays_while_a_node_is_there
+            what_waits_ends_with_the_last_node_unless_it_is_kept
             ended_runs_are_kept_newest_first_and_bounded
-            records_with_one_reason_are_one_span
+            runs_are_listed_by_what_is_asked
+            records_are_spans_in_the_order_of_time
+            records_are_bounded_and_lose_no_count
             the_ledger_counts_every_occurrence_once
         }
     };
@@ -87,89 +236,188 @@ type Subject = Arc<dyn Backend>;
 /// A lease that no test outlives.
 const LONG: Duration = Duration::from_secs(600);
 
-/// A lease that a test can wait for.
+/// A lease, or a wait, that a test can wait for.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// How long a test waits for a short lease to end before it says that it never does.
+/// How long a test waits for a thing before it says that it never happens.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn node(name: &str, lease: Duration) -> Holder {
-    Holder { node: Arc::from(name), lease }
+/// How far back the occurrences of a [`Ticking`] task begin.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn node(name: &str) -> Holder {
+    Holder { node: Arc::from(name), lease: LONG }
+}
+
+/// A node that is dead soon.
+fn dying(name: &str) -> Holder {
+    Holder { node: Arc::from(name), lease: SHORT }
 }
 
 /// The store's clock.
 async fn now(backend: &Subject) -> Timestamp {
-    backend.heartbeat(&node("clock", LONG)).await.expect("a heartbeat is answered")
+    backend.heartbeat(&node("clock")).await.expect("a heartbeat is answered")
 }
 
-async fn registered(backend: &Subject, name: &str) -> Registered {
-    let registration = Registration { name: TaskName::new(name).expect("a valid name"), only: None };
-    let registered = backend.register(&[registration]).await.expect("a registration is answered");
+fn every(seconds: u64) -> Arc<Timetable> {
+    let schedule = Schedule::interval(Duration::from_secs(seconds)).expect("a valid period");
+    Arc::new(Timetable::new(schedule, Tz::UTC))
+}
+
+fn once(at: Timestamp) -> Arc<Timetable> {
+    Arc::new(Timetable::new(Schedule::once(at.to_utc()), Tz::UTC))
+}
+
+fn declared(name: &str, timetable: &Arc<Timetable>, rules: &TaskRules) -> Registration {
+    let name = TaskName::new(name).expect("a valid name");
+    Registration { name, timetable: Arc::clone(timetable), rules: rules.clone() }
+}
+
+async fn register(backend: &Subject, holder: &Holder, task: Registration) -> Registered {
+    let mut registered = backend.register(holder, &[task]).await.expect("a registration is answered");
     assert_eq!(registered.len(), 1, "a registration has one answer for each task");
-    registered[0]
+    registered.remove(0)
 }
 
-/// A task whose mark stands `back` before the store's present, so that what follows it is due.
-async fn task_with_past(backend: &Subject, name: &str, back: Duration) -> (TaskKey, Timestamp) {
-    let task = registered(backend, name).await;
-    let past = task.mark.minus(back);
-    let firing =
-        Firing { id: id(u128::MAX), task: task.key, mark: task.mark, advance_to: past, run: None, passed: None };
-    assert_eq!(fire(backend, &node("setup", LONG), firing).await, Admission::Recorded);
-    (task.key, past)
+async fn control(backend: &Subject, command: Command) -> Changes {
+    backend.control(&command).await.expect("a command is answered")
 }
 
-fn id(number: u128) -> RunId {
-    RunId::from_parts(Timestamp::from_millis(1), number)
+fn pause(task: Option<TaskKey>) -> Command {
+    Command::Pause { task, by: Arc::from("ada"), reason: Some(Arc::from("flood")) }
 }
 
-/// A run at `at` that is due at once and accepted however late.
-fn run(at: Timestamp) -> NewRun {
-    NewRun { origin: Origin::Schedule, scheduled_at: at, due_at: at, missed: None, alive_max: None, accept_until: None }
-}
-
-fn firing(number: u128, task: TaskKey, mark: Timestamp, run: NewRun) -> Firing {
-    Firing { id: id(number), task, mark, advance_to: run.scheduled_at, run: Some(run), passed: None }
-}
-
-async fn fire(backend: &Subject, holder: &Holder, firing: Firing) -> Admission {
+async fn enqueue(backend: &Subject, holder: &Holder, firing: Firing) -> Admission {
     let answers = backend.enqueue(holder, &[firing]).await.expect("an enqueue is answered");
     assert_eq!(answers.len(), 1, "an enqueue has one answer for each firing");
     answers[0]
 }
 
-async fn fire_and_hold(backend: &Subject, holder: &Holder, firing: Firing) -> Token {
-    match fire(backend, holder, firing).await {
-        Admission::Claimed(token) => token,
-        other => panic!("a due occurrence of a free task becomes a run, held by the caller: {other:?}"),
-    }
-}
-
-fn success(task: TaskKey, run: RunId, token: Token, at: Timestamp) -> Finish {
-    Finish { task, id: run, token, outcome: Outcome::Succeeded, started_at: Some(at), finished_at: at }
-}
-
 /// What the claim `number` of `holder` gets.
-async fn claim(backend: &Subject, holder: &Holder, number: u64, tasks: &[TaskKey]) -> Vec<Claimed> {
+async fn claim(backend: &Subject, holder: &Holder, number: u64, tasks: &[TaskKey]) -> Claims {
+    let mut tasks = tasks.to_vec();
+    tasks.sort();
     let claim = Claim { number, tasks: tasks.into(), max: 10 };
     backend.claim(holder, &claim).await.expect("a claim is answered")
 }
 
-/// What `holder` takes over, as soon as there is something.
-async fn claim_until_some(backend: &Subject, holder: &Holder, tasks: &[TaskKey]) -> Vec<Claimed> {
+/// What `holder` claims, as soon as there is something, and the number of the claim. A node that does this twice gives
+/// the second time a `first` that it has not used.
+async fn claim_until_some(backend: &Subject, holder: &Holder, first: u64, tasks: &[TaskKey]) -> (u64, Vec<Claimed>) {
     let waiting = async {
-        for number in 1.. {
-            let claimed = claim(backend, holder, number, tasks).await;
+        for number in first.. {
+            let claimed = claim(backend, holder, number, tasks).await.runs;
             if !claimed.is_empty() {
-                return claimed;
+                return (number, claimed);
             }
             tokio::time::sleep(SHORT / 5).await;
         }
         unreachable!("the numbers do not end")
     };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("a run whose holder's lease has ended can be taken over")
+    tokio::time::timeout(PATIENCE, waiting).await.expect("what may begin can be claimed")
+}
+
+fn ids(claimed: &[Claimed]) -> Vec<RunId> {
+    claimed.iter().map(|run| run.id).collect()
+}
+
+async fn finish(backend: &Subject, end: Finish) -> Stored {
+    let stored = backend.finish(&[end]).await.expect("a finish is answered");
+    assert_eq!(stored.len(), 1, "a finish has one answer for each end");
+    stored[0]
+}
+
+async fn end(backend: &Subject, task: TaskKey, id: RunId, token: Token, end: End) -> Stored {
+    let at = now(backend).await;
+    finish(backend, Finish { task, id, token, end, started_at: Some(at), finished_at: at }).await
+}
+
+/// The end of an attempt that never began.
+async fn give_back(backend: &Subject, run: &Claimed) -> Stored {
+    let finished_at = now(backend).await;
+    let (task, id, token) = (run.task, run.id, run.hold.token);
+    finish(backend, Finish { task, id, token, end: End::HandBack, started_at: None, finished_at }).await
+}
+
+async fn succeed(backend: &Subject, task: TaskKey, id: RunId, hold: Hold) {
+    let stored = end(backend, task, id, hold.token, End::Final(Outcome::Succeeded)).await;
+    assert!(matches!(stored, Stored::Done { .. }), "who holds a run can end it: {stored:?}");
+}
+
+fn disk_full() -> Outcome {
+    Outcome::Failed(Failure::error(&std::io::Error::other("disk full")))
+}
+
+fn retry(at: Timestamp) -> End {
+    End::Retry { at, failure: "disk full".into() }
+}
+
+async fn submit(backend: &Subject, submission: Submission) -> Submitted {
+    let answers = backend.submit(&[submission]).await.expect("a submission is answered");
+    assert_eq!(answers.len(), 1, "a batch has one answer for each submission");
+    answers[0]
+}
+
+/// Run `number` of `task`, asked for by somebody: it waits its turn.
+fn trigger(task: TaskKey, number: u64) -> Submission {
+    let id = id(task, 1_000_000 + number);
+    Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None }
+}
+
+async fn cancel(backend: &Subject, run: RunId) -> Option<Cancelled> {
+    backend.cancel(run).await.expect("a cancellation is answered")
+}
+
+async fn runs(backend: &Subject, query: &RunQuery) -> Vec<RunRow> {
+    backend.runs(query).await.expect("runs are listed")
+}
+
+/// The row of a run that is kept.
+async fn row(backend: &Subject, run: RunId) -> RunRow {
+    let mut rows = runs(backend, &RunQuery { id: Some(run), ..RunQuery::default() }).await;
+    assert_eq!(rows.len(), 1, "a run has one row");
+    rows.remove(0)
+}
+
+async fn version(backend: &Subject) -> u64 {
+    backend.changes(None).await.expect("changes are told").version
+}
+
+/// What has changed since `version`, as soon as there is something.
+async fn changes(backend: &Subject, version: u64) -> Changes {
+    let changes = tokio::time::timeout(PATIENCE, backend.changes(Some(version))).await;
+    changes.expect("a change is told to who waits").expect("changes are told")
+}
+
+/// Waits until the store's clock shows another instant than `at`, or any that was before.
+async fn tick(backend: &Subject, at: Timestamp) -> Timestamp {
+    let waiting = async {
+        loop {
+            let now = now(backend).await;
+            if now > at {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("the store's clock goes on")
 }
 
 fn after(at: Timestamp, millis: u64) -> Timestamp {
     at.plus(Duration::from_millis(millis))
+}
+
+/// The id of the `number`-th run of a task.
+fn id(task: TaskKey, number: u64) -> RunId {
+    RunId::from_parts(Timestamp::from_millis(1), (u128::from(task.0) << 40) | u128::from(number))
+}
+
+/// The suite on a store that outlives its program, as far as memory can be one.
+#[cfg(test)]
+mod durable {
+    async fn empty_store() -> crate::MemoryBackend {
+        crate::MemoryBackend::new().outliving_its_program()
+    }
+
+    crate::conformance_tests!(empty_store);
 }

@@ -10,12 +10,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use symphra_scheduler_core::Timestamp;
+use tokio::sync::watch;
 
 use super::{
-    Admission, Backend, BackendFuture, Capabilities, Claim, Claimed, Finish, Firing, Holder, Ledger, Record,
-    Registered, Registration, RunQuery, RunRow, Stored, TaskKey,
+    Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish, Firing,
+    Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
 };
 use crate::clock::Clock;
+use crate::run::RunId;
 use store::Store;
 
 /// A backend in memory: no service, no file, nothing kept beyond the process.
@@ -25,6 +27,9 @@ use store::Store;
 pub struct MemoryBackend {
     store: Arc<Mutex<Store>>,
     clock: Clock,
+    capabilities: Capabilities,
+    /// The version of the store, for those who wait for the next.
+    version: Arc<watch::Sender<u64>>,
 }
 
 impl MemoryBackend {
@@ -36,7 +41,33 @@ impl MemoryBackend {
 
     /// An empty store whose clock is `clock`.
     pub(crate) fn with_clock(clock: Clock) -> Self {
-        Self { store: Arc::default(), clock }
+        Self {
+            store: Arc::default(),
+            clock,
+            capabilities: Capabilities::volatile(),
+            version: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// The same store for the next start, as if it were on a disk: for tests of what a program does that comes back.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn outliving_its_program(mut self) -> Self {
+        self.capabilities = Capabilities::durable();
+        self
+    }
+
+    /// The key of a task that has been registered: for tests that look into the store.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn key_of(&self, task: &str) -> Option<TaskKey> {
+        self.store().key_of(task)
+    }
+
+    /// Tells those who wait for changes what the version is by now.
+    fn announce(&self, store: &Store) {
+        let version = store.version();
+        self.version.send_if_modified(|known| std::mem::replace(known, version) != version);
     }
 
     /// A panic while the lock is held would be a bug of the store, which keeps its rows consistent step by step: what
@@ -68,12 +99,20 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::volatile()
+        self.capabilities
     }
 
-    fn register<'a>(&'a self, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
-        let now = self.clock.now();
-        ready(self.store().register(tasks, now))
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        let mut store = self.store();
+        let by = store.holder(holder, self.clock.monotonic());
+        let registered = store.register(by, tasks, self.clock.now(), self.clock.monotonic());
+        self.announce(&store);
+        ready(registered)
+    }
+
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
+        let store = self.store();
+        ready(tasks.iter().filter_map(|&task| store.look(task)).collect())
     }
 
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
@@ -85,16 +124,69 @@ impl Backend for MemoryBackend {
         let now = self.clock.now();
         let mut store = self.store();
         let held_by = store.holder(holder, self.clock.monotonic());
-        ready(firings.iter().map(|firing| store.fire(firing, held_by, now)).collect())
+        let admissions = firings.iter().map(|firing| store.fire(firing, held_by, now)).collect();
+        self.announce(&store);
+        ready(admissions)
     }
 
-    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>> {
-        ready(self.store().claim(holder, claim, self.clock.monotonic()))
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
+        let mut store = self.store();
+        let claims = store.claim(holder, claim, self.clock.now(), self.clock.monotonic());
+        self.announce(&store);
+        ready(claims)
     }
 
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
+        let now = self.clock.now();
         let mut store = self.store();
-        ready(ended.iter().map(|end| store.finish(end)).collect())
+        let stored = ended.iter().map(|end| store.finish(end, now)).collect();
+        self.announce(&store);
+        ready(stored)
+    }
+
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
+        let now = self.clock.now();
+        let mut store = self.store();
+        let submitted = submissions.iter().map(|submission| store.submit(submission, now)).collect();
+        self.announce(&store);
+        ready(submitted)
+    }
+
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
+        let now = self.clock.now();
+        let mut store = self.store();
+        let before = store.version();
+        store.control(command, now);
+        self.announce(&store);
+        ready(store.changes_since(before))
+    }
+
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {
+        let now = self.clock.now();
+        let mut store = self.store();
+        let cancelled = store.cancel(run, now);
+        self.announce(&store);
+        ready(cancelled)
+    }
+
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        let mut announced = self.version.subscribe();
+        Box::pin(async move {
+            let Some(since) = version else {
+                return Ok(Changes { version: self.store().version(), ..Changes::default() });
+            };
+            // The sender lives as long as this backend, so the wait cannot fail.
+            let _ = announced.wait_for(|&version| version > since).await;
+            Ok(self.store().changes_since(since))
+        })
+    }
+
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {
+        let now = self.clock.now();
+        let mut store = self.store();
+        let left = store.leave(holder, self.capabilities.durable, now, self.clock.monotonic());
+        self.announce(&store);
+        ready(left)
     }
 
     fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {

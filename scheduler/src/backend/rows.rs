@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
+use super::record::{Reason, Record};
 use crate::TaskName;
-use crate::outcome::Outcome;
+use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Missed, Origin, RunId, RunState};
+use crate::schedule::{Delivery, Overlap, Timetable};
 
 /// A task as the store knows it: cheap to send and to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,20 +37,107 @@ pub struct Holder {
 pub struct Registration {
     /// The task's name.
     pub name: TaskName,
-    /// The one instant of a task that has only one. At first sight its mark is put before it, so that it is accounted
-    /// for although it may be past.
-    pub only: Option<Timestamp>,
+    /// Its occurrences, as the program declares them. If it has but one instant, the mark is at first sight put before
+    /// it, so that it is accounted for although it may be past.
+    pub timetable: Arc<Timetable>,
+    /// What the store has to heed about its runs.
+    pub rules: TaskRules,
 }
 
-/// A task that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a store has to heed about the runs of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRules {
+    /// How many runs may be alive at once; `None` is no limit.
+    pub alive_max: Option<u32>,
+    /// What becomes of an occurrence while that many are.
+    pub overlap: Overlap,
+    /// Whether a run whose holder's lease ran out is executed again.
+    pub delivery: Delivery,
+    /// Which waiting runs are claimed first: the higher.
+    pub priority: i8,
+    /// The group with whose runs it shares a limit.
+    pub group: Option<Group>,
+    /// After this many occurrences have become runs there are none any more.
+    pub max_runs: Option<u64>,
+    /// After this many runs that failed in a row the task is paused.
+    pub pause_after: Option<u32>,
+    /// Whether the task is paused by declaration.
+    pub disabled: bool,
+    /// Whether the first live node that knows the task is told so.
+    pub run_on_start: bool,
+}
+
+impl Default for TaskRules {
+    /// One run at a time, at least once; an occurrence that overlaps is recorded.
+    fn default() -> Self {
+        Self {
+            alive_max: Some(1),
+            overlap: Overlap::Skip,
+            delivery: Delivery::AtLeastOnce,
+            priority: 0,
+            group: None,
+            max_runs: None,
+            pause_after: None,
+            disabled: false,
+            run_on_start: false,
+        }
+    }
+}
+
+/// Tasks of which only some may run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many runs of all its tasks may be held at once.
+    pub max: u32,
+}
+
+/// A task that is known, as its store sees it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Registered {
     /// Its key in this store.
     pub key: TaskKey,
+    /// The number of the store's last change when this was seen: what comes late by another way is older.
+    pub version: u64,
     /// The last instant that has fired; at first sight the store's present, or what lies just before its only instant.
     pub mark: Timestamp,
     /// The instant of the first registration, from which an interval without `start` counts.
     pub anchor: Timestamp,
+    /// The occurrences that count: those declared last, or what an operator has put in their place since.
+    pub timetable: Arc<Timetable>,
+    /// From when on they count; [`Timestamp::MIN`] if they always have.
+    pub since: Timestamp,
+    /// Why no occurrence becomes a run, if that is so.
+    pub pause: Option<Pause>,
+    /// When the last pause ended: what had fallen due until then is recorded and not caught up.
+    pub resumed_at: Option<Timestamp>,
+    /// When the last scheduled run ended, or the last occurrence was recorded: from there a fixed delay counts.
+    pub last_end: Option<Timestamp>,
+    /// The scheduled run that is alive, the oldest.
+    pub alive: Option<RunId>,
+    /// How many occurrences have become runs.
+    pub runs: u64,
+    /// In the answer to a registration: no other live node knows the task, and its rules ask for a run then.
+    pub run_on_start: bool,
+}
+
+/// Why no occurrence of a task becomes a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Who or what paused it.
+    pub by: Arc<str>,
+    /// Why, if it was said.
+    pub reason: Option<Arc<str>>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "paused by {} since {}", self.by, self.since)?;
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+    }
 }
 
 /// One step of a task's mark: the run that comes of it, if any, and what it passes over.
@@ -60,8 +149,10 @@ pub struct Firing {
     pub task: TaskKey,
     /// Where the caller believes the mark to stand; if it stands elsewhere, nothing is done.
     pub mark: Timestamp,
-    /// Where the mark will stand.
+    /// Where the mark will stand; it may go back.
     pub advance_to: Timestamp,
+    /// Since when the timetable counts by which this was found; if another counts by now, nothing is done.
+    pub since: Timestamp,
     /// The run to insert.
     pub run: Option<NewRun>,
     /// Occurrences of the step that become no run.
@@ -79,8 +170,6 @@ pub struct NewRun {
     pub due_at: Timestamp,
     /// What it stands for besides itself.
     pub missed: Option<Missed>,
-    /// With this many runs of the task alive the occurrence is recorded as an overlap; `None` is no limit.
-    pub alive_max: Option<u32>,
     /// After this instant of the store's clock the occurrence is a misfire, and not accepted as it is; `None` is never.
     pub accept_until: Option<Timestamp>,
 }
@@ -88,12 +177,21 @@ pub struct NewRun {
 /// What became of a [`Firing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// The run exists, held by the caller under this token.
-    Claimed(Token),
-    /// The task was full; the occurrence is recorded as an overlap with this run.
-    Overlapped(RunId),
+    /// The run exists, held by the caller.
+    Claimed(Hold),
+    /// The run exists and waits until its task, or its group, has room; a claim will get it.
+    Queued {
+        /// The run that has to be cancelled for it, under `overlap = "cancel_running"`, wherever it executes.
+        cancel: Option<RunId>,
+    },
+    /// There is no run; the occurrence is recorded.
+    Recorded(Refusal),
     /// No run was asked for, and what was passed over is recorded.
-    Recorded,
+    Passed,
+    /// As many occurrences have become runs as the task may have: it is no occurrence, and nothing was done.
+    Exhausted,
+    /// Another timetable counts by now; nothing was done.
+    Rescheduled,
     /// Somebody else advanced the mark, to here; nothing was done.
     MarkMoved(Timestamp),
     /// The run is due after the store's clock, which says this; nothing was done.
@@ -102,71 +200,264 @@ pub enum Admission {
     Late(Timestamp),
 }
 
-/// A claim of runs whose holder's lease has run out.
+/// A run in the caller's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The token under which it is held.
+    pub token: Token,
+    /// The nominal instant of the task's latest successful run.
+    pub previous_success: Option<Timestamp>,
+}
+
+/// Why a store made no run of an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The task was full, by this run among others.
+    Overlap(RunId),
+    /// This run waits already, and covers the occurrence.
+    CoveredBy(RunId),
+    /// As many runs wait as may.
+    BufferFull,
+    /// The task is paused.
+    Paused,
+}
+
+impl Refusal {
+    /// The reason under which the occurrence is recorded.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Overlap(_) => Reason::Overlap,
+            Self::CoveredBy(_) => Reason::Covered,
+            Self::BufferFull => Reason::BufferFull,
+            Self::Paused => Reason::Paused,
+        }
+    }
+
+    /// What there is to say of it besides; of a pause the store says it.
+    #[must_use]
+    pub fn note(self) -> Option<String> {
+        match self {
+            Self::Overlap(by) => Some(format!("run {by} was alive")),
+            Self::CoveredBy(by) => Some(format!("run {by} covers it")),
+            Self::BufferFull | Self::Paused => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.note() {
+            Some(note) => write!(f, "{} ({note})", self.reason()),
+            None => fmt::Display::fmt(&self.reason(), f),
+        }
+    }
+}
+
+/// A claim of runs: those that wait, those whose next attempt is due, and those whose holder's lease has run out.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The number of the claim, another for each of its holder's: by it a repeated call is recognised, and answered with
     /// the runs that it had got.
     pub number: u64,
-    /// Only runs of these tasks are wanted.
+    /// Only runs of these tasks are wanted, in ascending order.
     pub tasks: Arc<[TaskKey]>,
     /// At most this many.
     pub max: usize,
 }
 
-/// A run taken over from a holder whose lease ran out.
+/// What a claim has got.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// The runs.
+    pub runs: Vec<Claimed>,
+    /// When the next attempt of a run that waits for it is due: the time to claim again.
+    pub next_at: Option<Timestamp>,
+}
+
+/// A run that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// Its task.
     pub task: TaskKey,
     /// Its id.
     pub id: RunId,
-    /// The new token.
-    pub token: Token,
+    /// The new token, and what the run may know of the one before.
+    pub hold: Hold,
     /// Why it exists.
     pub origin: Origin,
     /// The nominal instant.
     pub scheduled_at: Timestamp,
-    /// The nominal instant plus jitter.
+    /// When this attempt was due.
     pub due_at: Timestamp,
     /// What it stands for besides itself.
     pub missed: Option<Missed>,
     /// Which attempt begins now, counted from 1.
     pub attempt: u32,
+    /// How many of the attempts before ended because their node died or stopped.
+    pub abandoned: u32,
+    /// Where it was.
+    pub was: RunState,
 }
 
-/// The end of a run.
+/// The end of an attempt.
 #[derive(Clone, Debug)]
 pub struct Finish {
     /// Its task.
     pub task: TaskKey,
-    /// Its id.
+    /// Its run.
     pub id: RunId,
     /// The token under which it was held.
     pub token: Token,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// When its attempt began; `None` if it never did.
+    /// What becomes of the run.
+    pub end: End,
+    /// When the attempt began; `None` if it never did.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Timestamp,
 }
 
+/// What becomes of a run after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has ended.
+    Final(Outcome),
+    /// It has failed, and is tried again.
+    Retry {
+        /// When the next attempt is due.
+        at: Timestamp,
+        /// Why this one failed.
+        failure: Box<str>,
+    },
+    /// Its holder gives it back: whoever claims it executes it. The attempt, if it began, does not count.
+    HandBack,
+}
+
 /// What became of a [`Finish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// The run has ended and is in the history.
-    Done,
+    /// It is stored.
+    Done {
+        /// Whether runs wait that may be claimed now.
+        more: bool,
+    },
     /// The token is stale, or the run had ended: nothing was changed.
     Stale,
 }
 
-/// Which runs to list.
+/// A run to be made although no occurrence asks for it: by a trigger, a backfill or the start of a node.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The id of the run, chosen by the caller: by it a repeated call is recognised.
+    pub id: RunId,
+    /// Its task.
+    pub task: TaskKey,
+    /// Why.
+    pub origin: Origin,
+    /// The nominal instant; `None` is the store's present.
+    pub scheduled_at: Option<Timestamp>,
+    /// What becomes of it while the task is full; `None` lets it wait, however many do.
+    pub overlap: Option<Overlap>,
+}
+
+/// What became of a [`Submission`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// The run exists and waits to be claimed.
+    Queued {
+        /// The run that has to be cancelled for it, wherever it executes.
+        cancel: Option<RunId>,
+    },
+    /// There is no run.
+    Refused(Refusal),
+    /// The store knows no such task.
+    UnknownTask,
+}
+
+/// What an operator asks of a store.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// No occurrence becomes a run any more, and what waits goes on waiting. `None` is for all tasks.
+    Pause {
+        /// The task.
+        task: Option<TaskKey>,
+        /// Who asks.
+        by: Arc<str>,
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
+    /// The end of a pause. `None` ends the pause of all tasks, not those of single ones.
+    Resume {
+        /// The task.
+        task: Option<TaskKey>,
+    },
+    /// Other occurrences count, from now on.
+    Reschedule {
+        /// The task.
+        task: TaskKey,
+        /// Its new occurrences.
+        timetable: Arc<Timetable>,
+    },
+    /// A mark that lies ahead of the store's present goes back to it.
+    ResetMark {
+        /// The task.
+        task: TaskKey,
+    },
+}
+
+/// What has changed in a store, for the nodes that use it.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The number of the last change among these.
+    pub version: u64,
+    /// Tasks of which something has changed.
+    pub tasks: Vec<Registered>,
+    /// Runs that were asked to cancel.
+    pub cancelled: Vec<Cancelled>,
+    /// Whether runs wait that may be claimed now.
+    pub runnable: bool,
+}
+
+/// A run that was asked to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    /// The run.
+    pub id: RunId,
+    /// Its task.
+    pub task: TaskKey,
+    /// Why.
+    pub cause: CancelCause,
+    /// Where it was: one that no node held has ended by this.
+    pub was: RunState,
+}
+
+/// A run that ended because its last node stopped and nothing of it outlives the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The run.
+    pub id: RunId,
+    /// Its task.
+    pub task: TaskKey,
+    /// The nominal instant.
+    pub scheduled_at: Timestamp,
+    /// Whether an attempt of it had begun.
+    pub began: bool,
+}
+
+/// Which runs to list, newest first.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RunQuery {
     /// Only runs of this task.
     pub task: Option<TaskKey>,
+    /// Only the run with this id.
+    pub id: Option<RunId>,
+    /// Only runs in one of these states; none named is all.
+    pub states: Vec<RunState>,
+    /// Only runs whose nominal instant is this or later.
+    pub from: Option<Timestamp>,
+    /// Only runs whose nominal instant is this or earlier.
+    pub to: Option<Timestamp>,
     /// At most this many; `None` lists all that are kept.
     pub limit: Option<usize>,
 }
@@ -174,8 +465,18 @@ pub struct RunQuery {
 impl RunQuery {
     /// All runs of one task.
     #[must_use]
-    pub const fn of(task: TaskKey) -> Self {
-        Self { task: Some(task), limit: None }
+    pub fn of(task: TaskKey) -> Self {
+        Self { task: Some(task), ..Self::default() }
+    }
+
+    /// Whether a run is among those asked for, the limit apart.
+    #[must_use]
+    pub fn includes(&self, run: &RunRow) -> bool {
+        self.task.is_none_or(|task| run.task == task)
+            && self.id.is_none_or(|id| run.id == id)
+            && (self.states.is_empty() || self.states.contains(&run.state))
+            && self.from.is_none_or(|from| run.scheduled_at >= from)
+            && self.to.is_none_or(|to| run.scheduled_at <= to)
     }
 }
 
@@ -191,17 +492,19 @@ pub struct RunRow {
     pub origin: Origin,
     /// The nominal instant.
     pub scheduled_at: Timestamp,
-    /// The nominal instant plus jitter.
+    /// The nominal instant plus jitter; of a run that is tried again, the instant of its next attempt.
     pub due_at: Timestamp,
+    /// What it stands for besides itself.
+    pub missed: Option<Missed>,
     /// Where it stands.
     pub state: RunState,
     /// Its latest attempt, counted from 1.
     pub attempt: u32,
-    /// When its last attempt began; `None` until it has ended, and for a run that ended without one.
+    /// When its last attempt that has ended began.
     pub started_at: Option<Timestamp>,
     /// When it ended; `None` while it is alive.
     pub finished_at: Option<Timestamp>,
-    /// The error of a failed run.
+    /// The error of its last attempt, or why it was cut short.
     pub failure: Option<Box<str>>,
 }
 
@@ -215,113 +518,12 @@ impl RunRow {
             origin: run.origin,
             scheduled_at: run.scheduled_at,
             due_at: run.due_at,
+            missed: run.missed,
             state: RunState::Running,
             attempt: 1,
             started_at: None,
             finished_at: None,
             failure: None,
         }
-    }
-}
-
-/// Why occurrences did not run: a span, which the next one with the same reason extends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Record {
-    /// Why.
-    pub reason: Reason,
-    /// The first instant of the span.
-    pub first: Timestamp,
-    /// The last instant of the span.
-    pub last: Timestamp,
-    /// How many occurrences it counts.
-    pub count: u64,
-}
-
-impl Record {
-    /// One occurrence that did not run.
-    #[must_use]
-    pub const fn one(reason: Reason, at: Timestamp) -> Self {
-        Self { reason, first: at, last: at, count: 1 }
-    }
-
-    /// `count` occurrences from `first` to `last`.
-    #[must_use]
-    pub const fn span(reason: Reason, first: Timestamp, last: Timestamp, count: u64) -> Self {
-        Self { reason, first, last, count }
-    }
-
-    /// Adds `other`, which has the same reason and follows.
-    pub fn extend(&mut self, other: &Self) {
-        debug_assert_eq!(self.reason, other.reason, "a span has one reason");
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.count += other.count;
-    }
-}
-
-/// Why an occurrence did not become a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// As many runs of the task were alive as are allowed.
-    Overlap,
-    /// Nobody could start it in time; of occurrences that are missed together only the newest may run, for all of them.
-    Missed,
-    /// It was past when its task was first seen.
-    PastAtFirstSight,
-    /// The clock had been set back, and showed again an instant that had fired.
-    ClockSetBack,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Overlap => "overlap: as many runs of the task were alive as are allowed",
-            Self::Missed => {
-                "missed: nobody could start it in time, and of those missed together only the newest may run"
-            }
-            Self::PastAtFirstSight => "past when its task was first seen",
-            Self::ClockSetBack => "the clock was set back and showed it a second time",
-        })
-    }
-}
-
-/// What became of all occurrences: exact, and never pruned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Ledger {
-    /// Occurrences that fell due.
-    pub occurrences: u64,
-    /// Those that became runs.
-    pub runs: u64,
-    /// Those that are counted in a record which says why not.
-    pub recorded: u64,
-}
-
-impl Ledger {
-    /// Whether every occurrence is accounted for: `occurrences = runs + recorded`.
-    #[must_use]
-    pub const fn balances(&self) -> bool {
-        self.occurrences == self.runs + self.recorded
-    }
-
-    /// Counts an occurrence that became a run.
-    pub const fn count_run(&mut self) {
-        self.occurrences += 1;
-        self.runs += 1;
-    }
-
-    /// Counts occurrences that are in a record.
-    pub const fn count_recorded(&mut self, count: u64) {
-        self.occurrences += count;
-        self.recorded += count;
-    }
-
-    /// Adds the counts of `other`.
-    pub const fn add(&mut self, other: Self) {
-        self.occurrences += other.occurrences;
-        self.runs += other.runs;
-        self.recorded += other.recorded;
     }
 }

@@ -3,11 +3,11 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::event::{Batch, Event};
-use crate::backend::{Backend, BackendError, BackendFuture, Claim, Finish, Holder};
+use crate::backend::{Backend, BackendError, BackendFuture, Changes, Claim, Finish, Holder, TaskKey};
 
 /// The first pause before a failed call is repeated; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -15,14 +15,22 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause, so that a store that is back is used within five seconds.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Calls that have not answered: at most one of each kind.
+/// What a call has answered.
+pub(super) enum Answer {
+    /// Something to decide about.
+    Event(Event),
+    /// Changes of the store, after which the next are to be waited for.
+    Changes(Changes),
+}
+
+/// Calls that have not answered: at most one of each kind, and a look for each task at most.
 #[derive(Default)]
-pub(super) struct Calls(Vec<Pin<Box<dyn Future<Output = Event> + Send>>>);
+pub(super) struct Calls(Vec<Pin<Box<dyn Future<Output = Answer> + Send>>>);
 
 impl Calls {
     /// Begins a call; its answer, if it is there at once.
-    pub(super) async fn begin(&mut self, call: impl Future<Output = Event> + Send + 'static) -> Option<Event> {
-        let mut call: Pin<Box<dyn Future<Output = Event> + Send>> = Box::pin(call);
+    pub(super) async fn begin(&mut self, call: impl Future<Output = Answer> + Send + 'static) -> Option<Answer> {
+        let mut call: Pin<Box<dyn Future<Output = Answer> + Send>> = Box::pin(call);
         match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => {
@@ -32,37 +40,55 @@ impl Calls {
         }
     }
 
+    /// An answer that is there already.
+    pub(super) async fn ready(&mut self) -> Option<Answer> {
+        poll_fn(|context| Poll::Ready(self.poll(context))).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Option<Answer> {
+        for (index, call) in self.0.iter_mut().enumerate() {
+            if let Poll::Ready(answer) = call.as_mut().poll(context) {
+                drop(self.0.swap_remove(index));
+                return Some(answer);
+            }
+        }
+        None
+    }
+
     /// The next answer; never, if no call is under way.
     ///
     /// # Cancellation
     /// Safe: a call that has not answered stays.
-    pub(super) async fn next(&mut self) -> Event {
-        poll_fn(|context| {
-            for (index, call) in self.0.iter_mut().enumerate() {
-                if let Poll::Ready(answer) = call.as_mut().poll(context) {
-                    drop(self.0.swap_remove(index));
-                    return Poll::Ready(answer);
-                }
-            }
-            Poll::Pending
-        })
-        .await
+    pub(super) async fn next(&mut self) -> Answer {
+        poll_fn(|context| self.poll(context).map_or(Poll::Pending, Poll::Ready)).await
     }
 }
 
-pub(super) async fn enqueue(backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Event {
+pub(super) async fn enqueue(backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Answer {
     let admissions = insist(|| answers_all(batch.firings.len(), backend.enqueue(&holder, &batch.firings))).await;
-    Event::Enqueued(batch, admissions)
+    Answer::Event(Event::Enqueued(batch, admissions))
 }
 
-pub(super) async fn finish(backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Event {
+pub(super) async fn finish(backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Answer {
     let stored = insist(|| answers_all(ended.len(), backend.finish(&ended))).await;
-    Event::Stored(ended, stored)
+    Answer::Event(Event::Stored(ended, stored))
 }
 
-pub(super) async fn claim(backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Event {
-    let claimed = insist(|| backend.claim(&holder, &claim)).await;
-    Event::TookOver(claimed)
+pub(super) async fn claim(backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Answer {
+    Answer::Event(Event::Claimed(insist(|| backend.claim(&holder, &claim)).await))
+}
+
+pub(super) async fn look(backend: Arc<dyn Backend>, keys: Vec<TaskKey>) -> Answer {
+    let tasks = insist(|| backend.look(&keys)).await;
+    Answer::Event(Event::Changed(Changes { tasks, ..Changes::default() }))
+}
+
+pub(super) async fn leave(backend: Arc<dyn Backend>, holder: Arc<Holder>) -> Answer {
+    Answer::Event(Event::Left(insist(|| backend.leave(&holder)).await))
+}
+
+pub(super) async fn changes(backend: Arc<dyn Backend>, version: u64) -> Answer {
+    Answer::Changes(insist(|| backend.changes(Some(version))).await)
 }
 
 /// A backend that answers for more or less than it was asked has failed: nobody knows which answer is whose.

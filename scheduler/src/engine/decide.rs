@@ -1,23 +1,25 @@
 //! Every decision of the scheduler: state and event in, actions out.
 //!
 //! Pure: no clock, no I/O, no randomness but the seeded ids of the state. The same events give the same actions, which
-//! is what lets a simulation drive it.
+//! is what lets a simulation drive it. What becomes of occurrences is here; what becomes of their runs is in
+//! [`runs`](super::runs), what changes from outside in [`changes`](super::changes), a stop in
+//! [`shutdown`](super::shutdown).
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
 use super::due;
-use super::event::{Actions, Batch, Event, Notice};
+use super::event::{Actions, Batch, Event};
+use super::notice::Notice;
 use super::shutdown;
-use super::state::{BATCH_MAX, CancelledRun, Next, Now, Phase, State};
-use crate::backend::{Admission, Claimed, Finish, Firing, Stored, TaskKey};
+use super::state::{BATCH_MAX, Next, Now, Phase, State, delayed};
+use crate::backend::{Admission, Firing, Record, Refusal};
 use crate::clock::ClockStep;
-use crate::executor::{Ended, Job};
-use crate::outcome::Outcome;
-use crate::task::LiveTask;
+use crate::executor::Job;
+use crate::outcome::CancelCause;
 
 /// How long a task waits that the store's clock calls early or late: by the next look both clocks agree.
 const CLOCKS_DIFFER_PAUSE: Duration = Duration::from_millis(10);
@@ -32,12 +34,22 @@ impl State {
             Event::Woke => {}
             Event::ClockStepped(step) => self.clock_stepped(step, now.wall, actions),
             Event::Enqueued(batch, admissions) => self.enqueued(batch, &admissions, now.wall, actions),
-            Event::TookOver(claimed) => self.took_over(claimed, actions),
+            Event::Claimed(claims) => self.claimed(claims, actions),
             Event::Ended(ended) => self.ended(ended, now.wall, actions),
+            Event::Withdrawn(jobs) => self.withdrawn(jobs, now.wall, actions),
             Event::Stored(ended, stored) => self.stored(&ended, &stored, actions),
+            Event::Changed(changes) => self.changed(changes, now.wall, actions),
+            Event::Runnable => self.claims.now = true,
+            Event::Added(live, registered) => {
+                self.add(live, &registered);
+                // Runs of it may be waiting from before.
+                self.claims.now = true;
+            }
+            Event::Removed(key) => self.remove(key, actions),
             Event::Drain(timeout) => shutdown::drain(self, timeout, now.passed),
             Event::StopNow => shutdown::stop_now(self, now.passed, actions),
-            Event::GaveUp(running) => shutdown::give_up(self, running),
+            Event::GaveUp(running) => shutdown::give_up(self, running, now.passed, actions),
+            Event::Left(left) => shutdown::left(self, left),
         }
         shutdown::advance(self, now.passed, actions);
         self.fire_what_is_due(now.wall, actions);
@@ -46,26 +58,15 @@ impl State {
 
     /// When the next task is due; `None` while nothing may fire.
     pub(crate) fn fires_at(&self) -> Option<Timestamp> {
-        self.may_fire().then(|| self.timer.first()).flatten()
+        if !self.may_fire() {
+            return None;
+        }
+        if self.ready.is_empty() { self.timer.first() } else { Some(Timestamp::MIN) }
     }
 
     /// After how much passed time the next step of a stop is due.
     pub(crate) fn stop_steps_at(&self) -> Option<Duration> {
         shutdown::wakes_at(self)
-    }
-
-    /// How many runs of dead nodes may be taken over now: none while a claim is under way, and half the room at most, so
-    /// that a claim which hangs does not keep the scheduler from firing.
-    pub(crate) fn claims_at_most(&self) -> usize {
-        let may_claim = self.phase == Phase::Firing && self.claiming == 0;
-        if may_claim { (self.room() / 2).min(BATCH_MAX) } else { 0 }
-    }
-
-    /// Keeps room for the runs that a claim may bring, and tells the claim's number and for how many runs there is room.
-    pub(crate) fn begin_claim(&mut self) -> (u64, usize) {
-        self.claiming = self.claims_at_most();
-        self.claims += 1;
-        (self.claims, self.claiming)
     }
 
     /// One batch at a time, so that what falls due during a call goes together in the next.
@@ -74,13 +75,21 @@ impl State {
     }
 
     fn fire_what_is_due(&mut self, now: Timestamp, actions: &mut Actions) {
-        if !self.may_fire() || self.timer.first().is_none_or(|first| first > now) {
+        if !self.may_fire() {
             return;
+        }
+        while let Some((wake, tasks)) = self.timer.pop(now) {
+            self.make_ready(wake, tasks);
         }
         let batch_max = self.room().min(BATCH_MAX);
         let mut batch = Batch::default();
         while batch.firings.len() < batch_max {
-            let Some((wake, index)) = self.timer.pop(now) else { break };
+            let Some(mut first) = self.ready.first_entry() else { break };
+            let wake = first.key().1;
+            let Some(index) = first.get_mut().pop() else {
+                self.timer.reuse(first.remove());
+                continue;
+            };
             let task = &mut self.tasks[index as usize];
             if task.wake != wake {
                 continue;
@@ -97,6 +106,25 @@ impl State {
         }
     }
 
+    /// Sorts tasks that are due by their priority. Where none has one, they stay together as they are.
+    fn make_ready(&mut self, wake: Timestamp, mut tasks: Vec<u32>) {
+        if !self.has_priorities {
+            let ready = self.ready.entry((Reverse(0), wake)).or_default();
+            if ready.is_empty() {
+                self.timer.reuse(std::mem::replace(ready, tasks));
+                return;
+            }
+            ready.append(&mut tasks);
+        }
+        for task in tasks.drain(..) {
+            let state = &self.tasks[task as usize];
+            if state.wake == wake {
+                self.ready.entry((Reverse(state.live.priority), wake)).or_default().push(task);
+            }
+        }
+        self.timer.reuse(tasks);
+    }
+
     fn enqueued(&mut self, batch: Batch, admissions: &[Admission], now: Timestamp, actions: &mut Actions) {
         assert_eq!(batch.firings.len(), admissions.len(), "a backend answers every firing");
         self.enqueueing = 0;
@@ -105,16 +133,57 @@ impl State {
             if !matches!(admission, Admission::Claimed(_)) {
                 self.held -= 1;
             }
+            let is_of_this_task = self.tasks[index as usize].live.key == firing.task;
+            self.admitted(index, firing, *admission, actions);
+            if !is_of_this_task || self.tasks[index as usize].next != Next::Answer {
+                // The task was removed during the call.
+                continue;
+            }
             match *admission {
-                Admission::Claimed(_) | Admission::Overlapped(_) | Admission::Recorded => {
-                    self.accepted(index, firing, *admission, actions);
-                    self.tasks[index as usize].mark = firing.advance_to;
-                    // If the clock was set back during the call, what it shows again begins at its present.
-                    self.arm(index, self.next_after(index, dealt_with_upto(firing).min(now)));
+                Admission::Claimed(_) | Admission::Queued { .. } | Admission::Recorded(_) | Admission::Passed => {
+                    let task = &mut self.tasks[index as usize];
+                    task.mark = firing.advance_to;
+                    task.owed = None;
+                    let next = match (task.plan.fixed_delay(), &firing.run, admission) {
+                        (Some(_), Some(_), Admission::Claimed(_) | Admission::Queued { .. }) => {
+                            Next::Awaits(Some(firing.id))
+                        }
+                        (Some(period), _, _) => delayed(&task.plan, now.max(firing.advance_to), period),
+                        // If the clock was set back during the call, what it shows again begins at its present.
+                        (None, _, _) => self.next_after(index, dealt_with_upto(firing).min(now)),
+                    };
+                    match next {
+                        // Those that are caught up take their turn behind what is due now.
+                        Next::Ahead(at) => {
+                            let wake = self.tasks[index as usize].plan.due(at).max(now);
+                            self.arm_at(index, next, wake);
+                        }
+                        next => self.arm(index, next),
+                    }
                 }
                 Admission::MarkMoved(mark) => {
-                    self.tasks[index as usize].mark = mark;
-                    self.arm(index, self.next_after(index, mark));
+                    let task = &mut self.tasks[index as usize];
+                    (task.mark, task.owed) = (mark, None);
+                    let next = if task.plan.fixed_delay().is_some() {
+                        actions.look.push(task.live.key);
+                        Next::Awaits(None)
+                    } else {
+                        self.next_after(index, mark)
+                    };
+                    self.arm(index, next);
+                }
+                Admission::Exhausted => {
+                    let task = &mut self.tasks[index as usize];
+                    task.live.shown().is_exhausted = true;
+                    // What an earlier schedule still owed is no occurrence either.
+                    task.owed = None;
+                    self.arm(index, Next::Over);
+                }
+                Admission::Rescheduled => {
+                    actions.look.push(firing.task);
+                    // The answer to the look arms it; until then nothing can be fired, not even what is owed.
+                    let task = &mut self.tasks[index as usize];
+                    (task.next, task.wake) = (Next::Over, Timestamp::MAX);
                 }
                 Admission::Early(stores_now) => {
                     let due_in = firing.run.as_ref().map_or(Duration::ZERO, |run| run.due_at.since(stores_now));
@@ -122,41 +191,67 @@ impl State {
                 }
                 Admission::Late(_) => self.refused(index, firing, now, CLOCKS_DIFFER_PAUSE),
             }
+            self.settle_replaced(index);
         }
+        self.forget_early_cancellations();
     }
 
     /// Counts what became of a firing, and starts its run.
-    fn accepted(&mut self, index: u32, firing: &Firing, admission: Admission, actions: &mut Actions) {
+    fn admitted(&mut self, index: u32, firing: &Firing, admission: Admission, actions: &mut Actions) {
         let task = &self.tasks[index as usize].live;
-        if let Some(passed) = &firing.passed {
+        let recorded = |record: Record| Notice::Recorded { task: task.name.clone(), record };
+        let is_done = matches!(
+            admission,
+            Admission::Claimed(_) | Admission::Queued { .. } | Admission::Recorded(_) | Admission::Passed
+        );
+        if let (Some(passed), true) = (&firing.passed, is_done) {
             actions.counted.ledger.count_recorded(passed.count);
-            if let Admission::Claimed(_) = admission {
-                actions.notices.push(Notice::Misfired { task: task.name.clone(), covered: passed.count });
-            }
+            actions.notices.push(recorded(passed.clone()));
         }
         let Some(run) = &firing.run else { return };
         match admission {
-            Admission::Claimed(token) => {
+            Admission::Claimed(hold) => {
                 actions.counted.ledger.count_run();
-                actions.start.push(Job {
+                if !self.is_at(firing.task, index) {
+                    return self.give_back(firing.task, firing.id, hold.token, run.due_at);
+                }
+                let job = Job {
                     task: Arc::clone(task),
                     id: firing.id,
-                    token,
+                    token: hold.token,
+                    origin: run.origin,
                     scheduled_at: run.scheduled_at,
+                    due_at: run.due_at,
                     attempt: 1,
+                    abandoned: 0,
                     missed: run.missed,
-                });
+                    previous_success: hold.previous_success,
+                };
+                self.start_unless_held_back(job, Some(index), actions);
             }
-            Admission::Overlapped(_) => {
+            Admission::Queued { cancel } => {
+                actions.counted.ledger.count_run();
+                actions.cancel.extend(cancel.map(|id| (id, CancelCause::Replaced)));
+                // It may be that room was made while the store answered.
+                self.claims.now |= cancel.is_none();
+            }
+            Admission::Recorded(refusal) => {
                 actions.counted.ledger.count_recorded(1);
-                actions.notices.push(Notice::Overlapped { task: task.name.clone() });
+                actions.notices.push(recorded(Record::one(refusal.reason(), run.scheduled_at).noted(refusal.note())));
+                if refusal == Refusal::Paused && self.tasks[index as usize].pause.is_none() {
+                    // The store knows of a pause that has not been told here yet.
+                    actions.look.push(firing.task);
+                }
             }
-            Admission::Recorded | Admission::MarkMoved(_) | Admission::Early(_) | Admission::Late(_) => {}
+            _ => {}
         }
     }
 
     /// The store's clock refused the firing: it is tried again after `pause`.
     fn refused(&mut self, index: u32, firing: &Firing, now: Timestamp, pause: Duration) {
+        if self.tasks[index as usize].plan.fixed_delay().is_some() {
+            return self.arm_at(index, Next::Delayed(firing.advance_to), now.plus(pause));
+        }
         match self.next_after(index, firing.mark.min(now)) {
             next @ Next::Ahead(_) => self.arm_at(index, next, now.plus(pause)),
             // The clock was set back during the call.
@@ -165,9 +260,9 @@ impl State {
     }
 
     /// What the task waits for, given that everything up to `after` has been dealt with.
-    fn next_after(&self, index: u32, after: Timestamp) -> Next {
+    pub(super) fn next_after(&self, index: u32, after: Timestamp) -> Next {
         let task = &self.tasks[index as usize];
-        match task.live.plan.next(after) {
+        match task.plan.next(after) {
             Some(at) if at > task.mark => Next::Ahead(at),
             Some(at) => Next::Again(at),
             None => Next::Over,
@@ -185,75 +280,6 @@ impl State {
                     self.arm(index, next);
                 }
             }
-        }
-    }
-
-    fn took_over(&mut self, claimed: Vec<Claimed>, actions: &mut Actions) {
-        self.claiming = 0;
-        if claimed.is_empty() {
-            return;
-        }
-        actions.notices.push(Notice::TakenOver { runs: claimed.len() });
-        let by_key: HashMap<TaskKey, &Arc<LiveTask>> =
-            self.tasks.iter().map(|task| (task.live.key, &task.live)).collect();
-        for run in claimed {
-            // Only runs of known tasks were asked for; another waits for a node that knows it.
-            let Some(task) = by_key.get(&run.task) else { continue };
-            self.held += 1;
-            actions.start.push(Job {
-                task: Arc::clone(task),
-                id: run.id,
-                token: run.token,
-                scheduled_at: run.scheduled_at,
-                attempt: run.attempt,
-                missed: run.missed,
-            });
-        }
-    }
-
-    fn ended(&mut self, ended: Vec<Ended>, now: Timestamp, actions: &mut Actions) {
-        self.to_finish.reserve(ended.len());
-        for Ended { job, outcome, ran } in ended {
-            let counted = match &outcome {
-                Outcome::Succeeded => &mut actions.counted.succeeded,
-                Outcome::Failed(_) => &mut actions.counted.failed,
-                Outcome::Cancelled => &mut actions.counted.cancelled,
-            };
-            *counted += 1;
-            if outcome == Outcome::Cancelled {
-                self.cancelled.push(CancelledRun {
-                    task: job.task.name.clone(),
-                    id: job.id,
-                    scheduled_at: job.scheduled_at,
-                    began: ran.is_some(),
-                    stuck: false,
-                });
-            }
-            self.to_finish.push(Finish {
-                task: job.task.key,
-                id: job.id,
-                token: job.token,
-                outcome,
-                started_at: ran.map(|ran| ran.started_at),
-                finished_at: ran.map_or(now, |ran| ran.started_at.plus(ran.duration)),
-            });
-        }
-    }
-
-    fn store_what_has_ended(&mut self, actions: &mut Actions) {
-        if !self.finishing && !self.to_finish.is_empty() {
-            self.finishing = true;
-            let rest = self.to_finish.split_off(self.to_finish.len().min(BATCH_MAX));
-            actions.finish = std::mem::replace(&mut self.to_finish, rest);
-        }
-    }
-
-    fn stored(&mut self, ended: &[Finish], stored: &[Stored], actions: &mut Actions) {
-        self.finishing = false;
-        self.held -= ended.len();
-        let stale = stored.iter().filter(|&&stored| stored == Stored::Stale).count();
-        if stale > 0 {
-            actions.notices.push(Notice::Stale { runs: stale });
         }
     }
 }

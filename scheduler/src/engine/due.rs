@@ -7,62 +7,138 @@ use symphra_scheduler_core::Timestamp;
 use super::state::{Next, TaskState};
 use crate::backend::{Firing, NewRun, Reason, Record};
 use crate::run::{Missed, Origin, RunId};
+use crate::schedule::{CAUGHT_UP_MAX, Misfire, Plan};
 
 /// The step of `task`, which is due at `now`, under the name `id`.
 ///
-/// An occurrence at most `grace` late runs as itself. Of those that are later, the newest runs and covers the others
-/// (the misfire policy `run_once`): a task that was away for a year runs once, not for each time it missed.
-pub(super) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId) -> Option<Firing> {
+/// An occurrence at most `grace` late runs as itself. What becomes of those that are later is the task's misfire policy;
+/// what fell due in a pause is recorded and never caught up.
+pub(crate) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId) -> Option<Firing> {
+    if let Some(owed) = &task.owed {
+        let firing = advance(task, task.mark.max(owed.last), id);
+        return Some(Firing { passed: Some((**owed).clone()), since: task.plan.since(), ..firing });
+    }
+    let plan = &task.plan;
     match task.next {
-        Next::Ahead(at) if now.since(at) <= grace => {
-            let run = Some(NewRun { accept_until: Some(at.plus(grace)), ..new_run(task, at) });
-            Some(Firing { run, ..advance(task, at, id) })
+        Next::Ahead(first) => {
+            let paused = task.pause.as_ref().map(|pause| (now, Some(pause.to_string())));
+            let resumed = task.resumed_at.filter(|&at| plan.due(first) <= at).map(|at| (at, None));
+            if let Some((upto, note)) = paused.or(resumed) {
+                let last = newest_due(plan, first, upto);
+                let passed = span(plan, Reason::Paused, first, last).noted(note);
+                return Some(Firing { passed: Some(passed), ..advance(task, last, id) });
+            }
+            let due_at = plan.due(first);
+            if now.since(due_at) <= grace {
+                let run = NewRun { due_at, accept_until: Some(due_at.plus(grace)), ..new_run(first) };
+                return Some(Firing { run: Some(run), ..advance(task, first, id) });
+            }
+            Some(misfire(task, first, now, grace, id))
         }
-        Next::Ahead(first) => Some(misfire(task, first, now, grace, id)),
         Next::Again(first) => {
             let upto = now.min(task.mark);
-            let last = task.live.plan.last(upto).unwrap_or(first).max(first);
-            let count = task.live.plan.count(before(first), last);
-            let passed = Some(Record::span(Reason::ClockSetBack, first, last, count));
+            let last = plan.last(upto).unwrap_or(first).max(first);
+            let passed = Some(span(plan, Reason::ClockSetBack, first, last));
             Some(Firing { passed, ..advance(task, task.mark, id) })
         }
-        Next::LateOnce(at) => {
-            let run = Some(new_run(task, at));
-            Some(Firing { run, ..advance(task, at, id) })
+        Next::Delayed(at) => {
+            if let Some(pause) = &task.pause {
+                let passed = Record::one(Reason::Paused, at).noted(Some(pause.to_string()));
+                return Some(Firing { passed: Some(passed), ..advance(task, at, id) });
+            }
+            Some(Firing { run: Some(new_run(at)), ..advance(task, at, id) })
         }
+        Next::LateOnce(at) => Some(Firing { run: Some(new_run(at)), ..advance(task, at, id) }),
         Next::PastOnce(at) => {
             let passed = Some(Record::one(Reason::PastAtFirstSight, at));
             Some(Firing { passed, ..advance(task, at, id) })
         }
-        Next::Answer | Next::Over => None,
+        Next::Answer | Next::Awaits(_) | Next::Over => None,
     }
+}
+
+/// The occurrences of `plan` after the mark that were due at `until` and have not fired: they end with the plan.
+pub(super) fn owed(plan: &Plan, mark: Timestamp, until: Timestamp) -> Option<Record> {
+    if plan.fixed_delay().is_some() {
+        return None;
+    }
+    let first = plan.next(mark).filter(|&first| plan.due(first) <= until)?;
+    Some(span(plan, Reason::Rescheduled, first, newest_due(plan, first, until)))
 }
 
 fn misfire(task: &TaskState, first: Timestamp, now: Timestamp, grace: Duration, id: RunId) -> Firing {
-    let plan = &task.live.plan;
-    let newest = plan.last(before(now.minus(grace))).unwrap_or(first).max(first);
-    let covered = plan.last(before(newest)).filter(|&last| last >= first);
-    let missed = covered.map(|last| Record::span(Reason::Missed, first, last, plan.count(before(first), last)));
-    let run = NewRun { missed: missed.map(|record| Missed::new(record.count, record.first)), ..new_run(task, newest) };
-    Firing { run: Some(run), passed: missed, ..advance(task, newest, id) }
-}
-
-/// A run that is accepted however late: it is known to be.
-fn new_run(task: &TaskState, at: Timestamp) -> NewRun {
-    NewRun {
-        origin: Origin::Schedule,
-        scheduled_at: at,
-        due_at: at,
-        missed: None,
-        alive_max: task.live.alive_max,
-        accept_until: None,
+    let plan = &task.plan;
+    // Those that are due before this instant are late.
+    let newest = newest_due(plan, first, just_before(now.minus(grace)));
+    let oldest_wanted = task.live.catch_up_window.map_or(Timestamp::MIN, |window| now.minus(window));
+    match task.live.misfire {
+        Misfire::Skip => {
+            let passed = Some(span(plan, Reason::Missed, first, newest));
+            Firing { passed, ..advance(task, newest, id) }
+        }
+        Misfire::RunOnce | Misfire::RunAll if newest < oldest_wanted => {
+            let passed = Some(span(plan, Reason::TooOld, first, newest));
+            Firing { passed, ..advance(task, newest, id) }
+        }
+        Misfire::RunOnce => {
+            let passed = before(plan, Reason::Missed, first, newest);
+            let missed = passed.as_ref().map(|record| Missed::new(record.count, record.first));
+            Firing { run: Some(NewRun { missed, ..late_run(plan, newest) }), passed, ..advance(task, newest, id) }
+        }
+        Misfire::RunAll => {
+            let in_window = plan.next(just_before(oldest_wanted.max(first))).unwrap_or(first).min(newest);
+            let too_many = plan.count(just_before(in_window), newest) > CAUGHT_UP_MAX;
+            let (at, reason) = match too_many {
+                true => (plan.nth_before(newest, CAUGHT_UP_MAX), Reason::TooMany),
+                false => (in_window, Reason::TooOld),
+            };
+            let passed = before(plan, reason, first, at);
+            Firing { run: Some(late_run(plan, at)), passed, ..advance(task, at, id) }
+        }
     }
 }
 
-fn advance(task: &TaskState, to: Timestamp, id: RunId) -> Firing {
-    Firing { id, task: task.live.key, mark: task.mark, advance_to: to, run: None, passed: None }
+/// The newest occurrence from `first` on that was due at `until`; at least `first`.
+fn newest_due(plan: &Plan, first: Timestamp, until: Timestamp) -> Timestamp {
+    let newest = plan.last(until).unwrap_or(first).max(first);
+    // Jitter never passes the next occurrence, so that only the last one before can still lie ahead.
+    if newest > first && plan.due(newest) > until {
+        return plan.last(just_before(newest)).unwrap_or(first).max(first);
+    }
+    newest
 }
 
-fn before(at: Timestamp) -> Timestamp {
+fn span(plan: &Plan, reason: Reason, first: Timestamp, last: Timestamp) -> Record {
+    Record::span(reason, first, last, plan.count(just_before(first), last))
+}
+
+/// The occurrences from `first` on that lie before `at`.
+fn before(plan: &Plan, reason: Reason, first: Timestamp, at: Timestamp) -> Option<Record> {
+    let last = plan.last(just_before(at)).filter(|&last| last >= first)?;
+    Some(span(plan, reason, first, last))
+}
+
+/// A run that is accepted however late: it is known to be.
+fn new_run(at: Timestamp) -> NewRun {
+    NewRun { origin: Origin::Schedule, scheduled_at: at, due_at: at, missed: None, accept_until: None }
+}
+
+fn late_run(plan: &Plan, at: Timestamp) -> NewRun {
+    NewRun { due_at: plan.due(at), ..new_run(at) }
+}
+
+fn advance(task: &TaskState, to: Timestamp, id: RunId) -> Firing {
+    Firing {
+        id,
+        task: task.live.key,
+        mark: task.mark,
+        advance_to: to,
+        since: task.plan.since(),
+        run: None,
+        passed: None,
+    }
+}
+
+fn just_before(at: Timestamp) -> Timestamp {
     at.minus(Duration::from_millis(1))
 }

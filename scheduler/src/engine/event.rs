@@ -1,9 +1,14 @@
 //! What the engine is told, and what it decides to do.
 
-use crate::backend::{Admission, Claimed, Finish, Firing, Ledger, Stored};
+use std::sync::Arc;
+
+use super::notice::Notice;
+use crate::backend::{Admission, Changes, Claims, Finish, Firing, Ledger, Left, Registered, Stored, TaskKey};
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, RunningRun};
-use crate::task::TaskName;
+use crate::outcome::CancelCause;
+use crate::run::RunId;
+use crate::task::LiveTask;
 
 /// Something that happened.
 pub(crate) enum Event {
@@ -13,18 +18,30 @@ pub(crate) enum Event {
     ClockStepped(ClockStep),
     /// The backend has answered about a batch of firings.
     Enqueued(Batch, Vec<Admission>),
-    /// The backend has handed over runs of dead nodes.
-    TookOver(Vec<Claimed>),
-    /// Runs have ended.
+    /// The backend has handed over runs.
+    Claimed(Claims),
+    /// Attempts have ended.
     Ended(Vec<Ended>),
-    /// The backend has stored the ends of runs.
+    /// Runs that waited for a worker were taken back before they began.
+    Withdrawn(Vec<Job>),
+    /// The backend has stored the ends of attempts.
     Stored(Vec<Finish>, Vec<Stored>),
+    /// Something has changed in the store, by this node or another.
+    Changed(Changes),
+    /// Runs wait in the store that may be claimed now.
+    Runnable,
+    /// A task is added to those that fire.
+    Added(Arc<LiveTask>, Box<Registered>),
+    /// A task is not to fire any more.
+    Removed(TaskKey),
     /// The scheduler is asked to stop: let runs end, within a time.
     Drain(std::time::Duration),
     /// The scheduler is asked to stop now.
     StopNow,
     /// The time of a stop is over, and these runs still execute, because their bodies never come to an await.
     GaveUp(Vec<RunningRun>),
+    /// The backend has taken leave; these runs were waiting, and nothing outlives this.
+    Left(Vec<Left>),
 }
 
 /// Firings, and the numbers of their tasks.
@@ -37,18 +54,37 @@ pub(crate) struct Batch {
 /// What is to be done. Collected over several events, and carried out in the order of the fields.
 #[derive(Default)]
 pub(crate) struct Actions {
+    /// Take back the runs of these tasks that have not begun; the answer is an [`Event::Withdrawn`].
+    pub(crate) withdraw: Vec<(Arc<LiveTask>, Withdraw)>,
     /// Store these; the answer is an [`Event::Stored`].
     pub(crate) finish: Vec<Finish>,
+    /// Look where these tasks stand; the answer is an [`Event::Changed`].
+    pub(crate) look: Vec<TaskKey>,
     /// Fire these; the answer is an [`Event::Enqueued`].
     pub(crate) enqueue: Option<Batch>,
     /// Execute these; each comes back in an [`Event::Ended`].
     pub(crate) start: Vec<Job>,
-    /// What to do about runs that execute.
+    /// Cancel these, where they execute here.
+    pub(crate) cancel: Vec<(RunId, CancelCause)>,
+    /// What to do about all runs that execute.
     pub(crate) end_running: Option<EndRunning>,
+    /// Take leave of the backend; the answer is an [`Event::Left`].
+    pub(crate) leave: bool,
     /// What to add to the counts that the program sees.
     pub(crate) counted: Counted,
     /// What a person should know.
     pub(crate) notices: Vec<Notice>,
+    /// Whether the ends of runs, which the log does not tell again, are to be among the notices: somebody listens.
+    pub(crate) with_ends: bool,
+}
+
+/// Which of a task's runs are taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withdraw {
+    /// Those that a pause holds back.
+    Held,
+    /// All.
+    All,
 }
 
 /// What to do about runs that execute.
@@ -69,6 +105,7 @@ pub(crate) struct Counted {
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
+    pub(crate) retried: u64,
 }
 
 impl Counted {
@@ -77,15 +114,6 @@ impl Counted {
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.cancelled += other.cancelled;
+        self.retried += other.retried;
     }
-}
-
-/// What a person should know.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    ClockStepped(ClockStep),
-    Misfired { task: TaskName, covered: u64 },
-    Overlapped { task: TaskName },
-    TakenOver { runs: usize },
-    Stale { runs: usize },
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::event::{Actions, EndRunning};
 use super::state::{CancelledRun, Phase, State};
+use crate::backend::Left;
 use crate::executor::RunningRun;
 
 /// How long before the end of the shutdown timeout the runs that are left are asked to cancel.
@@ -17,14 +18,19 @@ pub(super) fn drain(state: &mut State, timeout: Duration, passed: Duration) {
     if state.phase == Phase::Firing {
         let cancel_at = passed.saturating_add(timeout.saturating_sub(CANCEL_BEFORE_ABORT));
         state.phase = Phase::Draining { cancel_at, abort_at: passed.saturating_add(timeout) };
-        state.timer.clear();
+        fire_no_more(state);
     }
+}
+
+fn fire_no_more(state: &mut State) {
+    state.timer.clear();
+    state.ready.clear();
 }
 
 /// Nothing fires any more, and what runs ends at its next await.
 pub(super) fn stop_now(state: &mut State, passed: Duration, actions: &mut Actions) {
-    if !matches!(state.phase, Phase::Aborting { .. } | Phase::Over) {
-        state.timer.clear();
+    if !matches!(state.phase, Phase::Aborting { .. } | Phase::Leaving { .. } | Phase::Over) {
+        fire_no_more(state);
         abort(state, passed, actions);
     }
 }
@@ -50,8 +56,36 @@ pub(super) fn advance(state: &mut State, passed: Duration, actions: &mut Actions
             actions.end_running = Some(EndRunning::Abort);
         }
     }
-    let idle = state.held == 0 && state.enqueueing == 0;
-    if idle && state.phase != Phase::Firing {
+    if let Phase::Leaving { give_up_at } = state.phase {
+        if passed >= give_up_at {
+            state.phase = Phase::Over;
+        }
+        return;
+    }
+    let idle = state.held == 0 && state.enqueueing == 0 && !state.claims.is_under_way;
+    if idle && !matches!(state.phase, Phase::Firing | Phase::Over) {
+        leave(state, passed, actions);
+    }
+}
+
+fn leave(state: &mut State, passed: Duration, actions: &mut Actions) {
+    state.phase = Phase::Leaving { give_up_at: passed.saturating_add(GIVE_UP_AFTER) };
+    actions.leave = true;
+}
+
+/// The store has taken leave: what waited in it and does not outlive it was cancelled by that.
+pub(super) fn left(state: &mut State, left: Vec<Left>) {
+    for run in left {
+        let Some(place) = state.place(run.task) else { continue };
+        state.cancelled.push(CancelledRun {
+            task: state.tasks[place as usize].live.name.clone(),
+            id: run.id,
+            scheduled_at: run.scheduled_at,
+            began: run.began,
+            stuck: false,
+        });
+    }
+    if matches!(state.phase, Phase::Leaving { .. }) {
         state.phase = Phase::Over;
     }
 }
@@ -62,7 +96,7 @@ fn abort(state: &mut State, passed: Duration, actions: &mut Actions) {
 }
 
 /// The stop is over, although `running` goes on.
-pub(super) fn give_up(state: &mut State, running: Vec<RunningRun>) {
+pub(super) fn give_up(state: &mut State, running: Vec<RunningRun>, passed: Duration, actions: &mut Actions) {
     state.unstored = state.held.saturating_sub(running.len() + state.enqueueing);
     state.cancelled.extend(running.into_iter().map(|run| CancelledRun {
         task: run.task,
@@ -71,7 +105,7 @@ pub(super) fn give_up(state: &mut State, running: Vec<RunningRun>) {
         began: true,
         stuck: true,
     }));
-    state.phase = Phase::Over;
+    leave(state, passed, actions);
 }
 
 /// After how much passed time the next step of a stop is due.
@@ -79,7 +113,7 @@ pub(super) fn wakes_at(state: &State) -> Option<Duration> {
     match state.phase {
         Phase::Draining { cancel_at, .. } => Some(cancel_at),
         Phase::Cancelling { abort_at } => Some(abort_at),
-        Phase::Aborting { give_up_at } => Some(give_up_at),
+        Phase::Aborting { give_up_at } | Phase::Leaving { give_up_at } => Some(give_up_at),
         Phase::Firing | Phase::Over => None,
     }
 }

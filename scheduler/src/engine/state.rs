@@ -2,15 +2,19 @@
 //!
 //! Only [`decide`](super::decide) changes it.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
 use super::timer::Timer;
-use crate::backend::{Capabilities, Finish, Registered};
+use crate::backend::{Capabilities, Finish, Pause, Record, Registered, TaskKey};
+use crate::outcome::CancelCause;
 use crate::run::{RunId, RunIds};
-use crate::task::{LiveTask, TaskName};
+use crate::schedule::Plan;
+use crate::task::{LiveTask, Shown, TaskName};
 
 /// What is due together goes to the backend together, in batches of at most this many: large enough to make the cost
 /// of a call vanish, small enough that the first of a great many starts while the last is still being prepared.
@@ -22,27 +26,54 @@ const PAST_ONCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// All that the engine knows.
 pub(crate) struct State {
     pub(super) tasks: Vec<TaskState>,
+    /// Places of tasks that were removed.
+    pub(super) free: Vec<u32>,
+    /// The place of each task, made when it is first needed and kept from then on.
+    pub(super) places: Option<HashMap<TaskKey, u32>>,
     pub(super) timer: Timer,
+    /// Tasks that are due and wait to fire, by priority and instant, with the instant under which they were armed.
+    pub(super) ready: BTreeMap<(Reverse<i8>, Timestamp), Vec<u32>>,
     pub(super) ids: RunIds,
     pub(super) misfire_grace: Duration,
+    pub(super) is_durable: bool,
+    /// Whether any task has ever had a fixed delay: only then the end of a run is looked at for one.
+    pub(super) has_delays: bool,
+    /// Whether any task has ever had a priority.
+    pub(super) has_priorities: bool,
     /// How many runs may be held: `max_workers` that execute and `queue_size` that wait.
     pub(super) held_max: usize,
     /// Runs that are held, from the decision to enqueue until their end is stored.
     pub(super) held: usize,
-    /// Room that is kept for the runs which a claim under way may bring.
-    pub(super) claiming: usize,
-    /// How many claims were made, which is the number of the last.
-    pub(super) claims: u64,
+    pub(super) claims: Claiming,
     /// Firings that the backend has not answered.
     pub(super) enqueueing: usize,
     pub(super) finishing: bool,
     /// Ends that are not stored yet; never more than `held`.
     pub(super) to_finish: Vec<Finish>,
+    /// Cancellations of runs that a call under way may bring.
+    pub(super) cancelled_early: Vec<(RunId, CancelCause)>,
     pub(super) phase: Phase,
     /// Runs that the stop has cancelled.
     pub(super) cancelled: Vec<CancelledRun>,
     /// Runs whose end could not be stored before the stop gave up.
     pub(super) unstored: usize,
+}
+
+/// When the engine claims, and what it keeps free for what a claim may bring.
+#[derive(Default)]
+pub(super) struct Claiming {
+    /// Room that is kept for the runs which a claim under way may bring.
+    pub(super) room: usize,
+    /// Whether a claim is under way.
+    pub(super) is_under_way: bool,
+    /// How many claims were made, which is the number of the last.
+    pub(super) made: u64,
+    /// Whether runs wait that may be claimed.
+    pub(super) now: bool,
+    /// When the next attempt of a run that waits for it is due.
+    pub(super) at: Option<Timestamp>,
+    /// After how much passed time to look in any case.
+    pub(super) look_at: Duration,
 }
 
 /// The present.
@@ -61,16 +92,27 @@ pub(super) enum Phase {
     Draining { cancel_at: Duration, abort_at: Duration },
     Cancelling { abort_at: Duration },
     Aborting { give_up_at: Duration },
+    Leaving { give_up_at: Duration },
     Over,
 }
 
 /// One task.
-pub(super) struct TaskState {
+pub(crate) struct TaskState {
     pub(super) live: Arc<LiveTask>,
+    pub(super) plan: Plan,
     pub(super) mark: Timestamp,
+    /// The version of the store of which this is known.
+    pub(super) version: u64,
     pub(super) next: Next,
     /// When the timer is to look at it; an entry of the timer with another instant is stale.
     pub(super) wake: Timestamp,
+    pub(super) pause: Option<Box<Pause>>,
+    /// What had fallen due until then, in a pause, is recorded and not caught up.
+    pub(super) resumed_at: Option<Timestamp>,
+    /// A plan that another has replaced while the backend had not answered about it.
+    pub(super) replaced: Option<Box<Plan>>,
+    /// What is still to be recorded of a plan that another has replaced.
+    pub(super) owed: Option<Box<Record>>,
 }
 
 /// What a task waits for.
@@ -80,6 +122,10 @@ pub(super) enum Next {
     Ahead(Timestamp),
     /// An instant not after its mark, which the clock, set back, is about to show again.
     Again(Timestamp),
+    /// The instant of its fixed delay.
+    Delayed(Timestamp),
+    /// The end of its scheduled run, from which its fixed delay counts; `None` if another node fired it.
+    Awaits(Option<RunId>),
     /// Its one instant, which was past when it was first seen, and which runs all the same.
     LateOnce(Timestamp),
     /// Its one instant, which was past when it was first seen, and which is recorded.
@@ -125,19 +171,25 @@ impl StopReport {
 }
 
 impl State {
-    pub(crate) fn new(ids: RunIds, misfire_grace: Duration, held_max: usize) -> Self {
+    pub(crate) fn new(ids: RunIds, misfire_grace: Duration, held_max: usize, backend: Capabilities) -> Self {
         Self {
             tasks: Vec::new(),
+            free: Vec::new(),
+            places: None,
             timer: Timer::default(),
+            ready: BTreeMap::new(),
             ids,
             misfire_grace,
+            is_durable: backend.durable,
+            has_delays: false,
+            has_priorities: false,
             held_max,
             held: 0,
-            claiming: 0,
-            claims: 0,
+            claims: Claiming::default(),
             enqueueing: 0,
             finishing: false,
             to_finish: Vec::new(),
+            cancelled_early: Vec::new(),
             phase: Phase::Firing,
             cancelled: Vec::new(),
             unstored: 0,
@@ -145,43 +197,89 @@ impl State {
     }
 
     /// Adds a task that the backend has registered.
-    pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered, backend: Capabilities) {
+    pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered) {
+        let plan = live.shown().plan.clone();
         let mark = registered.mark;
-        let next = match live.plan.only() {
-            Some(at) if mark < at && at <= registered.anchor => {
-                if backend.durable && registered.anchor.since(at) <= PAST_ONCE_MAX {
+        self.has_delays |= plan.fixed_delay().is_some();
+        self.has_priorities |= live.priority != 0;
+        let next = match plan.only() {
+            Some(at) if mark < at && at <= registered.anchor && registered.since == Timestamp::MIN => {
+                if self.is_durable && registered.anchor.since(at) <= PAST_ONCE_MAX {
                     Next::LateOnce(at)
                 } else {
                     Next::PastOnce(at)
                 }
             }
-            _ => live.plan.next(mark).map_or(Next::Over, Next::Ahead),
+            _ => first_step(&plan, registered, live.registered_at()),
         };
-        let index = u32::try_from(self.tasks.len()).expect("a scheduler has fewer than 2^32 tasks");
-        self.tasks.push(TaskState { live, mark, next, wake: Timestamp::MAX });
-        self.arm(index, next);
+        let task = TaskState {
+            live,
+            plan,
+            mark,
+            version: registered.version,
+            next,
+            wake: Timestamp::MAX,
+            pause: registered.pause.clone().map(Box::new),
+            resumed_at: registered.resumed_at,
+            replaced: None,
+            owed: None,
+        };
+        let key = task.live.key;
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.tasks[place as usize] = task;
+                place
+            }
+            None => {
+                self.tasks.push(task);
+                u32::try_from(self.tasks.len() - 1).expect("a scheduler has fewer than 2^32 tasks")
+            }
+        };
+        if let Some(places) = &mut self.places {
+            places.insert(key, place);
+        }
+        self.arm(place, next);
+    }
+
+    /// The place of the task `key`, if this scheduler has it.
+    pub(super) fn place(&mut self, key: TaskKey) -> Option<u32> {
+        let tasks = &self.tasks;
+        let places =
+            self.places.get_or_insert_with(|| (0..).zip(tasks).map(|(place, task)| (task.live.key, place)).collect());
+        places.get(&key).copied()
+    }
+
+    /// Whether the task has not been removed from its place. Places are known once one was.
+    pub(super) fn is_at(&self, key: TaskKey, place: u32) -> bool {
+        self.places.as_ref().is_none_or(|places| places.get(&key) == Some(&place))
     }
 
     /// Has the timer look at the task when what it waits for is due.
     pub(super) fn arm(&mut self, task: u32, next: Next) {
+        let plan = &self.tasks[task as usize].plan;
         let at = match next {
-            Next::Ahead(at) | Next::Again(at) | Next::LateOnce(at) | Next::PastOnce(at) => at,
-            Next::Answer | Next::Over => Timestamp::MAX,
+            Next::Ahead(at) | Next::Again(at) => plan.due(at),
+            Next::Delayed(at) | Next::LateOnce(at) | Next::PastOnce(at) => at,
+            Next::Answer | Next::Awaits(_) | Next::Over => Timestamp::MAX,
         };
         self.arm_at(task, next, at);
     }
 
     pub(super) fn arm_at(&mut self, task: u32, next: Next, wake: Timestamp) {
         let state = &mut self.tasks[task as usize];
+        let wake = if state.owed.is_some() { Timestamp::MIN } else { wake };
         (state.next, state.wake) = (next, wake);
-        if !matches!(next, Next::Answer | Next::Over) {
+        if wake < Timestamp::MAX {
             self.timer.wake(task, wake);
+        }
+        if state.plan.fixed_delay().is_some() {
+            state.live.shown().next = if let Next::Delayed(at) = next { Some(at) } else { None };
         }
     }
 
     /// How many more runs may be held.
     pub(super) fn room(&self) -> usize {
-        self.held_max.saturating_sub(self.held + self.claiming)
+        self.held_max.saturating_sub(self.held + self.claims.room)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -192,4 +290,38 @@ impl State {
     pub(crate) fn take_stop_report(&mut self) -> StopReport {
         StopReport { cancelled: std::mem::take(&mut self.cancelled), unstored: self.unstored }
     }
+}
+
+impl TaskState {
+    /// Shows a program what has changed.
+    pub(super) fn show(&self) {
+        let mut shown = self.live.shown();
+        *shown = Shown { plan: self.plan.clone(), pause: self.pause.clone(), ..shown.clone() };
+    }
+}
+
+/// What a task waits for that stands where `registered` says. Where its mark lies ahead of the clock, which was set back,
+/// that is an instant which is shown again, and is to be recorded.
+pub(super) fn first_step(plan: &Plan, registered: &Registered, now: Timestamp) -> Next {
+    let Some(period) = plan.fixed_delay() else {
+        let mark = registered.mark;
+        let after = if mark > now { now.max(registered.anchor) } else { mark };
+        return match plan.next(after) {
+            Some(at) if at > mark => Next::Ahead(at),
+            Some(at) => Next::Again(at),
+            None => Next::Over,
+        };
+    };
+    match (registered.alive, registered.last_end) {
+        (Some(run), _) => Next::Awaits(Some(run)),
+        (None, Some(end)) => delayed(plan, end.max(plan.since()), period),
+        (None, None) => {
+            plan.not_excepted_from(plan.first_of_delay().max(plan.since())).map_or(Next::Over, Next::Delayed)
+        }
+    }
+}
+
+/// The instant of a fixed delay after a run that ended at `end`.
+pub(super) fn delayed(plan: &Plan, end: Timestamp, period: Duration) -> Next {
+    plan.not_excepted_from(end.plus(period)).map_or(Next::Over, Next::Delayed)
 }

@@ -6,7 +6,6 @@ mod clocks_differ;
 mod dead_nodes;
 mod decide;
 mod failing_store;
-mod faulty;
 mod firing;
 mod misfire;
 mod once;

@@ -28,21 +28,16 @@ impl Timer {
         self.buckets.first_key_value().map(|(&at, _)| at)
     }
 
-    /// Takes one task whose time has come, the earliest first.
-    pub(super) fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, u32)> {
-        loop {
-            let mut first = self.buckets.first_entry()?;
-            let at = *first.key();
-            if at > now {
-                return None;
-            }
-            if let Some(task) = first.get_mut().pop() {
-                return Some((at, task));
-            }
-            let emptied = first.remove();
-            if self.spare.len() < SPARE_BUCKETS_MAX {
-                self.spare.push(emptied);
-            }
+    /// Takes the tasks of the earliest instant whose time has come.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Vec<u32>)> {
+        let first = self.buckets.first_entry().filter(|first| *first.key() <= now)?;
+        Some(first.remove_entry())
+    }
+
+    /// Takes back a bucket that was emptied.
+    pub(super) fn reuse(&mut self, emptied: Vec<u32>) {
+        if self.spare.len() < SPARE_BUCKETS_MAX {
+            self.spare.push(emptied);
         }
     }
 
@@ -67,9 +62,9 @@ mod tests {
         }
         assert_eq!(timer.first(), Some(at(10)));
         assert_eq!(timer.pop(at(9)), None);
-        let mut popped: Vec<_> = std::iter::from_fn(|| timer.pop(at(20))).collect();
-        popped[..2].sort_unstable();
-        assert_eq!(popped, [(at(10), 1), (at(10), 3), (at(20), 2)]);
+        assert_eq!(timer.pop(at(20)), Some((at(10), vec![1, 3])));
+        assert_eq!(timer.pop(at(20)), Some((at(20), vec![2])));
+        assert_eq!(timer.pop(at(20)), None);
         assert_eq!(timer.first(), Some(at(30)));
     }
 }

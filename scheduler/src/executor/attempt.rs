@@ -1,4 +1,4 @@
-//! One attempt, as a pipeline: begin → extract and call → poll, catching panics and heeding an abort → outcome.
+//! One attempt, as a pipeline: begin → extract and call → poll, catching panics, heeding timeout and abort → outcome.
 //!
 //! A panic of the body ends its attempt and nothing else, also when it is thrown while the body is dropped.
 
@@ -7,14 +7,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::cancel::Cancel;
+use tokio::time::{Instant, Sleep};
+
+use super::cancel::{Asked, Cancel};
 use super::context::RunContext;
 use super::slots::Slot;
-use super::{Ended, Inner, Job, Ran};
+use super::{Ended, GRACE, Inner, Job, Ran};
+use crate::clock::Clock;
+use crate::events::SchedulerEvent;
 use crate::handler::Body;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{BoxError, CancelCause, Failure, Outcome};
+use crate::retry::Advice;
+
+/// What a body left behind.
+type Returned = Result<Result<(), BoxError>, Failure>;
 
 /// Executes `job` in `slot`. `before_waiting` is called once, if the body does not end at its first poll.
 pub(super) async fn run(
@@ -25,72 +34,150 @@ pub(super) async fn run(
 ) -> Ended {
     let started_at = executor.clock.now();
     let began = executor.clock.monotonic();
-    job.task.tally().began();
-    let cancel = slot.begin(&job, started_at);
+    job.task.tally().began(started_at.since(job.due_at));
+    let cancel = slot.begin(&job, started_at, began);
     // Looked at after the run can be found in its slot, so that a request made meanwhile reaches it either way.
     if executor.aborting.load(Ordering::SeqCst) {
-        cancel.abort();
+        cancel.abort(CancelCause::Stopped, began);
     } else if executor.cancelling.load(Ordering::SeqCst) {
-        cancel.ask();
+        cancel.ask(Asked::Cancelled(CancelCause::Stopped), began);
     }
-    let context = RunContext::new(&job, Arc::clone(&cancel));
+    let context = RunContext::new(&job, Arc::clone(&cancel), slot.shown());
     let span = tracing::info_span!(
         "run",
         task = job.task.name.as_str(),
         run_id = %job.id,
         scheduled_at = %job.scheduled_at,
         attempt = job.attempt,
-        node = &*executor.node,
+        node = &*executor.surroundings.node,
     );
 
-    let outcome = match caught(|| span.in_scope(|| job.task.call.begin(&context))) {
-        Ok(body) => drive(body, &cancel, &span, before_waiting).await,
-        Err(failure) => Outcome::Failed(failure),
+    executor.surroundings.teller.tell(|| SchedulerEvent::AttemptStarted {
+        task: job.task.name.clone(),
+        run: job.id,
+        attempt: job.attempt,
+        scheduled_at: job.scheduled_at,
+    });
+    let timeout = job.task.timeout;
+    let attempt = Attempt { cancel: &cancel, clock: &executor.clock, began, timeout, span: &span };
+    let returned = match caught(|| span.in_scope(|| job.task.call.begin(&context))) {
+        Ok(body) => attempt.drive(body, before_waiting).await,
+        Err(failure) => Some(Err(failure)),
     };
 
     let duration = executor.clock.monotonic().duration_since(began);
+    let (outcome, advice) = attempt.outcome(&job, returned, duration);
     // What the slot held alone can be used again for the next run.
     drop((context, cancel));
     slot.end();
-    job.task.tally().ended(&outcome, true);
     span.in_scope(|| tell(&job, &outcome, duration));
-    Ended { job, outcome, ran: Some(Ran { started_at, duration }) }
+    Ended { job, outcome, advice, ran: Some(Ran { started_at, duration }) }
 }
 
-async fn drive(
-    body: Body,
-    cancel: &Cancel,
-    span: &tracing::Span,
-    before_waiting: &mut (dyn FnMut() + Send),
-) -> Outcome {
-    let mut body = Some(body);
-    let mut waited = false;
-    let outcome = poll_fn(|context| {
-        if cancel.is_aborted() {
-            return Poll::Ready(Outcome::Cancelled);
+struct Attempt<'a> {
+    cancel: &'a Cancel,
+    clock: &'a Clock,
+    began: Instant,
+    timeout: Option<Duration>,
+    span: &'a tracing::Span,
+}
+
+/// What wakes an attempt whose body waits.
+enum Alarm {
+    Timeout(Pin<Box<Sleep>>),
+    Grace(Pin<Box<Sleep>>),
+}
+
+impl Attempt<'_> {
+    /// Polls the body until it has ended; `None` if it was dropped before.
+    async fn drive(&self, body: Body, before_waiting: &mut (dyn FnMut() + Send)) -> Option<Returned> {
+        let can_be_dropped = body.can_be_dropped();
+        let mut body = Some(body);
+        let mut waited = false;
+        let mut alarm = None;
+        let returned = poll_fn(|context| {
+            if self.cancel.is_aborted() && can_be_dropped {
+                return Poll::Ready(None);
+            }
+            let body = body.as_mut().expect("a body is polled until it has ended");
+            match caught(|| self.span.in_scope(|| Pin::new(body).poll(context))) {
+                Ok(Poll::Ready(returned)) => return Poll::Ready(Some(Ok(returned))),
+                Err(failure) => return Poll::Ready(Some(Err(failure))),
+                Ok(Poll::Pending) => {}
+            }
+            if !std::mem::replace(&mut waited, true) {
+                before_waiting();
+            }
+            self.cancel.wake_worker(context);
+            // Looked at after the waker is in place, so that an order given meanwhile is not lost.
+            let is_over = self.cancel.is_aborted() || self.alarm_is_over(&mut alarm, context);
+            if is_over && can_be_dropped { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await;
+        match caught(|| self.span.in_scope(|| drop(body.take()))) {
+            Ok(()) => returned,
+            Err(failure) if returned.is_none() => {
+                // Whatever its destructors do, the attempt ended because it was cut short.
+                tracing::error!(error = failure.text(), "the body of a cancelled run panicked while it was dropped");
+                None
+            }
+            Err(failure) => Some(Err(failure)),
         }
-        let body = body.as_mut().expect("a body is polled until it has ended");
-        match caught(|| span.in_scope(|| Pin::new(body).poll(context))) {
-            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome),
-            Err(failure) => Poll::Ready(Outcome::Failed(failure)),
-            Ok(Poll::Pending) => {
-                if !std::mem::replace(&mut waited, true) {
-                    before_waiting();
+    }
+
+    /// Sets the alarm that fits and tells whether the grace of a request is over. A body that ends at its first poll
+    /// never comes here, and costs no timer.
+    fn alarm_is_over(&self, alarm: &mut Option<Alarm>, context: &mut Context<'_>) -> bool {
+        loop {
+            match (&*alarm, self.cancel.why()) {
+                // The steps of a stop are the engine's.
+                (_, Some((Asked::Cancelled(CancelCause::Stopped), _))) => return false,
+                (None | Some(Alarm::Timeout(_)), Some((_, asked_at))) => {
+                    *alarm = Some(Alarm::Grace(Box::pin(tokio::time::sleep_until(asked_at + GRACE))));
                 }
-                cancel.wake_on_abort(context);
-                if cancel.is_aborted() { Poll::Ready(Outcome::Cancelled) } else { Poll::Pending }
+                (None, None) => match self.timeout {
+                    Some(timeout) => {
+                        *alarm = Some(Alarm::Timeout(Box::pin(tokio::time::sleep_until(self.began + timeout))));
+                    }
+                    None => return false,
+                },
+                (Some(_), _) => {}
+            }
+            match alarm {
+                Some(Alarm::Timeout(sleep)) => match sleep.as_mut().poll(context) {
+                    Poll::Ready(()) => self.cancel.ask(Asked::TooLong, self.clock.monotonic()),
+                    Poll::Pending => return false,
+                },
+                Some(Alarm::Grace(sleep)) => return sleep.as_mut().poll(context).is_ready(),
+                None => return false,
             }
         }
-    })
-    .await;
-    match caught(|| span.in_scope(|| drop(body.take()))) {
-        Ok(()) => outcome,
-        Err(failure) if outcome == Outcome::Cancelled => {
-            // Whatever its destructors do, the run ended because of the stop, whose report has to list it.
-            tracing::error!(error = failure.text(), "the body of a cancelled run panicked while it was dropped");
-            outcome
+    }
+
+    /// What the attempt ended as. Past its timeout it has timed out, whatever it returned; once it was asked to cancel it
+    /// is cancelled, but for a stop, in which what still ends by itself counts.
+    fn outcome(&self, job: &Job, returned: Option<Returned>, duration: Duration) -> (Outcome, Advice) {
+        let too_long = self.timeout.filter(|&timeout| duration >= timeout);
+        let plain = |outcome| (outcome, Advice::ByPolicy);
+        match (self.cancel.why(), returned) {
+            (Some((Asked::Cancelled(cause), _)), None) => plain(Outcome::Cancelled(cause)),
+            (Some((Asked::Cancelled(cause), _)), Some(_)) if cause != CancelCause::Stopped => {
+                plain(Outcome::Cancelled(cause))
+            }
+            _ if too_long.is_some() => plain(Outcome::TimedOut(too_long.unwrap_or_default())),
+            (_, Some(Ok(Ok(())))) => plain(Outcome::Succeeded),
+            // An error is the program's own, and so is the predicate: both may panic like the body.
+            (_, Some(Ok(Err(error)))) => match caught(|| {
+                let told = (Failure::error(&*error), job.task.retry().advice(&*error));
+                drop(error);
+                told
+            }) {
+                Ok((failure, advice)) => (Outcome::Failed(failure), advice),
+                Err(panic) => plain(Outcome::Failed(panic)),
+            },
+            (_, Some(Err(failure))) => plain(Outcome::Failed(failure)),
+            (_, None) => plain(Outcome::TimedOut(self.timeout.unwrap_or_default())),
         }
-        Err(failure) => Outcome::Failed(failure),
     }
 }
 
@@ -106,11 +193,12 @@ fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Failure> {
     })
 }
 
-fn tell(job: &Job, outcome: &Outcome, ran: std::time::Duration) {
+fn tell(job: &Job, outcome: &Outcome, ran: Duration) {
     let (task, duration_ms) = (job.task.name.as_str(), ran.as_secs_f64() * 1e3);
     match outcome {
         Outcome::Succeeded => tracing::debug!(task, duration_ms, "run succeeded"),
-        Outcome::Failed(failure) => tracing::error!(task, duration_ms, error = failure.text(), "run failed"),
-        Outcome::Cancelled => tracing::warn!(task, duration_ms, "run cancelled"),
+        Outcome::Failed(failure) => tracing::error!(task, duration_ms, error = failure.text(), "attempt failed"),
+        Outcome::TimedOut(_) => tracing::error!(task, duration_ms, "attempt timed out"),
+        Outcome::Cancelled(cause) => tracing::warn!(task, duration_ms, %cause, "run cancelled"),
     }
 }

@@ -1,37 +1,73 @@
 //! How a run is asked to end, and made to.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-const GOES_ON: u8 = 0;
-const ASKED: u8 = 1;
-const ABORTED: u8 = 2;
+use crate::outcome::CancelCause;
+
+/// Why a body was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Its attempt has taken longer than its timeout.
+    TooLong,
+    /// Its run is cancelled.
+    Cancelled(CancelCause),
+}
 
 /// One run's cancellation: first a request, which the body may heed, then an order, which drops it at its next await.
 #[derive(Debug, Default)]
 pub(crate) struct Cancel {
     state: AtomicU8,
     asked: Notify,
-    worker: Mutex<Option<Waker>>,
+    rest: Mutex<Rest>,
 }
 
+/// What is needed once a request has been made.
+#[derive(Debug, Default)]
+struct Rest {
+    worker: Option<Waker>,
+    why: Option<(Asked, Instant)>,
+}
+
+const GOES_ON: u8 = 0;
+const ASKED: u8 = 1;
+const ABORTED: u8 = 2;
+
 impl Cancel {
-    /// Asks the body to end: [`requested`](Self::requested) returns.
-    pub(crate) fn ask(&self) {
-        self.state.fetch_max(ASKED, Ordering::SeqCst);
-        self.asked.notify_waiters();
+    /// Asks the body to end: [`requested`](Self::requested) returns. The first reason stands, but a cancellation stands
+    /// above a timeout, since the store has been told of it.
+    pub(crate) fn ask(&self, why: Asked, now: Instant) {
+        let worker = {
+            let mut rest = self.rest();
+            if matches!(rest.why, None | Some((Asked::TooLong, _))) {
+                let asked_at = rest.why.map_or(now, |(_, at)| at);
+                rest.why = Some((why, asked_at));
+            }
+            self.state.fetch_max(ASKED, Ordering::SeqCst);
+            rest.worker.take()
+        };
+        self.tell(worker);
     }
 
     /// Makes the worker drop the body when it next has control.
-    pub(crate) fn abort(&self) {
-        self.state.fetch_max(ABORTED, Ordering::SeqCst);
+    pub(crate) fn abort(&self, why: CancelCause, now: Instant) {
+        let worker = {
+            let mut rest = self.rest();
+            rest.why.get_or_insert((Asked::Cancelled(why), now));
+            self.state.fetch_max(ABORTED, Ordering::SeqCst);
+            rest.worker.take()
+        };
+        self.tell(worker);
+    }
+
+    fn tell(&self, worker: Option<Waker>) {
         self.asked.notify_waiters();
-        let waker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(worker) = worker {
+            worker.wake();
         }
     }
 
@@ -41,6 +77,11 @@ impl Cancel {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.state.load(Ordering::SeqCst) == ABORTED
+    }
+
+    /// Why and when the body was asked to end.
+    pub(crate) fn why(&self) -> Option<(Asked, Instant)> {
+        if self.is_asked() { self.rest().why } else { None }
     }
 
     /// Returns when the body has been asked to end.
@@ -54,10 +95,9 @@ impl Cancel {
         }
     }
 
-    /// Has the worker woken by [`abort`](Self::abort). To be followed by a look at [`is_aborted`](Self::is_aborted).
-    pub(crate) fn wake_on_abort(&self, context: &Context<'_>) {
-        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *worker {
+    /// Has the worker woken by a request or an order. To be followed by a look at both.
+    pub(crate) fn wake_worker(&self, context: &Context<'_>) {
+        match &mut self.rest().worker {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
@@ -68,10 +108,15 @@ impl Cancel {
         match Arc::get_mut(&mut this) {
             Some(cancel) => {
                 *cancel.state.get_mut() = GOES_ON;
-                *cancel.worker.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+                *cancel.rest.get_mut().unwrap_or_else(PoisonError::into_inner) = Rest::default();
                 this
             }
             None => Arc::default(),
         }
+    }
+
+    /// The lock guards two values that are replaced whole.
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

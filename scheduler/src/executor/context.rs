@@ -8,6 +8,9 @@ use symphra_scheduler_core::Timestamp;
 use super::Job;
 use super::cancel::Cancel;
 use super::extract::{Extract, ExtractError};
+use super::provided::Provided;
+use super::slots::Shown;
+use crate::node::Contact;
 use crate::run::{Missed, Origin, RunId, RunKey};
 use crate::task::{LiveTask, TaskName};
 
@@ -30,22 +33,32 @@ use crate::task::{LiveTask, TaskName};
 pub struct RunContext {
     task: Arc<LiveTask>,
     id: RunId,
+    origin: Origin,
     scheduled_at: Timestamp,
     attempt: u32,
     missed: Option<Missed>,
+    previous_success: Option<Timestamp>,
     cancel: Arc<Cancel>,
+    shown: Arc<Shown>,
 }
 
 impl RunContext {
-    pub(super) fn new(job: &Job, cancel: Arc<Cancel>) -> Self {
+    pub(super) fn new(job: &Job, cancel: Arc<Cancel>, shown: Arc<Shown>) -> Self {
         Self {
             task: Arc::clone(&job.task),
             id: job.id,
+            origin: job.origin,
             scheduled_at: job.scheduled_at,
             attempt: job.attempt,
             missed: job.missed,
+            previous_success: job.previous_success,
             cancel,
+            shown,
         }
+    }
+
+    pub(super) fn provided(&self) -> &Provided {
+        &self.shown.surroundings.provided
     }
 
     /// The task's name.
@@ -63,10 +76,16 @@ impl RunContext {
     /// What makes this run unique in its store, the same on every attempt: a key for idempotent work.
     #[must_use]
     pub fn key(&self) -> RunKey {
-        RunKey { task: self.task.name.clone(), origin: Origin::Schedule, instant: self.scheduled_at }
+        RunKey { task: self.task.name.clone(), origin: self.origin, instant: self.scheduled_at }
     }
 
-    /// The nominal instant of the occurrence.
+    /// Why the run exists: its schedule, the start of a node, a trigger or a backfill.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The nominal instant of the occurrence; of a run that was triggered, the instant of the trigger.
     #[must_use]
     pub fn scheduled_at(&self) -> DateTime<Utc> {
         self.scheduled_at.to_utc()
@@ -84,13 +103,45 @@ impl RunContext {
         self.missed
     }
 
+    /// The nominal instant of the task's latest successful run before this one: what is new since then is this run's
+    /// work. `None` before the first.
+    #[must_use]
+    pub fn previous_success(&self) -> Option<DateTime<Utc>> {
+        self.previous_success.map(Timestamp::to_utc)
+    }
+
+    /// Says how far the run has come, for whoever looks at the running runs. Only the last word is kept, 200 characters
+    /// of it.
+    pub fn progress(&self, says: impl AsRef<str>) {
+        let says: String = says.as_ref().chars().take(PROGRESS_CHARS_MAX).collect();
+        if let Some(running) = self.shown.running().as_mut().filter(|running| running.id == self.id) {
+            running.progress = Some(says.into());
+        }
+    }
+
+    /// Whether the node may have lost its hold on this run: it has not reached its store for so long that another node
+    /// may soon take the run over.
+    #[must_use]
+    pub fn is_lease_lost(&self) -> bool {
+        self.shown.surroundings.lease.contact() == Contact::Lost
+    }
+
+    /// Returns when [`is_lease_lost`](Self::is_lease_lost) is true: the moment to stop work that must not be done twice.
+    ///
+    /// # Cancellation
+    /// Safe to drop and to call again.
+    pub async fn lease_lost(&self) {
+        self.shown.surroundings.lease.lost().await;
+    }
+
     /// Whether the run has been asked to end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_asked()
     }
 
-    /// Returns when the run is asked to end: its scheduler stops and will soon abort what is left.
+    /// Returns when the run is asked to end: its attempt has reached its timeout, somebody cancelled it, a newer
+    /// occurrence takes its place, or its scheduler stops. Soon after, what is left of it is dropped at its next await.
     ///
     /// # Cancellation
     /// Safe to drop and to call again: a request is never lost.
@@ -98,6 +149,9 @@ impl RunContext {
         self.cancel.requested().await;
     }
 }
+
+/// The longest word of a run about its progress.
+const PROGRESS_CHARS_MAX: usize = 200;
 
 impl std::fmt::Debug for RunContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,89 +1,86 @@
 //! A task while its scheduler runs: what the engine, the executor and the handle share of it.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::DateTime;
+use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::{Source, Task, TaskInfo, TaskName, TaskStatus};
-use crate::backend::TaskKey;
+use crate::backend::{Pause, Registered, TaskKey};
 use crate::handler::Call;
-use crate::outcome::Outcome;
-use crate::schedule::Plan;
+use crate::retry::RetryPolicy;
+use crate::schedule::{Delivery, Misfire, Overlap, Plan};
+use crate::tally::Tally;
 
-/// A registered task.
+/// A registered task. What of it may change while it is registered is behind the two locks.
 pub(crate) struct LiveTask {
     pub(crate) name: TaskName,
     pub(crate) key: TaskKey,
-    pub(crate) plan: Plan,
-    pub(crate) alive_max: Option<u32>,
     pub(crate) call: Call,
-    tags: Vec<Cow<'static, str>>,
-    has_start: bool,
+    pub(crate) priority: i8,
+    pub(crate) timeout: Option<Duration>,
+    /// `None` is the default.
+    retry: Option<Box<RetryPolicy>>,
+    pub(crate) delivery: Delivery,
+    pub(crate) overlap: Overlap,
+    pub(crate) misfire: Misfire,
+    pub(crate) catch_up_window: Option<Duration>,
+    pub(crate) expect_success_within: Option<Duration>,
+    pub(crate) max_runs: Option<u64>,
+    tags: Box<[Cow<'static, str>]>,
+    metadata: Box<[(Cow<'static, str>, Cow<'static, str>)]>,
     source: Source,
+    registered_at: Timestamp,
     tally: Mutex<Tally>,
+    shown: Mutex<Shown>,
 }
 
-/// What is counted of a task since its scheduler started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) running: u32,
-    queued: u32,
-    pub(crate) succeeded: u64,
-    pub(crate) failed: u64,
-    pub(crate) cancelled: u64,
-    last_ended: Option<TaskStatus>,
-}
-
-impl Tally {
-    pub(crate) fn accepted(&mut self) {
-        self.queued += 1;
-    }
-
-    pub(crate) fn began(&mut self) {
-        self.queued -= 1;
-        self.running += 1;
-    }
-
-    /// Counts the end of a run which began, or which never did.
-    pub(crate) fn ended(&mut self, outcome: &Outcome, began: bool) {
-        if began {
-            self.running -= 1;
-        } else {
-            self.queued -= 1;
-        }
-        let (count, status) = match outcome {
-            Outcome::Succeeded => (&mut self.succeeded, TaskStatus::Completed),
-            Outcome::Failed(_) => (&mut self.failed, TaskStatus::Failed),
-            Outcome::Cancelled => (&mut self.cancelled, TaskStatus::Cancelled),
-        };
-        *count += 1;
-        self.last_ended = Some(status);
-    }
-
-    fn status(&self) -> TaskStatus {
-        match self.last_ended {
-            _ if self.running > 0 => TaskStatus::Running,
-            Some(status) if self.queued == 0 => status,
-            Some(_) | None => TaskStatus::Pending,
-        }
-    }
+/// What the engine shows of a task: its plan and whether it is paused, as its store has told.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) plan: Plan,
+    pub(crate) pause: Option<Box<Pause>>,
+    /// The next instant, where the plan alone does not tell it: of a fixed delay, whose run has ended.
+    pub(crate) next: Option<Timestamp>,
+    /// Whether the schedule is over before its plan is: `max_runs` are reached.
+    pub(crate) is_exhausted: bool,
 }
 
 impl LiveTask {
-    pub(crate) fn new(task: Task, name: TaskName, key: TaskKey, plan: Plan) -> Self {
+    /// A task as its store has `registered` it.
+    pub(crate) fn new(task: &Task, name: TaskName, registered: &Registered, now: Timestamp) -> Self {
+        let options = task.options();
+        let timetable = Arc::clone(&registered.timetable);
+        let plan = Plan::new(timetable, name.as_str(), registered.anchor, registered.since);
+        let is_exhausted = options.max_runs.is_some_and(|max| registered.runs >= max);
+        let shown = Shown { plan, pause: registered.pause.clone().map(Box::new), next: None, is_exhausted };
         Self {
             name,
-            key,
-            plan,
-            alive_max: task.alive_max(),
-            call: task.call,
-            tags: task.options.tags,
-            has_start: task.options.start.is_some(),
-            source: task.source,
+            key: registered.key,
+            call: task.call().clone(),
+            priority: options.priority,
+            timeout: options.timeout,
+            retry: task.retry_policy(),
+            delivery: options.delivery,
+            overlap: task.overlap_policy(),
+            misfire: options.misfire.unwrap_or_default(),
+            catch_up_window: task.caught_up_within(),
+            expect_success_within: options.expect_success_within,
+            max_runs: options.max_runs,
+            tags: options.tags.as_slice().into(),
+            metadata: options.metadata.as_slice().into(),
+            source: task.source(),
+            registered_at: now,
             tally: Mutex::default(),
+            shown: Mutex::new(shown),
         }
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry.as_deref().copied().unwrap_or_default()
     }
 
     /// The lock is held for a few additions and never across an await; what a panic leaves behind is still a count.
@@ -91,26 +88,64 @@ impl LiveTask {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is shown is replaced whole.
+    pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn source(&self) -> Source {
         self.source
     }
 
+    pub(crate) fn tags(&self) -> &[Cow<'static, str>] {
+        &self.tags
+    }
+
+    pub(crate) fn registered_at(&self) -> Timestamp {
+        self.registered_at
+    }
+
     /// The period of an interval whose grid hangs on a first registration.
     pub(crate) fn period_from_registration(&self) -> Option<Duration> {
-        self.plan.schedule().period().filter(|_| !self.has_start)
+        let shown = self.shown();
+        let timetable = shown.plan.timetable();
+        timetable.schedule.period().filter(|_| !timetable.anchored)
+    }
+
+    /// The next `count` occurrences after `now`; of a fixed delay, the one that is known.
+    pub(crate) fn next_occurrences(&self, now: Timestamp, count: usize) -> Vec<DateTime<Tz>> {
+        let shown = self.shown();
+        let plan = &shown.plan;
+        let in_zone = |at: Timestamp| at.to_utc().with_timezone(&plan.zone());
+        if shown.is_exhausted {
+            return Vec::new();
+        }
+        if plan.fixed_delay().is_some() {
+            return shown.next.into_iter().take(count).map(in_zone).collect();
+        }
+        std::iter::successors(plan.next(now), |&at| plan.next(at)).take(count).map(in_zone).collect()
+    }
+
+    pub(crate) fn status(&self) -> TaskStatus {
+        if self.shown().pause.is_some() { TaskStatus::Paused } else { self.tally().status() }
     }
 
     pub(crate) fn info(&self, now: Timestamp) -> TaskInfo {
         let tally = *self.tally();
+        let next = self.next_occurrences(now, 1).pop();
+        let shown = self.shown().clone();
         TaskInfo {
             name: self.name.clone(),
-            schedule: *self.plan.schedule(),
-            timezone: self.plan.zone(),
-            tags: self.tags.clone(),
+            schedule: *shown.plan.schedule(),
+            timezone: shown.plan.zone(),
+            tags: self.tags.to_vec(),
+            metadata: self.metadata.to_vec(),
             source: self.source,
-            status: tally.status(),
-            next: self.plan.next(now).map(|next| next.to_utc().with_timezone(&self.plan.zone())),
-            total_runs: tally.succeeded + tally.failed + tally.cancelled,
+            status: if shown.pause.is_some() { TaskStatus::Paused } else { tally.status() },
+            priority: self.priority,
+            pause: shown.pause.map(|pause| *pause),
+            next,
+            total_runs: tally.ended_runs(),
             successful_runs: tally.succeeded,
             failed_runs: tally.failed,
             running: tally.running,

@@ -1,4 +1,4 @@
-//! Options that are unknown, repeated, missing, contradictory or of the wrong kind; all errors of an attribute at once.
+//! Options that are unknown, repeated, missing or of the wrong kind; all errors of an attribute at once.
 
 use symphra_scheduler::{cron, hourly, interval};
 
@@ -14,8 +14,8 @@ async fn of_another_attribute() {}
 #[interval(secnods = 10)]
 async fn misspelled() {}
 
-#[hourly(retry(max_attempts = 5), timeout = "30s")]
-async fn not_built_yet() {}
+#[hourly(colour = "red")]
+async fn unknown() {}
 
 #[hourly(name)]
 async fn without_value() {}
@@ -31,12 +31,6 @@ async fn empty_name() {}
 
 #[hourly(tags = ["a", "b", "a"])]
 async fn repeated_tag() {}
-
-#[hourly(max_instances = 3, overlap = "allow")]
-async fn contradictory() {}
-
-#[hourly(overlap = "sikp")]
-async fn misspelled_value() {}
 
 #[hourly(crate = "symphra_scheduler")]
 async fn quoted_path() {}
@@ -59,5 +53,5 @@ async fn constant() {}
 async fn over() {}
 
 fn main() {
-    drop((three_errors(), contradictory(), misspelled(), constant(), EVERY));
+    drop((three_errors(), misspelled(), constant(), EVERY));
 }

@@ -1,122 +1,222 @@
 //! Promises about leases and fencing tokens: who holds a run, and who may end it.
 
-use std::time::Duration;
-
 use super::{
-    LONG, PATIENCE, SHORT, Subject, after, claim, claim_until_some, fire_and_hold, firing, id, node, run, success,
-    task_with_past,
+    SHORT, Subject, Ticking, cancel, claim, claim_until_some, dying, end, finish, give_back, ids, node, now, pause,
 };
-use crate::backend::{Claim, RunQuery, Stored, Token};
+use crate::backend::{Command, End, Finish, Stored, TaskRules, Token};
+use crate::outcome::{CancelCause, Outcome};
 use crate::run::RunState;
+use crate::schedule::Delivery;
 
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// A run is ended by the token under which it is held, once; a lower token, a second end and an unknown run change
+/// A run is ended by the token under which it is held, once; another token, a second end and an unknown run change
 /// nothing.
 pub async fn a_stale_token_finishes_nothing(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let at = after(mark, 1_000);
-    let token = fire_and_hold(&backend, &node("a", LONG), firing(1, task, mark, run(at))).await;
-    let ends = [
-        success(task, id(1), Token(token.0 + 1), at),
-        success(task, id(2), token, at),
-        success(task, id(1), token, at),
-    ];
+    let task = Ticking::new(&backend, "pay").await;
+    let hold = task.hold(&node("a"), 1).await;
+    let at = now(&backend).await;
+    let by = |id, token| {
+        let end = End::Final(Outcome::Succeeded);
+        Finish { task: task.key, id, token, end, started_at: Some(at), finished_at: at }
+    };
+    let ends = [by(task.id(1), Token(hold.token.0 + 1)), by(task.id(2), hold.token), by(task.id(1), hold.token)];
     let stored = backend.finish(&ends).await.expect("a finish is answered");
-    assert_eq!(stored, [Stored::Stale, Stored::Stale, Stored::Done], "only the holder ends a run");
+    assert_eq!(stored, [Stored::Stale, Stored::Stale, Stored::Done { more: false }], "only the holder ends a run");
     let again = backend.finish(&ends[2..]).await.expect("a finish is answered");
     assert_eq!(again, [Stored::Stale], "a run ends once");
+    assert_eq!(task.row(1).await.state, RunState::Succeeded);
 }
 
 /// When the lease of a holder has ended, one other node gets its run, under a higher token and as the next attempt.
 pub async fn a_run_of_a_dead_node_is_taken_over_once(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let at = after(mark, 1_000);
-    let dead = fire_and_hold(&backend, &node("dead", SHORT), firing(1, task, mark, run(at))).await;
-    let claimed = claim_until_some(&backend, &node("b", LONG), &[task]).await;
+    let task = Ticking::new(&backend, "pay").await;
+    let dead = task.hold(&dying("dead"), 1).await;
+    let claimed = task.claim_until_some(&node("b"), 1).await;
     assert_eq!(claimed.len(), 1, "there is one run");
-    assert_eq!((claimed[0].id, claimed[0].scheduled_at, claimed[0].attempt), (id(1), at, 2), "it is the same run");
-    assert!(claimed[0].token > dead, "each claim has a higher token");
-    let again = claim(&backend, &node("c", LONG), 1, &[task]).await;
-    assert!(again.is_empty(), "what is held is not taken over");
+    let run = &claimed[0];
+    assert_eq!((run.id, run.scheduled_at, run.attempt), (task.id(1), task.at(1), 2), "it is the same run");
+    assert_eq!((run.was, run.abandoned), (RunState::Running, 1), "its first attempt was abandoned");
+    assert!(run.hold.token > dead.token, "each claim has a higher token");
+    assert_eq!(task.claim(&node("c"), 1).await, [], "what is held is not taken over");
+    let late = task.end(1, dead, End::Final(Outcome::Succeeded)).await;
+    assert_eq!(late, Stored::Stale, "who lost a run cannot end it");
+    task.succeed(1, run.hold).await;
+    let rows = task.rows().await;
+    assert_eq!((rows.len(), rows[0].state, rows[0].attempt), (1, RunState::Succeeded, 2), "it is one run to the end");
+    task.accounts_for(1, 0).await;
+}
 
-    let late = backend.finish(&[success(task, id(1), dead, at)]).await.expect("a finish is answered");
-    assert_eq!(late, [Stored::Stale], "who lost a run cannot end it");
-    let ended = backend.finish(&[success(task, id(1), claimed[0].token, at)]).await.expect("a finish is answered");
-    assert_eq!(ended, [Stored::Done], "who holds it can");
-    let runs = backend.runs(&RunQuery::of(task)).await.expect("runs are listed");
-    assert_eq!((runs.len(), runs[0].state, runs[0].attempt), (1, RunState::Succeeded, 2), "it is one run to the end");
+/// A run is its holder's to end until somebody has taken it over, also when the lease has run out.
+pub async fn who_lost_its_lease_may_end_a_run_that_nobody_took(backend: Subject) {
+    let (first, second) = (Ticking::new(&backend, "first").await, Ticking::new(&backend, "second").await);
+    let late = dying("late");
+    let hold = first.hold(&late, 1).await;
+    second.hold(&late, 1).await;
+    // Both have one holder: when the one can be taken over, the lease of the other is over too.
+    second.claim_until_some(&node("b"), 1).await;
+    first.succeed(1, hold).await;
+    assert_eq!(first.claim(&node("b"), 1_000_000).await, [], "what has ended is not taken over");
 }
 
 /// A holder whose heartbeat goes on keeps its runs beyond the length of its lease.
 pub async fn a_heartbeat_keeps_the_runs(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let (kept, lost) = (node("kept", 20 * SHORT), node("lost", SHORT));
-    let (first, second) = (after(mark, 1_000), after(mark, 2_000));
-    fire_and_hold(&backend, &kept, firing(1, task, mark, run(first))).await;
-    fire_and_hold(&backend, &lost, firing(2, task, first, run(second))).await;
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let kept = super::Holder { lease: 20 * SHORT, ..node("kept") };
+    task.hold(&kept, 1).await;
+    task.hold(&dying("lost"), 2).await;
     for _ in 0..5 {
         backend.heartbeat(&kept).await.expect("a heartbeat is answered");
         tokio::time::sleep(5 * SHORT).await;
     }
     backend.heartbeat(&kept).await.expect("a heartbeat is answered");
-    let claimed = claim_until_some(&backend, &node("b", LONG), &[task]).await;
-    let claimed: Vec<_> = claimed.iter().map(|run| run.id).collect();
-    assert_eq!(claimed, [id(2)], "only the run of the node without a heartbeat is taken over");
+    let claimed = task.claim_until_some(&node("b"), 1).await;
+    assert_eq!(ids(&claimed), [task.id(2)], "only the run of the node without a heartbeat is taken over");
 }
 
 /// A node whose own lease has ended, because it was suspended, does not claim what it is still executing.
 pub async fn a_node_does_not_take_over_its_own_runs(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let (own, other) = (node("own", SHORT), node("other", SHORT));
-    let (first, second) = (after(mark, 1_000), after(mark, 2_000));
-    fire_and_hold(&backend, &own, firing(1, task, mark, run(first))).await;
-    fire_and_hold(&backend, &other, firing(2, task, first, run(second))).await;
-    let claimed = claim_until_some(&backend, &own, &[task]).await;
-    let claimed: Vec<_> = claimed.iter().map(|run| run.id).collect();
-    assert_eq!(claimed, [id(2)], "its own run is not among them");
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let own = dying("own");
+    task.hold(&own, 1).await;
+    task.hold(&dying("other"), 2).await;
+    let claimed = task.claim_until_some(&own, 1).await;
+    assert_eq!(ids(&claimed), [task.id(2)], "its own run is not among them");
 }
 
-/// The same claim again, by the same holder, finds the runs that it had got, under the same tokens; the next finds none.
-pub async fn a_claim_whose_answer_was_lost_is_recognised(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", MINUTE).await;
-    let (first, second) = (after(mark, 1_000), after(mark, 2_000));
-    fire_and_hold(&backend, &node("dead", SHORT), firing(1, task, mark, run(first))).await;
-    fire_and_hold(&backend, &node("b", LONG), firing(2, task, first, run(second))).await;
-    let claimant = node("b", LONG);
-    let mut number: u32 = 0;
-    let got = loop {
-        number += 1;
-        let got = claim(&backend, &claimant, number.into(), &[task]).await;
-        if !got.is_empty() {
-            break got;
-        }
-        assert!(SHORT * number < PATIENCE, "a run whose holder's lease has ended can be taken over");
-        tokio::time::sleep(SHORT).await;
-    };
-    assert_eq!(claim(&backend, &claimant, number.into(), &[task]).await, got, "a repeated claim has the same answer");
-    assert_eq!(
-        claim(&backend, &claimant, u64::from(number) + 1, &[task]).await,
-        [],
-        "another claim does not get them again"
-    );
+/// A run that may be executed at most once ends as abandoned when its node dies; it makes room.
+pub async fn a_run_of_a_dead_node_that_may_run_once_ends_as_abandoned(backend: Subject) {
+    let rules = TaskRules { delivery: Delivery::AtMostOnce, ..TaskRules::default() };
+    let task = Ticking::with(&backend, "pay", rules).await;
+    let witness = Ticking::new(&backend, "witness").await;
+    let dead = dying("dead");
+    let hold = task.hold(&dead, 1).await;
+    witness.hold(&dead, 1).await;
+    let (_, claimed) = claim_until_some(&backend, &node("b"), 1, &[task.key, witness.key]).await;
+    assert_eq!(ids(&claimed), [witness.id(1)], "it is not executed again");
+    let row = task.row(1).await;
+    assert_eq!((row.state, row.attempt), (RunState::Abandoned, 1), "it has ended");
+    assert!(row.finished_at.is_some() && row.failure.is_some(), "when, and why");
+    assert_eq!(task.end(1, hold, End::Final(Outcome::Succeeded)).await, Stored::Stale, "its late result is too late");
+    task.hold(&node("b"), 2).await;
 }
 
-/// A node gets runs of the tasks that it names, no more than it asks for, the oldest first.
-pub async fn only_runs_of_known_tasks_are_taken_over_the_oldest_first(backend: Subject) {
-    let (known, mark) = task_with_past(&backend, "known", MINUTE).await;
-    let (unknown, unknown_mark) = task_with_past(&backend, "unknown", 2 * MINUTE).await;
-    let dead = node("dead", SHORT);
-    let at = |n: u64| after(mark, n * 1_000);
-    fire_and_hold(&backend, &dead, firing(9, unknown, unknown_mark, run(after(unknown_mark, 1_000)))).await;
-    fire_and_hold(&backend, &dead, firing(1, known, mark, run(at(1)))).await;
-    fire_and_hold(&backend, &dead, firing(2, known, at(1), run(at(2)))).await;
-    fire_and_hold(&backend, &dead, firing(3, known, at(2), run(at(3)))).await;
-    let none = Claim { number: 0, tasks: [known].into(), max: 0 };
-    let none = backend.claim(&node("b", LONG), &none).await.expect("a claim is answered");
-    assert!(none.is_empty(), "who asks for none gets none");
-    // All of them have one holder, so when one can be taken over, all can.
-    let got = claim_until_some(&backend, &node("b", LONG), &[known]).await;
-    let ids: Vec<_> = got.iter().map(|run| run.id).collect();
-    assert_eq!(ids, [id(1), id(2), id(3)], "runs of known tasks, the oldest first");
+/// A run whose nodes died three times may be what kills them: it ends as failed.
+pub async fn a_run_whose_node_died_three_times_ends_as_failed(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let witness = Ticking::unlimited(&backend, "witness").await;
+    task.hold(&dying("first"), 1).await;
+    for (abandoned, name) in [(1, "second"), (2, "third")] {
+        let claimed = task.claim_until_some(&dying(name), 1).await;
+        assert_eq!((claimed[0].id, claimed[0].abandoned, claimed[0].attempt), (task.id(1), abandoned, abandoned + 1));
+    }
+    witness.hold(&dying("third"), 1).await;
+    let (_, claimed) = claim_until_some(&backend, &node("last"), 1, &[task.key, witness.key]).await;
+    assert_eq!(ids(&claimed), [witness.id(1)], "it is not executed a fourth time");
+    let row = task.row(1).await;
+    assert_eq!((row.state, row.failure.as_deref()), (RunState::Failed, Some("its node died 3 times")));
+}
+
+/// A run that is given back before it began loses nothing: not an attempt, and not its place.
+pub async fn a_run_given_back_unbegun_keeps_its_attempt(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let hold = task.hold(&node("a"), 1).await;
+    let finished_at = now(&backend).await;
+    let (key, id) = (task.key, task.id(1));
+    let back = Finish { task: key, id, token: hold.token, end: End::HandBack, started_at: None, finished_at };
+    assert_eq!(finish(&backend, back.clone()).await, Stored::Done { more: true }, "it waits to be claimed");
+    assert_eq!(finish(&backend, back).await, Stored::Stale, "a repeated call changes nothing");
+    assert_eq!(task.row(1).await.state, RunState::Queued);
+    let claimed = task.claim(&node("b"), 1).await;
+    assert_eq!(ids(&claimed), [id], "another node gets it");
+    let run = &claimed[0];
+    assert_eq!((run.attempt, run.abandoned, run.was), (1, 0, RunState::Queued), "its first attempt begins now");
+    assert!(run.hold.token > hold.token, "no token is used twice");
+    assert_eq!(task.end(1, hold, End::Final(Outcome::Succeeded)).await, Stored::Stale, "the old one is stale");
+    task.succeed(1, run.hold).await;
+}
+
+/// An attempt that began and is given back is abandoned: the next one has a higher number, and does not count it.
+pub async fn a_run_given_back_begun_has_an_abandoned_attempt(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let hold = task.hold(&node("a"), 1).await;
+    assert_eq!(task.end(1, hold, End::HandBack).await, Stored::Done { more: true }, "it waits to be claimed");
+    let run = task.claim(&node("b"), 1).await.remove(0);
+    assert_eq!((run.attempt, run.abandoned), (2, 1), "the first attempt is abandoned");
+    assert!(run.hold.token > hold.token, "each claim has a higher token");
+    assert_eq!(task.end(1, hold, End::Final(Outcome::Succeeded)).await, Stored::Stale, "the old one is stale");
+    assert_eq!(task.end(1, hold, End::HandBack).await, Stored::Stale, "nor can it give the run back");
+    task.succeed(1, run.hold).await;
+}
+
+/// A node that gives its runs back has not died: however often it happens, the run goes on.
+pub async fn giving_back_is_not_dying(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let mut hold = task.hold(&node("a"), 1).await;
+    for number in 1..=3 {
+        task.end(1, hold, End::HandBack).await;
+        hold = task.claim(&node("a"), number).await.remove(0).hold;
+    }
+    task.end(1, hold, End::HandBack).await;
+    task.claim(&dying("dead"), 1).await;
+    let claimed = task.claim_until_some(&node("b"), 1).await;
+    assert_eq!(ids(&claimed), [task.id(1)], "after one death it is executed again");
+    assert_eq!(claimed[0].abandoned, 5, "and all attempts that were cut short are told");
+}
+
+/// In a pause the scheduled run of a dead node waits, and goes on when the pause has ended.
+pub async fn the_run_of_a_dead_node_waits_for_the_end_of_a_pause(backend: Subject) {
+    let (task, witness) = (Ticking::new(&backend, "pay").await, Ticking::new(&backend, "witness").await);
+    let dead = dying("dead");
+    task.hold(&dead, 1).await;
+    witness.hold(&dead, 1).await;
+    super::control(&backend, pause(Some(task.key))).await;
+    let tasks = [task.key, witness.key];
+    let (number, claimed) = claim_until_some(&backend, &node("b"), 1, &tasks).await;
+    assert_eq!(ids(&claimed), [witness.id(1)], "a pause keeps it from beginning again");
+    super::control(&backend, Command::Resume { task: Some(task.key) }).await;
+    let claimed = claim(&backend, &node("b"), number + 1, &tasks).await.runs;
+    assert_eq!(ids(&claimed), [task.id(1)], "then it goes on");
+}
+
+/// A run that was asked to cancel and would go on instead, ends as cancelled.
+pub async fn a_cancelled_run_does_not_go_on(backend: Subject) {
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let (again, back) = (task.hold(&node("a"), 1).await, task.hold(&node("a"), 2).await);
+    task.hold(&dying("dead"), 3).await;
+    for n in 1..=3 {
+        cancel(&backend, task.id(n)).await.expect("it is alive");
+    }
+    let at = now(&backend).await;
+    assert!(matches!(task.end(1, again, super::retry(at)).await, Stored::Done { .. }));
+    assert!(matches!(task.end(2, back, End::HandBack).await, Stored::Done { .. }));
+    let witness = Ticking::new(&backend, "witness").await;
+    witness.hold(&dying("dead"), 1).await;
+    let (_, claimed) = claim_until_some(&backend, &node("b"), 1, &[task.key, witness.key]).await;
+    assert_eq!(ids(&claimed), [witness.id(1)], "none of them is executed again");
+    for row in task.rows().await {
+        assert_eq!(row.state, RunState::Cancelled, "{row:?}");
+        assert_eq!(row.failure, Outcome::Cancelled(CancelCause::Requested).text(), "{row:?}");
+    }
+}
+
+/// What a node claims and gives back at once, another may claim at once.
+pub async fn a_claimed_run_can_be_given_back(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    super::submit(&backend, super::trigger(task.key, 1)).await;
+    let run = task.claim(&node("a"), 1).await.remove(0);
+    assert_eq!(give_back(&backend, &run).await, Stored::Done { more: true });
+    let again = task.claim(&node("a"), 2).await.remove(0);
+    assert_eq!((again.id, again.attempt), (run.id, 1), "its node may have it again");
+    let stale = end(&backend, task.key, run.id, run.hold.token, End::Final(Outcome::Succeeded)).await;
+    assert_eq!(stale, Stored::Stale, "under another token");
+}
+
+/// A run that may be executed at most once and has not begun can be given back.
+pub async fn an_unbegun_run_that_may_run_once_can_be_given_back(backend: Subject) {
+    let rules = TaskRules { delivery: Delivery::AtMostOnce, ..TaskRules::default() };
+    let task = Ticking::with(&backend, "pay", rules).await;
+    super::submit(&backend, super::trigger(task.key, 1)).await;
+    let run = task.claim(&node("a"), 1).await.remove(0);
+    give_back(&backend, &run).await;
+    let again = task.claim(&node("b"), 1).await;
+    assert_eq!((ids(&again), again[0].attempt), (vec![run.id], 1), "it has not run yet");
 }

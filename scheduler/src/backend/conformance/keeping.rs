@@ -1,101 +1,131 @@
 //! Promises about what is kept: the history, the records, the ledger.
 
-use std::time::Duration;
-
-use super::{LONG, Subject, after, fire, fire_and_hold, firing, id, node, run, success, task_with_past};
-use crate::backend::{Admission, Finish, Firing, NewRun, Reason, Record, RunQuery, Stored};
-use crate::outcome::{Failure, Outcome};
+use super::{Subject, Ticking, after, enqueue, finish, node, runs, submit, trigger};
+use crate::backend::{Admission, End, Finish, Firing, NewRun, RECORDS_MAX, Reason, Record, RunQuery, Stored};
+use crate::outcome::{CancelCause, Outcome};
 use crate::run::RunState;
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// The runs of a task that every backend keeps.
 const KEPT_PER_TASK: u64 = 100;
 
-/// A run that has ended is no longer alive: a task with one place is free again.
-pub async fn a_run_that_has_ended_makes_room(backend: Subject) {
-    let (task, mut mark) = task_with_past(&backend, "pay", HOUR).await;
-    let holder = node("a", LONG);
-    for number in 1..=3 {
-        let at = after(mark, 1_000);
-        let single = NewRun { alive_max: Some(1), ..run(at) };
-        let token = fire_and_hold(&backend, &holder, firing(number, task, mark, single)).await;
-        let stored = backend.finish(&[success(task, id(number), token, at)]).await.expect("a finish is answered");
-        assert_eq!(stored, [Stored::Done]);
-        mark = at;
-    }
-}
-
 /// The history shows how runs ended, the newest first, and at least the last hundred of a task, but not all for ever.
 pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
-    let (task, start) = task_with_past(&backend, "pay", HOUR).await;
-    let holder = node("a", LONG);
-    let at = |n: u64| after(start, n * 1_000);
+    let task = Ticking::new(&backend, "pay").await;
     let last = KEPT_PER_TASK + 20;
     for n in 1..=last {
-        let token = fire_and_hold(&backend, &holder, firing(u128::from(n), task, at(n - 1), run(at(n)))).await;
+        let token = task.hold(&node("a"), n).await.token;
         let outcome = match n % 3 {
-            0 => Outcome::Failed(Failure::error(&std::io::Error::other("disk full"))),
+            0 => super::disk_full(),
             1 => Outcome::Succeeded,
-            _ => Outcome::Cancelled,
+            _ => Outcome::Cancelled(CancelCause::Requested),
         };
-        let end = Finish { outcome, ..success(task, id(u128::from(n)), token, at(n)) };
-        assert_eq!(backend.finish(&[end]).await.expect("a finish is answered"), [Stored::Done]);
+        let (key, id, at) = (task.key, task.id(n), task.at(n));
+        let started_at = Some(at);
+        let end = Finish { task: key, id, token, end: End::Final(outcome), started_at, finished_at: after(at, 7) };
+        assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
     }
-    let runs = backend.runs(&RunQuery::of(task)).await.expect("runs are listed");
-    let shown: Vec<_> = runs.iter().map(|run| run.scheduled_at).collect();
-    let expected: Vec<_> = (last - KEPT_PER_TASK + 1..=last).rev().map(at).collect();
+    let rows = task.rows().await;
+    let shown: Vec<_> = rows.iter().map(|run| run.scheduled_at).collect();
+    let expected: Vec<_> = (last - KEPT_PER_TASK + 1..=last).rev().map(|n| task.at(n)).collect();
     assert!(shown.starts_with(&expected), "the last {KEPT_PER_TASK} runs are there, the newest first");
-    for run in &runs {
-        let n = run.scheduled_at.since(start).as_secs();
+    for run in &rows {
+        let n = run.scheduled_at.since(task.start).as_secs();
+        let cancelled = Outcome::Cancelled(CancelCause::Requested).text();
         let (state, failure) = match n % 3 {
-            0 => (RunState::Failed, Some("disk full")),
+            0 => (RunState::Failed, Some("disk full".into())),
             1 => (RunState::Succeeded, None),
-            _ => (RunState::Cancelled, None),
+            _ => (RunState::Cancelled, cancelled),
         };
-        assert_eq!((run.state, run.failure.as_deref()), (state, failure), "run {n} shows how it ended");
-        assert_eq!((run.started_at, run.finished_at), (Some(at(n)), Some(at(n))), "run {n} shows when");
+        assert_eq!((run.state, &run.failure), (state, &failure), "run {n} shows how it ended");
+        let ended = after(task.at(n), 7);
+        assert_eq!((run.started_at, run.finished_at), (Some(task.at(n)), Some(ended)), "run {n} shows when");
     }
-    let mut query = RunQuery::of(task);
+    let mut query = RunQuery::of(task.key);
     query.limit = Some(5);
-    let five = backend.runs(&query).await.expect("runs are listed");
-    assert_eq!(five, runs[..5], "a limit cuts the oldest");
+    assert_eq!(runs(&backend, &query).await, rows[..5], "a limit cuts the oldest");
 }
 
-/// Occurrences passed over for one reason are one record, however many there are.
-pub async fn records_with_one_reason_are_one_span(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", HOUR).await;
-    let at = |n: u64| after(mark, n * 1_000);
+/// Runs are listed by task, id, state and instant; those that are alive are among them.
+pub async fn runs_are_listed_by_what_is_asked(backend: Subject) {
+    let (task, other) = (Ticking::unlimited(&backend, "pay").await, Ticking::new(&backend, "ship").await);
+    other.hold(&node("a"), 1).await;
+    for n in 1..=4 {
+        let hold = task.hold(&node("a"), n).await;
+        if n <= 2 {
+            task.succeed(n, hold).await;
+        }
+    }
+    submit(&backend, trigger(task.key, 1)).await;
+    let listed = async |query: RunQuery| {
+        let rows = runs(&backend, &query).await;
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let of = RunQuery::of(task.key);
+    let all = [trigger(task.key, 1).id, task.id(4), task.id(3), task.id(2), task.id(1)];
+    assert_eq!(listed(of.clone()).await, all, "all of a task, the newest first");
+    assert_eq!(listed(RunQuery::default()).await.len(), 6, "or of all tasks");
+    let running = RunQuery { states: vec![RunState::Running], ..of.clone() };
+    assert_eq!(listed(running).await, [task.id(4), task.id(3)], "by state");
+    let range = RunQuery { from: Some(task.at(2)), to: Some(task.at(3)), ..of.clone() };
+    assert_eq!(listed(range).await, [task.id(3), task.id(2)], "by instant, both ends included");
+    let one = RunQuery { id: Some(task.id(2)), ..RunQuery::default() };
+    assert_eq!(listed(one).await, [task.id(2)], "by id");
+    let neither = RunQuery { id: Some(other.id(1)), ..of };
+    assert_eq!(listed(neither).await, [], "and by all of them together");
+}
+
+/// Occurrences passed over for one reason are one record, until another reason comes: spans, in the order of time.
+pub async fn records_are_spans_in_the_order_of_time(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let missed = |first, last| Record::span(Reason::Missed, task.at(first), task.at(last), last - first + 1);
     let steps = [
-        (at(0), Record::span(Reason::Missed, at(1), at(3), 3)),
-        (at(3), Record::one(Reason::ClockSetBack, at(4))),
-        (at(4), Record::span(Reason::Missed, at(5), at(9), 5)),
+        (0, missed(1, 3)),
+        (3, missed(4, 5)),
+        (5, Record::one(Reason::ClockSetBack, task.at(6))),
+        (6, missed(7, 9).noted(Some("away"))),
     ];
     for (number, (mark, record)) in (1..).zip(steps) {
-        let step = Firing { id: id(number), task, mark, advance_to: record.last, run: None, passed: Some(record) };
-        assert_eq!(fire(&backend, &node("a", LONG), step).await, Admission::Recorded);
+        let (mark, advance_to) = (task.at(mark), record.last);
+        let step = Firing { mark, advance_to, run: None, passed: Some(record), ..task.firing(number) };
+        assert_eq!(enqueue(&backend, &node("a"), step).await, Admission::Passed);
     }
-    let records = backend.records(task).await.expect("records are kept");
-    let expected = [Record::span(Reason::Missed, at(1), at(9), 8), Record::one(Reason::ClockSetBack, at(4))];
-    assert_eq!(records, expected, "the next one with the same reason extends the span");
+    let back = Record::one(Reason::ClockSetBack, task.at(6));
+    let expected = [missed(1, 5), back, missed(7, 9).noted(Some("away"))];
+    assert_eq!(task.records().await, expected, "one that goes on is extended, another begins anew");
+    task.accounts_for(0, 9).await;
+}
+
+/// However often the reasons alternate, the records are bounded, and count every occurrence.
+pub async fn records_are_bounded_and_lose_no_count(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let steps = 5 * RECORDS_MAX as u64;
+    for n in 1..=steps {
+        let reason = if n % 2 == 0 { Reason::Missed } else { Reason::ClockSetBack };
+        let step = Firing { run: None, passed: Some(Record::one(reason, task.at(n))), ..task.firing(n) };
+        assert_eq!(enqueue(&backend, &node("a"), step).await, Admission::Passed);
+    }
+    let records = task.records().await;
+    assert!(records.len() <= RECORDS_MAX, "{} spans are kept", records.len());
+    assert_eq!(records.iter().map(|record| record.count).sum::<u64>(), steps, "every occurrence is in one");
+    let newest = records.last().expect("there are records");
+    assert_eq!((newest.last, newest.count), (task.at(steps), 1), "the newest are exact");
+    assert_eq!(records.iter().map(|record| record.first).min(), Some(task.at(1)), "and the oldest is not forgotten");
+    task.accounts_for(0, steps).await;
 }
 
 /// Every occurrence is in the ledger once: as a run, or as recorded.
 pub async fn the_ledger_counts_every_occurrence_once(backend: Subject) {
-    let (task, mark) = task_with_past(&backend, "pay", HOUR).await;
-    let holder = node("a", LONG);
-    let at = |n: u64| after(mark, n * 1_000);
-    let single = |at| NewRun { alive_max: Some(1), ..run(at) };
-    let passed = Some(Record::span(Reason::Missed, at(1), at(4), 4));
-    let covering = Firing { passed, ..firing(1, task, mark, single(at(5))) };
-    fire_and_hold(&backend, &holder, covering.clone()).await;
-    fire(&backend, &holder, covering).await;
-    fire(&backend, &holder, firing(2, task, at(5), single(at(6)))).await;
-    let ledger = backend.ledger(task).await.expect("a ledger is kept");
-    assert_eq!(
-        (ledger.occurrences, ledger.runs, ledger.recorded),
-        (6, 1, 5),
-        "six occurrences: one run, five recorded"
-    );
-    assert!(ledger.balances(), "occurrences = runs + recorded");
+    let task = Ticking::new(&backend, "pay").await;
+    let passed = Some(Record::span(Reason::Missed, task.at(1), task.at(4), 4));
+    let covering = Firing { mark: task.start, passed, ..task.firing(5) };
+    let first = enqueue(&backend, &node("a"), covering.clone()).await;
+    assert!(matches!(first, Admission::Claimed(_)), "{first:?}");
+    enqueue(&backend, &node("a"), covering).await;
+    task.fire(&node("a"), 6).await;
+    let late = NewRun { accept_until: Some(task.at(7)), ..task.run(7) };
+    enqueue(&backend, &node("a"), Firing { run: Some(late), ..task.firing(7) }).await;
+    let ledger = task.ledger().await;
+    let counts = (ledger.occurrences, ledger.runs, ledger.recorded);
+    assert_eq!(counts, (6, 1, 5), "six occurrences: one run, five recorded");
+    task.accounts_for(1, 5).await;
 }

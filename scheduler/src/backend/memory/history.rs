@@ -140,14 +140,7 @@ mod tests {
     fn run(task: u64, at: i64) -> RunRow {
         let at = Timestamp::from_millis(at);
         let id = RunId::from_parts(at, u128::from(task));
-        let new = NewRun {
-            origin: Origin::Schedule,
-            scheduled_at: at,
-            due_at: at,
-            missed: None,
-            alive_max: None,
-            accept_until: None,
-        };
+        let new = NewRun { origin: Origin::Schedule, scheduled_at: at, due_at: at, missed: None, accept_until: None };
         RunRow::accepted(id, TaskKey(task), &new)
     }
 

@@ -1,6 +1,16 @@
 //! The rows of the memory backend and the steps that change them, each of them one step under the caller's lock.
+//!
+//! Invariants: a task's `alive` holds its runs oldest first, and `waiting` those of them that are queued, by the instant
+//! at which they were due; what is not waiting takes up room. A task is among `runnable` if one of its waiting runs might
+//! be claimed; it may be there in vain, and never missing.
 
-use std::collections::HashMap;
+mod admit;
+mod claim;
+mod control;
+mod finish;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,57 +21,107 @@ use tokio::time::Instant;
 use super::history::{Chain, History};
 use crate::TaskName;
 use crate::backend::{
-    Admission, Claim, Claimed, Finish, Firing, Holder, Ledger, NewRun, Reason, Record, Registered, Registration,
-    RunQuery, RunRow, Stored, TaskKey, Token,
+    Hold, Holder, Ledger, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
+    add_record,
 };
-use crate::outcome::Outcome;
-use crate::run::{Missed, RunId, RunState};
+use crate::run::{Origin, RunId, RunState};
+use crate::schedule::Timetable;
+use control::{Change, Log};
 
 #[derive(Default)]
 pub(super) struct Store {
     /// The places of the first tasks in `tasks`, as far as they have been [indexed](Self::index_names).
     keys: HashMap<TaskName, u32>,
     tasks: Vec<TaskRow>,
+    groups: Vec<GroupRow>,
     alive: Slab,
     by_id: HashMap<RunId, u32, BuildHasherDefault<RandomBits>>,
     holders: Vec<HolderRow>,
     history: History,
+    /// Tasks with waiting runs that might be claimed, by priority and the instant of the first.
+    runnable: BTreeSet<(Reverse<i8>, Timestamp, u32)>,
+    /// Runs between two attempts, by the instant of the next.
+    retrying: BTreeSet<(Timestamp, u32)>,
+    /// The last submissions.
+    submitted: VecDeque<RunId>,
+    pause_of_all: Option<Pause>,
+    all_resumed_at: Option<Timestamp>,
+    log: Log,
 }
 
 struct TaskRow {
     name: TaskName,
+    rules: TaskRules,
+    declared: Arc<Timetable>,
+    /// What an operator put in the place of what is declared.
+    rescheduled: Option<Arc<Timetable>>,
+    since: Timestamp,
+    /// Since when it has been declared as it is: enabled, or not.
+    declared_at: Timestamp,
     mark: Timestamp,
     /// The last step of the mark and what became of it, to recognise the same call again.
     last_step: Option<(RunId, Step)>,
     anchor: Timestamp,
+    operator: Option<Operator>,
+    resumed_at: Option<Timestamp>,
+    /// The place of its group.
+    group: Option<u32>,
     /// Slots of its runs that are alive, oldest first.
     alive: Vec<u32>,
-    /// One span for each reason.
+    /// Those of them that wait for room.
+    waiting: VecDeque<u32>,
     records: Vec<Record>,
     ledger: Ledger,
     ended: Chain,
+    last_success: Option<Timestamp>,
+    last_end: Option<Timestamp>,
+    failed_in_a_row: u32,
+    /// The nodes that declared it, where that matters.
+    known_by: Vec<u32>,
+}
+
+/// What an operator said last of whether the task is paused.
+enum Operator {
+    Paused(Box<Pause>),
+    Resumed,
+}
+
+struct GroupRow {
+    name: Arc<str>,
+    max: u32,
+    /// How many runs of its tasks are held.
+    held: u32,
+    tasks: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
 enum Step {
     Run,
-    Overlap,
-    Record,
+    Recorded(crate::backend::Refusal),
+    Passed,
 }
 
 struct AliveRun {
     row: RunRow,
     token: Token,
-    holder: u32,
-    /// The number of its holder's claim that took it over.
-    claim: Option<u64>,
-    missed: Option<Missed>,
+    /// Who holds it; `None` while it waits.
+    holder: Option<u32>,
+    /// The number of its holder's claim that got it, and where it was before.
+    claim: Option<(u64, RunState)>,
+    abandoned: u32,
+    /// How many of the abandoned attempts ended because their node died; the others were given back.
+    deaths: u32,
+    /// Whether it runs beside others, however many there are.
+    beside: bool,
+    /// Whether its holder was asked to cancel it.
+    cancelling: Option<crate::outcome::CancelCause>,
 }
 
 struct HolderRow {
     node: Arc<str>,
     /// On the time that passes: a wall clock that is set must not end the lease of a node that lives.
     lease_until: Instant,
+    has_left: bool,
     /// How many runs it holds.
     held: u32,
     last_claim: Option<u64>,
@@ -69,20 +129,27 @@ struct HolderRow {
 
 impl Store {
     /// Makes tasks known, each of them named once.
-    pub(super) fn register(&mut self, tasks: &[Registration], now: Timestamp) -> Vec<Registered> {
+    pub(super) fn register(
+        &mut self,
+        holder: u32,
+        tasks: &[Registration],
+        now: Timestamp,
+        present: Instant,
+    ) -> Vec<Registered> {
         self.tasks.reserve(tasks.len());
         if self.tasks.is_empty() {
-            return tasks.iter().map(|task| self.add(task, now)).collect();
+            return tasks.iter().map(|task| self.add(holder, task, now)).collect();
         }
         self.index_names();
         tasks
             .iter()
             .map(|task| match self.keys.get(&task.name) {
-                Some(&index) => {
-                    let known = &self.tasks[index as usize];
-                    Registered { key: key(index), mark: known.mark, anchor: known.anchor }
+                Some(&known) => self.declare_again(known, holder, task, now, present),
+                None => {
+                    let registered = self.add(holder, task, now);
+                    self.keys.insert(task.name.clone(), number(index(registered.key)));
+                    registered
                 }
-                None => self.add(task, now),
             })
             .collect()
     }
@@ -96,19 +163,145 @@ impl Store {
         }
     }
 
-    fn add(&mut self, task: &Registration, now: Timestamp) -> Registered {
-        let mark = task.only.map_or(now, |only| now.min(only.minus(Duration::from_millis(1))));
+    fn add(&mut self, holder: u32, task: &Registration, now: Timestamp) -> Registered {
+        let number = number(self.tasks.len());
+        let mark = task.timetable.only().map_or(now, |only| now.min(only.minus(Duration::from_millis(1))));
+        let group = self.join_group(&task.rules, number);
         self.tasks.push(TaskRow {
             name: task.name.clone(),
+            rules: task.rules.clone(),
+            declared: Arc::clone(&task.timetable),
+            rescheduled: None,
+            since: Timestamp::MIN,
+            declared_at: now,
             mark,
             last_step: None,
             anchor: now,
+            operator: None,
+            resumed_at: None,
+            group,
             alive: Vec::new(),
+            waiting: VecDeque::new(),
             records: Vec::new(),
             ledger: Ledger::default(),
             ended: Chain::default(),
+            last_success: None,
+            last_end: None,
+            failed_in_a_row: 0,
+            known_by: if task.rules.run_on_start { vec![holder] } else { Vec::new() },
         });
-        Registered { key: key(number(self.tasks.len() - 1)), mark, anchor: now }
+        Registered { run_on_start: task.rules.run_on_start, ..self.view(number) }
+    }
+
+    fn declare_again(
+        &mut self,
+        number: u32,
+        holder: u32,
+        task: &Registration,
+        now: Timestamp,
+        present: Instant,
+    ) -> Registered {
+        let group = self.join_group(&task.rules, number);
+        let known_elsewhere = self.tasks[number as usize].known_by.iter().any(|&other| {
+            let row = &self.holders[other as usize];
+            other != holder && !row.has_left && row.lease_until >= present
+        });
+        let known = &mut self.tasks[number as usize];
+        if known.declared != task.timetable {
+            known.declared = Arc::clone(&task.timetable);
+            known.rescheduled = None;
+            known.since = now;
+        }
+        if known.rules.disabled != task.rules.disabled {
+            known.declared_at = now;
+            match known.operator {
+                Some(Operator::Resumed) => known.operator = None,
+                // The end of a pause, like an operator's: what fell due in it is not caught up.
+                None if known.rules.disabled => known.resumed_at = Some(now),
+                _ => {}
+            }
+        }
+        known.rules = task.rules.clone();
+        known.group = group;
+        if task.rules.run_on_start && !known.known_by.contains(&holder) {
+            known.known_by.push(holder);
+        }
+        self.log.push(Change::Task(number));
+        self.mark_runnable(number);
+        Registered { run_on_start: task.rules.run_on_start && !known_elsewhere, ..self.view(number) }
+    }
+
+    /// The place of the group that the rules name, which the task is in from now on, and in no other.
+    fn join_group(&mut self, rules: &TaskRules, task: u32) -> Option<u32> {
+        if let Some(before) = self.tasks.get(task as usize).and_then(|row| row.group) {
+            let held = self.tasks[task as usize].alive.iter().filter(|&&slot| self.alive.get(slot).holder.is_some());
+            let held = number(held.count());
+            let group = &mut self.groups[before as usize];
+            group.tasks.retain(|&other| other != task);
+            group.held -= held;
+        }
+        let group = rules.group.as_ref()?;
+        let place = self.groups.iter().position(|row| row.name == group.name).unwrap_or_else(|| {
+            self.groups.push(GroupRow { name: Arc::clone(&group.name), max: 0, held: 0, tasks: Vec::new() });
+            self.groups.len() - 1
+        });
+        let held = self
+            .tasks
+            .get(task as usize)
+            .map_or(0, |row| number(row.alive.iter().filter(|&&slot| self.alive.get(slot).holder.is_some()).count()));
+        let row = &mut self.groups[place];
+        row.max = group.max;
+        row.held += held;
+        row.tasks.push(task);
+        Some(number(place))
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn key_of(&mut self, task: &str) -> Option<TaskKey> {
+        self.index_names();
+        self.keys.get(task).map(|&number| key(number))
+    }
+
+    /// Where a task stands; `None` for a key of another store.
+    pub(super) fn look(&self, task: TaskKey) -> Option<Registered> {
+        self.tasks.get(index(task)).map(|_| self.view(number(index(task))))
+    }
+
+    fn view(&self, number: u32) -> Registered {
+        let row = &self.tasks[number as usize];
+        let scheduled = row.alive.iter().map(|&slot| &self.alive.get(slot).row);
+        Registered {
+            key: key(number),
+            version: self.log.version(),
+            mark: row.mark,
+            anchor: row.anchor,
+            timetable: Arc::clone(row.timetable()),
+            since: row.since,
+            pause: self.pause(row),
+            resumed_at: row.resumed_at.max(self.all_resumed_at),
+            last_end: row.last_end,
+            alive: scheduled.filter(|run| run.origin == Origin::Schedule).map(|run| run.id).next(),
+            runs: row.ledger.runs,
+            run_on_start: false,
+        }
+    }
+
+    /// Why no occurrence of the task becomes a run.
+    fn pause(&self, row: &TaskRow) -> Option<Pause> {
+        let own = match &row.operator {
+            Some(Operator::Paused(pause)) => Some((**pause).clone()),
+            Some(Operator::Resumed) => None,
+            None => row.rules.disabled.then(|| Pause {
+                by: Arc::from("its declaration (enabled = false)"),
+                reason: None,
+                since: row.declared_at,
+            }),
+        };
+        own.or_else(|| self.pause_of_all.clone())
+    }
+
+    fn is_paused(&self, row: &TaskRow) -> bool {
+        row.is_paused() || self.pause_of_all.is_some()
     }
 
     pub(super) fn heartbeat(&mut self, holder: &Holder, now: Instant) {
@@ -120,140 +313,23 @@ impl Store {
     pub(super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
         let index = self.holders.iter().rposition(|row| row.node == holder.node).unwrap_or_else(|| {
             let lease_until = now + holder.lease;
-            self.holders.push(HolderRow { node: Arc::clone(&holder.node), lease_until, held: 0, last_claim: None });
+            let node = Arc::clone(&holder.node);
+            self.holders.push(HolderRow { node, lease_until, has_left: false, held: 0, last_claim: None });
             self.holders.len() - 1
         });
-        u32::try_from(index).expect("a process starts fewer than 2^32 schedulers")
+        number(index)
     }
 
-    pub(super) fn fire(&mut self, firing: &Firing, holder: u32, now: Timestamp) -> Admission {
-        let Some(task) = self.tasks.get_mut(index(firing.task)) else { return Admission::MarkMoved(firing.advance_to) };
-        let is_repeated = task.last_step.is_some_and(|(id, _)| id == firing.id);
-        if is_repeated || task.mark != firing.mark {
-            return self.repeated(firing, holder);
-        }
-        if let Some(run) = &firing.run {
-            if run.due_at > now {
-                return Admission::Early(now);
-            }
-            if run.accept_until.is_some_and(|until| now > until) {
-                return Admission::Late(now);
-            }
-        }
-        task.mark = firing.advance_to;
-        if let Some(passed) = &firing.passed {
-            task.record(passed);
-        }
-        let (step, admission) = match &firing.run {
-            None => (Step::Record, Admission::Recorded),
-            Some(run) if run.alive_max.is_some_and(|max| task.alive.len() >= max as usize) => {
-                task.record(&Record::one(Reason::Overlap, run.scheduled_at));
-                (Step::Overlap, Admission::Overlapped(self.oldest_alive(firing)))
-            }
-            Some(run) => {
-                self.insert(firing, run, holder);
-                (Step::Run, Admission::Claimed(FIRST_TOKEN))
-            }
-        };
-        self.tasks[index(firing.task)].last_step = Some((firing.id, step));
-        admission
-    }
-
-    fn insert(&mut self, firing: &Firing, run: &NewRun, holder: u32) {
-        let slot = self.alive.insert(AliveRun {
-            row: RunRow::accepted(firing.id, firing.task, run),
-            token: FIRST_TOKEN,
-            holder,
-            claim: None,
-            missed: run.missed,
-        });
-        self.by_id.insert(firing.id, slot);
-        self.holders[holder as usize].held += 1;
-        let task = &mut self.tasks[index(firing.task)];
-        task.ledger.count_run();
-        task.alive.push(slot);
-    }
-
-    /// The answer to a firing that was made before, or whose mark somebody else has moved.
-    fn repeated(&self, firing: &Firing, holder: u32) -> Admission {
-        if let Some(run) = self.by_id.get(&firing.id).map(|&slot| self.alive.get(slot))
-            && run.holder == holder
-        {
-            return Admission::Claimed(run.token);
-        }
-        let task = &self.tasks[index(firing.task)];
-        match task.last_step {
-            Some((id, Step::Record)) if id == firing.id => Admission::Recorded,
-            Some((id, Step::Overlap)) if id == firing.id => Admission::Overlapped(self.oldest_alive(firing)),
-            _ => Admission::MarkMoved(task.mark),
-        }
-    }
-
-    /// The run that fills the task; by the time of a repeated call it may have ended.
-    fn oldest_alive(&self, firing: &Firing) -> RunId {
-        let oldest = self.tasks[index(firing.task)].alive.first();
-        oldest.map_or(firing.id, |&slot| self.alive.get(slot).row.id)
-    }
-
-    pub(super) fn claim(&mut self, holder: &Holder, claim: &Claim, now: Instant) -> Vec<Claimed> {
-        let claimant = self.holder(holder, now);
-        let is_repeated = |run: &AliveRun| run.holder == claimant && run.claim == Some(claim.number);
-        let known = self.holders[claimant as usize].last_claim == Some(claim.number);
-        let any_lost = self.holders.iter().any(|row| row.held > 0 && row.lease_until < now && row.node != holder.node);
-        self.holders[claimant as usize].last_claim = Some(claim.number);
-        if claim.max == 0 || !(known || any_lost) {
-            return Vec::new();
-        }
-        let is_lost = |run: &AliveRun| run.holder != claimant && self.holders[run.holder as usize].lease_until < now;
-        let mut orphans: Vec<u32> = claim
-            .tasks
-            .iter()
-            .filter_map(|&task| self.tasks.get(index(task)))
-            .flat_map(|task| task.alive.iter().copied())
-            .filter(|&slot| is_lost(self.alive.get(slot)) || is_repeated(self.alive.get(slot)))
-            .collect();
-        orphans.sort_by_key(|&slot| (!is_repeated(self.alive.get(slot)), self.alive.get(slot).row.due_at));
-        orphans.truncate(claim.max);
-        let holders = &mut self.holders;
-        let alive = &mut self.alive;
-        let claimed = orphans.into_iter().map(|slot| {
-            let run = alive.get_mut(slot);
-            holders[run.holder as usize].held -= 1;
-            holders[claimant as usize].held += 1;
-            run.take_over(claimant, claim.number)
-        });
-        claimed.collect()
-    }
-
-    pub(super) fn finish(&mut self, end: &Finish) -> Stored {
-        let Some(&slot) = self.by_id.get(&end.id) else { return Stored::Stale };
-        let (state, failure) = match &end.outcome {
-            Outcome::Succeeded => (RunState::Succeeded, None),
-            Outcome::Failed(failure) => (RunState::Failed, Some(failure.text().into())),
-            Outcome::Cancelled => (RunState::Cancelled, None),
-        };
+    fn hold(&self, slot: u32) -> Hold {
         let run = self.alive.get(slot);
-        if run.token != end.token || !run.row.state.may_become(state) {
-            return Stored::Stale;
-        }
-        self.by_id.remove(&end.id);
-        let AliveRun { mut row, holder, .. } = self.alive.remove(slot);
-        self.holders[holder as usize].held -= 1;
-        row.state = state;
-        row.started_at = end.started_at;
-        row.finished_at = Some(end.finished_at);
-        row.failure = failure;
-        let task = &mut self.tasks[index(row.task)];
-        task.alive.retain(|&alive| alive != slot);
-        self.history.push(row, &mut self.tasks, |task| &mut task.ended);
-        Stored::Done
+        Hold { token: run.token, previous_success: self.tasks[index(run.row.task)].last_success }
     }
 
     pub(super) fn runs(&self, query: &RunQuery) -> Vec<RunRow> {
         let limit = query.limit.unwrap_or(usize::MAX);
-        let wanted = |row: &&RunRow| query.task.is_none_or(|task| row.task == task);
+        let wanted = |row: &&RunRow| query.includes(row);
         let mut alive: Vec<RunRow> = self.alive.iter().map(|run| &run.row).filter(wanted).cloned().collect();
-        alive.sort_by_key(|row| std::cmp::Reverse((row.scheduled_at, row.id)));
+        alive.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         let ended = self.history.newest_first().filter(wanted).cloned();
         alive.into_iter().chain(ended).take(limit).collect()
     }
@@ -271,7 +347,7 @@ impl Store {
 const FIRST_TOKEN: Token = Token(1);
 
 fn number(index: usize) -> u32 {
-    u32::try_from(index).expect("a process holds fewer than 2^32 tasks")
+    u32::try_from(index).expect("a process holds fewer than 2^32 of anything")
 }
 
 fn key(index: u32) -> TaskKey {
@@ -284,35 +360,33 @@ fn index(key: TaskKey) -> usize {
 }
 
 impl TaskRow {
-    fn record(&mut self, record: &Record) {
+    fn record(&mut self, record: Record) {
         self.ledger.count_recorded(record.count);
-        if let Some(last) = self.records.iter_mut().rfind(|known| known.reason == record.reason) {
-            last.extend(record);
-            return;
-        }
-        self.records.push(*record);
+        add_record(&mut self.records, record);
     }
-}
 
-impl AliveRun {
-    /// Gives the run to `holder`, unless this very claim has done so before.
-    fn take_over(&mut self, holder: u32, claim: u64) -> Claimed {
-        if (self.holder, self.claim) != (holder, Some(claim)) {
-            (self.holder, self.claim) = (holder, Some(claim));
-            self.token = Token(self.token.0 + 1);
-            self.row.attempt += 1;
+    /// Whether it is paused itself, whatever holds for all tasks.
+    fn is_paused(&self) -> bool {
+        match self.operator {
+            Some(Operator::Paused(_)) => true,
+            Some(Operator::Resumed) => false,
+            None => self.rules.disabled,
         }
-        let row = &self.row;
-        Claimed {
-            task: row.task,
-            id: row.id,
-            token: self.token,
-            origin: row.origin,
-            scheduled_at: row.scheduled_at,
-            due_at: row.due_at,
-            missed: self.missed,
-            attempt: row.attempt,
-        }
+    }
+
+    /// Whether as many occurrences have become runs as may: then there are no others.
+    fn is_exhausted(&self) -> bool {
+        self.rules.max_runs.is_some_and(|max| self.ledger.runs >= max)
+    }
+
+    /// The occurrences that count.
+    fn timetable(&self) -> &Arc<Timetable> {
+        self.rescheduled.as_ref().unwrap_or(&self.declared)
+    }
+
+    /// How many of its runs take up room: those that are held and those between two attempts.
+    fn occupied(&self) -> usize {
+        self.alive.len() - self.waiting.len()
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use symphra_scheduler_core::Timestamp;
 
-use super::faulty::{Fault, Faulty};
 use super::rig::{Rig, counts, cron, every, millis, pass, seconds};
 use crate::backend::{Reason, Record};
+use crate::test_util::{Chaos, Fault};
 
 #[tokio::test(start_paused = true)]
 async fn when_the_clock_is_set_back_nothing_fires_again_and_what_it_shows_again_is_recorded() {
@@ -133,7 +133,7 @@ fn seed() -> u64 {
 /// The clock goes from 10:00 to 8:00 while the call of 10:00 is under way, by way of `fault`.
 async fn set_back_during_a_call(fault: Fault) -> Rig {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = rig.scheduler([rig.quick("tick", every(10_000))]).backend(store.clone());
     let _scheduler = scheduler.start().await.expect("the scheduler starts");
     pass(seconds(599)).await;

@@ -1,8 +1,8 @@
 //! A node's clock that is not the store's: the store's word counts, so the node may be late and is never early.
 
-use super::faulty::Faulty;
 use super::rig::{Rig, config, counts, every, pass, seconds};
 use crate::clock::Clock;
+use crate::test_util::Chaos;
 use crate::{MemoryBackend, Task};
 
 /// A rig whose store keeps another time than its schedulers, which are `ahead_millis` ahead.
@@ -48,7 +48,7 @@ async fn a_node_that_is_behind_the_store_is_late_and_loses_nothing() {
 async fn a_node_far_ahead_of_the_store_does_not_ask_it_all_the_time() {
     let rig = Rig::new();
     let stores = Clock::starting_at(rig.origin);
-    let store = Faulty::durable(MemoryBackend::with_clock(stores.clone()));
+    let store = Chaos::new(MemoryBackend::with_clock(stores.clone()).outliving_its_program());
     let scheduler = rig.scheduler([rig.quick("tick", every(60_000))]).backend(store.clone());
     let _scheduler = scheduler.start().await.expect("the scheduler starts");
     rig.clock.step(50_000);

@@ -11,24 +11,45 @@ use super::super::event::{Actions, Batch, EndRunning, Event};
 use super::super::state::{Now, State};
 use super::rig::{every, instant, millis, seconds};
 use crate::TaskName;
-use crate::backend::{Admission, Capabilities, Claimed, Finish, Registered, Stored, TaskKey, Token};
+use crate::backend::{
+    Admission, Capabilities, Claimed, Claims, Finish, Hold, Refusal, Registered, Stored, TaskKey, Token,
+};
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, Ran};
-use crate::outcome::Outcome;
-use crate::run::{Origin, RunId, RunIds};
+use crate::outcome::{CancelCause, Failure, Outcome};
+use crate::retry::Advice;
+use crate::run::{Origin, RunId, RunIds, RunState};
 use crate::task::{LiveTask, Task};
+
+fn hold(token: u64) -> Hold {
+    Hold { token: Token(token), previous_success: None }
+}
 
 const HELD_MAX: usize = 7;
 const TASKS: u64 = 12;
 
 fn state(ids: u64, origin: Timestamp) -> State {
-    let mut state = State::new(RunIds::new(fastrand::Rng::with_seed(ids)), seconds(1), HELD_MAX);
+    let backend = Capabilities::volatile();
+    let mut state = State::new(RunIds::new(fastrand::Rng::with_seed(ids)), seconds(1), HELD_MAX, backend);
     for key in 0..TASKS {
         let task = Task::new(format!("task {key}"), every(300 + 97 * key), async || {});
         let name = TaskName::new(task.name()).expect("a valid name");
-        let plan = task.plan(Tz::UTC, origin);
-        let live = Arc::new(LiveTask::new(task, name, TaskKey(key), plan));
-        state.add(live, &Registered { key: TaskKey(key), mark: origin, anchor: origin }, Capabilities::volatile());
+        let registered = Registered {
+            key: TaskKey(key),
+            version: 0,
+            mark: origin,
+            anchor: origin,
+            timetable: task.timetable(Tz::UTC),
+            since: Timestamp::MIN,
+            pause: None,
+            resumed_at: None,
+            last_end: None,
+            alive: None,
+            runs: 0,
+            run_on_start: false,
+        };
+        let live = Arc::new(LiveTask::new(&task, name, &registered, origin));
+        state.add(live, &registered);
     }
     state
 }
@@ -42,6 +63,9 @@ struct World {
     executing: Vec<Job>,
     enqueueing: Option<Batch>,
     finishing: Option<Vec<Finish>>,
+    claiming: bool,
+    claim_max: usize,
+    leaving: bool,
     transcript: String,
 }
 
@@ -56,6 +80,9 @@ impl World {
             executing: Vec::new(),
             enqueueing: None,
             finishing: None,
+            claiming: false,
+            claim_max: 0,
+            leaving: false,
             transcript: String::new(),
         }
     }
@@ -75,7 +102,11 @@ impl World {
             std::mem::take(&mut actions.notices),
         )
         .expect("writing into a String cannot fail");
-        self.executing.append(&mut actions.start);
+        for job in actions.start.drain(..) {
+            job.task.tally().accepted();
+            self.executing.push(job);
+        }
+        self.leaving |= std::mem::take(&mut actions.leave);
         let finish = std::mem::take(&mut actions.finish);
         if let Some(batch) = enqueue {
             assert!(self.enqueueing.is_none(), "one batch at a time");
@@ -107,12 +138,13 @@ impl World {
         let Some(batch) = self.enqueueing.take() else { return };
         let random = &mut self.random;
         let admissions = batch.firings.iter().map(|firing| match (&firing.run, random.u8(..10)) {
-            (None, 0..9) => Admission::Recorded,
+            (None, 0..9) => Admission::Passed,
             (_, 9) => Admission::MarkMoved(firing.advance_to),
             (_, 8) => Admission::Early(self.now.wall),
             (_, 7) => Admission::Late(self.now.wall),
-            (_, 6) => Admission::Overlapped(RunId::from_parts(self.now.wall, 5)),
-            (_, token) => Admission::Claimed(Token(token.into())),
+            (_, 6) => Admission::Recorded(Refusal::Overlap(RunId::from_parts(self.now.wall, 5))),
+            (_, 5) => Admission::Queued { cancel: None },
+            (_, token) => Admission::Claimed(hold(token.into())),
         });
         let admissions = admissions.collect();
         self.feed(Event::Enqueued(batch, admissions));
@@ -121,36 +153,72 @@ impl World {
     fn answer_finish(&mut self) {
         let Some(ended) = self.finishing.take() else { return };
         let random = &mut self.random;
-        let stored = ended.iter().map(|_| if random.u8(..10) == 0 { Stored::Stale } else { Stored::Done }).collect();
+        let stored = ended
+            .iter()
+            .map(|_| if random.u8(..10) == 0 { Stored::Stale } else { Stored::Done { more: random.bool() } })
+            .collect();
         self.feed(Event::Stored(ended, stored));
     }
 
     fn end_some(&mut self) {
         let number = self.random.usize(..=self.executing.len());
         let ran = Some(Ran { started_at: self.now.wall, duration: millis(5) });
-        let ended = self.executing.drain(..number).map(|job| Ended { job, outcome: Outcome::Succeeded, ran }).collect();
+        let random = &mut self.random;
+        let ended = self.executing.drain(..number).map(|job| {
+            let outcome = match random.u8(..5) {
+                0 => Outcome::Failed(Failure::error(&std::io::Error::other("disk full"))),
+                1 => Outcome::TimedOut(seconds(1)),
+                _ => Outcome::Succeeded,
+            };
+            job.task.tally().began(Duration::ZERO);
+            Ended { job, outcome, advice: Advice::ByPolicy, ran }
+        });
+        let ended = ended.collect();
         self.feed(Event::Ended(ended));
     }
 
     fn end_all(&mut self) {
-        let ended = self.executing.drain(..).map(|job| Ended { job, outcome: Outcome::Cancelled, ran: None }).collect();
+        let ended = self
+            .executing
+            .drain(..)
+            .map(|job| Ended {
+                job,
+                outcome: Outcome::Cancelled(CancelCause::Stopped),
+                advice: Advice::ByPolicy,
+                ran: None,
+            })
+            .collect();
         self.feed(Event::Ended(ended));
     }
 
-    fn take_over(&mut self) {
-        let number = self.random.usize(..=self.state.claims_at_most().min(2));
-        let claimed = (0..number).map(|_| Claimed {
+    fn begin_claim(&mut self) {
+        if !self.claiming && self.state.claims_in(self.now).is_some_and(|wait| wait.is_zero()) {
+            self.claiming = true;
+            let (_, max) = self.state.begin_claim(self.now);
+            self.claim_max = max;
+        }
+    }
+
+    fn answer_claim(&mut self) {
+        if !std::mem::take(&mut self.claiming) {
+            return;
+        }
+        let number = self.random.usize(..=self.claim_max.min(2));
+        let runs = (0..number).map(|_| Claimed {
             task: TaskKey(self.random.u64(..TASKS)),
             id: RunId::from_parts(self.now.wall, self.random.u128(..)),
-            token: Token(2),
+            hold: hold(2),
             origin: Origin::Schedule,
             scheduled_at: self.now.wall,
             due_at: self.now.wall,
             missed: None,
             attempt: 2,
+            abandoned: self.random.u32(..2),
+            was: if self.random.bool() { RunState::Running } else { RunState::Queued },
         });
-        let claimed = claimed.collect();
-        self.feed(Event::TookOver(claimed));
+        let runs = runs.collect();
+        let next_at = self.random.bool().then(|| self.now.wall.plus(seconds(1)));
+        self.feed(Event::Claimed(Claims { runs, next_at }));
     }
 
     fn set_clock(&mut self) {
@@ -173,12 +241,13 @@ impl World {
     /// Some hundred events, and a stop.
     fn play(mut self) -> String {
         for _ in 0..400 {
+            self.begin_claim();
             match self.random.u8(..12) {
                 0..3 => self.tick(),
                 3..6 => self.answer_enqueue(),
                 6..8 => self.end_some(),
                 8..10 => self.answer_finish(),
-                10 => self.take_over(),
+                10 => self.answer_claim(),
                 _ => self.set_clock(),
             }
         }
@@ -188,8 +257,13 @@ impl World {
             if self.state.is_over() {
                 break;
             }
-            match self.random.u8(..30) {
+            if std::mem::take(&mut self.leaving) && self.random.bool() {
+                self.feed(Event::Left(Vec::new()));
+                continue;
+            }
+            match self.random.u8(..31) {
                 0..27 => self.tick(),
+                30 => self.answer_claim(),
                 27 => self.answer_enqueue(),
                 28 => self.end_some(),
                 _ => self.answer_finish(),
@@ -212,7 +286,16 @@ fn the_same_events_give_the_same_actions_and_what_is_held_is_accounted_for() {
         assert_eq!(transcript, World::new(seed).play(), "seed {seed}");
         all.push_str(&transcript);
     }
-    for happens in ["Misfired", "Overlapped", "ClockStepped(Back", "TakenOver", "Stale", "Some(Ask)", "Some(Abort)"] {
+    for happens in [
+        "reason: Missed",
+        "reason: Overlap",
+        "Retries",
+        "ClockStepped(Back",
+        "TakenOver",
+        "Stale",
+        "Some(Ask)",
+        "Some(Abort)",
+    ] {
         assert!(all.contains(happens), "{happens} never happens");
     }
 }
@@ -221,11 +304,13 @@ fn the_same_events_give_the_same_actions_and_what_is_held_is_accounted_for() {
 fn nothing_fires_after_a_stop_was_asked_for() {
     let mut world = World::new(7);
     world.feed(Event::Drain(seconds(10)));
-    assert!(world.state.is_over(), "nothing was under way");
+    assert!(std::mem::take(&mut world.leaving), "nothing was under way");
+    world.feed(Event::Left(Vec::new()));
+    assert!(world.state.is_over());
     world.now.wall = world.now.wall.plus(seconds(60));
     world.feed(Event::Woke);
     assert!(world.enqueueing.is_none());
-    assert_eq!((world.state.fires_at(), world.state.claims_at_most()), (None, 0));
+    assert_eq!((world.state.fires_at(), world.state.claims_in(world.now)), (None, None));
 }
 
 #[test]

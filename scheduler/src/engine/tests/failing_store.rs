@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::faulty::{Fault, Faulty};
 use super::rig::{Rig, config, counts, every, millis, pass, seconds};
-use crate::backend::{Backend, Firing, Holder, NewRun, Reason, Registration};
-use crate::run::{Origin, RunId};
-use crate::{RunState, SchedulerHandle, Task, TaskName};
+use symphra_scheduler_core::Timestamp;
 
-async fn start_on(rig: &Rig, store: &Faulty, tasks: impl IntoIterator<Item = Task>) -> SchedulerHandle {
+use crate::backend::{Backend, Firing, Holder, NewRun, Reason};
+use crate::run::{Origin, RunId};
+use crate::test_util::{Chaos, Fault};
+use crate::{Overlap, RunState, SchedulerHandle, Task, TaskName};
+
+async fn start_on(rig: &Rig, store: &Chaos, tasks: impl IntoIterator<Item = Task>) -> SchedulerHandle {
     let config = config().max_workers(5).queue_size(10);
     rig.scheduler(tasks).backend(store.clone()).config(config).start().await.expect("the scheduler starts")
 }
@@ -21,7 +23,7 @@ async fn whatever_call_fails_every_occurrence_is_one_run_or_recorded_and_every_e
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let names: Vec<String> = PERIODS.iter().map(|period| format!("every {period} ms")).collect();
     let tasks: Vec<Task> = names
         .iter()
@@ -59,7 +61,7 @@ async fn whatever_call_fails_every_occurrence_is_one_run_or_recorded_and_every_e
 #[tokio::test(start_paused = true)]
 async fn what_falls_due_while_the_store_is_down_is_a_misfire_when_it_is_back() {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = start_on(&rig, &store, [rig.quick("tick", every(10_000))]).await;
     pass(seconds(95)).await;
     store.always(Some(Fault::Before));
@@ -81,7 +83,7 @@ async fn what_falls_due_while_the_store_is_down_is_a_misfire_when_it_is_back() {
 #[tokio::test(start_paused = true)]
 async fn an_end_waits_until_the_store_is_back_and_its_task_is_full_meanwhile() {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = start_on(&rig, &store, [rig.lasting("tick", every(10_000), seconds(2))]).await;
     pass(seconds(11)).await;
     store.always(Some(Fault::After));
@@ -98,27 +100,25 @@ async fn an_end_waits_until_the_store_is_back_and_its_task_is_full_meanwhile() {
 async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
     let dead = Holder { node: Arc::from("dead"), lease: millis(1) };
     rig.store.heartbeat(&dead).await.expect("memory answers");
-    let names = tasks.iter().map(|name| Registration { name: TaskName::new(name).expect("a valid name"), only: None });
-    rig.store.register(&names.collect::<Vec<_>>()).await.expect("memory answers");
+    let registrations = tasks.iter().map(|&name| {
+        let task = rig.lasting(name, every(3_600_000), seconds(1)).overlap(Overlap::Allow);
+        task.registration(TaskName::new(name).expect("a valid name"), &config())
+    });
+    rig.store.register(&dead, &registrations.collect::<Vec<_>>()).await.expect("memory answers");
     pass(millis(10)).await;
     for &name in tasks {
-        let task = rig.key(name).await;
+        let task = rig.key(name);
         let mut mark = rig.at(0);
         for n in 1..=5 {
             let at = rig.at(n);
-            let run = NewRun {
-                origin: Origin::Schedule,
-                scheduled_at: at,
-                due_at: at,
-                missed: None,
-                alive_max: None,
-                accept_until: None,
-            };
+            let run =
+                NewRun { origin: Origin::Schedule, scheduled_at: at, due_at: at, missed: None, accept_until: None };
             let firing = Firing {
                 id: RunId::from_parts(at, fastrand::u128(..)),
                 task,
                 mark,
                 advance_to: at,
+                since: Timestamp::MIN,
                 run: Some(run),
                 passed: None,
             };
@@ -134,7 +134,7 @@ async fn what_is_taken_over_and_what_falls_due_meanwhile_do_not_exceed_the_room_
     let rig = Rig::new();
     let orphans = ["orphans a", "orphans b"];
     leave_runs_of_a_dead_node(&rig, &orphans).await;
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let names: Vec<String> = (0..10).map(|n| format!("task {n}")).collect();
     let tasks = orphans
         .iter()
@@ -165,7 +165,7 @@ async fn whatever_answer_is_lost_the_scheduler_counts_what_the_store_counts() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = start_on(&rig, &store, [rig.lasting("tick", every(1_000), millis(2_500))]).await;
     store.fail_at_random(seed);
     pass(seconds(300)).await;
@@ -181,7 +181,7 @@ async fn runs_whose_claim_was_answered_into_the_void_are_executed_all_the_same()
     let rig = Rig::new();
     let orphans = ["orphans a", "orphans b"];
     leave_runs_of_a_dead_node(&rig, &orphans).await;
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let _scheduler = start_on(&rig, &store, orphans.map(|name| rig.quick(name, every(3_600_000)))).await;
     store.always(Some(Fault::After));
     pass(seconds(1)).await;
@@ -195,7 +195,7 @@ async fn runs_whose_claim_was_answered_into_the_void_are_executed_all_the_same()
 #[tokio::test(start_paused = true)]
 async fn what_a_clock_shows_again_is_recorded_once_although_the_answer_is_lost() {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let _scheduler = start_on(&rig, &store, [rig.quick("tick", every(10_000))]).await;
     pass(seconds(605)).await;
     rig.clock.step(-300_000);
@@ -210,7 +210,7 @@ async fn what_a_clock_shows_again_is_recorded_once_although_the_answer_is_lost()
 #[tokio::test(start_paused = true)]
 async fn a_store_that_answers_for_too_few_is_asked_again_and_ends_nothing() {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = start_on(&rig, &store, [rig.quick("a", every(1_000)), rig.quick("b", every(1_000))]).await;
     store.always(Some(Fault::Short));
     pass(millis(1_500)).await;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::faulty::Faulty;
-use super::rig::{Rig, counts, every, hours, pass, seconds};
-use crate::backend::{Backend, Reason, Record, Registration};
+use super::rig::{Rig, config, counts, every, hours, pass, seconds};
+use crate::backend::{Backend, Holder, Reason, Record};
+use crate::test_util::Chaos;
 use crate::{Schedule, SchedulerHandle, Task, TaskName, TaskStatus};
 
 fn once(rig: &Rig, at_millis: i64) -> Task {
@@ -12,7 +12,7 @@ fn once(rig: &Rig, at_millis: i64) -> Task {
 }
 
 async fn start_on_durable(rig: &Rig, task: Task) -> SchedulerHandle {
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     rig.scheduler([task]).backend(store).start().await.expect("the scheduler starts")
 }
 
@@ -103,7 +103,9 @@ async fn an_interval_that_started_in_the_past_keeps_the_grid_of_its_start() {
 async fn a_past_instant_is_accounted_for_although_the_node_that_registered_it_died_before_it_fired() {
     let rig = Rig::new();
     let name = TaskName::new("once").expect("a valid name");
-    rig.store.register(&[Registration { name, only: Some(rig.at(-60_000)) }]).await.expect("memory answers");
+    let dead = Holder { node: "dead".into(), lease: seconds(30) };
+    let registration = once(&rig, -60_000).registration(name, &config());
+    rig.store.register(&dead, &[registration]).await.expect("memory answers");
     let _scheduler = start_on_durable(&rig, once(&rig, -60_000)).await;
     pass(seconds(60)).await;
     assert_eq!(rig.ledger("once").await.occurrences, 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use symphra_scheduler_core::Timestamp;
 
-use crate::backend::{Backend, Ledger, Record, Registration, RunQuery, RunRow, TaskKey};
+use crate::backend::{Backend, Ledger, Record, RunQuery, RunRow, TaskKey};
 use crate::clock::Clock;
 use crate::{MemoryBackend, Missed, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task, TaskName};
 
@@ -119,27 +119,27 @@ impl Rig {
         Timestamp::from_millis(self.origin.as_millis() + millis)
     }
 
-    pub(super) async fn key(&self, task: &str) -> TaskKey {
-        let name = TaskName::new(task).expect("a valid name");
-        let registered = self.store.register(&[Registration { name, only: None }]).await.expect("memory answers");
-        registered[0].key
+    pub(super) fn key(&self, task: &str) -> TaskKey {
+        self.store.key_of(task).expect("the task was registered")
     }
 
     pub(super) async fn ledger(&self, task: &str) -> Ledger {
-        let ledger = self.store.ledger(self.key(task).await).await.expect("memory answers");
+        let ledger = self.store.ledger(self.key(task)).await.expect("memory answers");
         assert!(ledger.balances(), "{task}: {ledger:?}");
         let recorded: u64 = self.records(task).await.iter().map(|record| record.count).sum();
         assert_eq!(ledger.recorded, recorded, "{task}: the records count what the ledger counts");
         ledger
     }
 
+    /// Why occurrences did not run, without the notes, which name runs by chance ids.
     pub(super) async fn records(&self, task: &str) -> Vec<Record> {
-        self.store.records(self.key(task).await).await.expect("memory answers")
+        let records = self.store.records(self.key(task)).await.expect("memory answers");
+        records.into_iter().map(|record| record.noted(None::<String>)).collect()
     }
 
     /// Runs of `task`, the newest first.
     pub(super) async fn runs(&self, task: &str) -> Vec<RunRow> {
-        self.store.runs(&RunQuery::of(self.key(task).await)).await.expect("memory answers")
+        self.store.runs(&RunQuery::of(self.key(task))).await.expect("memory answers")
     }
 }
 

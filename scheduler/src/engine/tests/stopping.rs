@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::faulty::{Fault, Faulty};
 use super::rig::{Rig, config, counts, every, hours, millis, pass, seconds};
+use crate::test_util::{Chaos, Fault};
 use crate::{RunContext, RunState, SchedulerHandle, Task, TaskStatus};
 
 /// A task whose runs never end by themselves.
@@ -254,7 +254,7 @@ async fn a_run_that_stops_its_own_scheduler_is_asked_to_end_in_time() {
 #[tokio::test(start_paused = true)]
 async fn while_the_store_hangs_a_stop_ends_in_time_and_says_what_was_not_stored() {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = rig
         .scheduler([rig.quick("tick", every(1_000))])
         .backend(store.clone())
@@ -276,7 +276,7 @@ async fn while_the_store_hangs_a_stop_ends_in_time_and_says_what_was_not_stored(
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_back_in_time_is_told_everything_before_the_stop_is_over() {
     let rig = Rig::new();
-    let store = Faulty::durable(rig.store.clone());
+    let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = rig
         .scheduler([rig.lasting("slow", every(1_000), millis(1_700))])
         .backend(store.clone())

@@ -1,4 +1,7 @@
-//! A store that fails: a decorator which refuses calls, loses their answers, hangs, or claims to be durable.
+//! A backend between which and its caller calls go wrong: they are refused, lose their answers, are slow or hang, by a
+//! seed or as a test says.
+//!
+//! A test that survives it has shown that nothing is lost and nothing done twice whatever the store does.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +11,16 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 
 use crate::backend::{
-    Admission, Backend, BackendError, BackendFuture, Capabilities, Claim, Claimed, Finish, Firing, Holder, Ledger,
-    Record, Registered, Registration, RunQuery, RunRow, Stored, TaskKey,
+    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
+    Finish, Firing, Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
+    Submitted, TaskKey,
 };
-use crate::{MemoryBackend, RunId};
+use crate::run::{RunId, RunState};
 
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fault {
+#[non_exhaustive]
+pub enum Fault {
     /// Nothing is done.
     Before,
     /// It is done, and its answer is lost.
@@ -26,13 +31,23 @@ pub(super) enum Fault {
     Short,
 }
 
-/// A memory backend between which and its caller calls go wrong.
+/// A backend in front of another. Heartbeats go through: they come from a thread of their own, on real time, and would
+/// make the order of faults a matter of chance. Clones are one.
+///
+/// ```
+/// use symphra_scheduler::{MemoryBackend, Scheduler, test_util::Chaos};
+///
+/// let store = Chaos::new(MemoryBackend::new());
+/// store.fail_at_random(7);
+/// let scheduler = Scheduler::empty().backend(store.clone());
+/// # let _ = scheduler;
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Faulty(Arc<Inner>);
+pub struct Chaos(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    store: MemoryBackend,
+    store: Box<dyn Backend>,
     faults: Mutex<Faults>,
     /// The runs whose end was stored, each time it was.
     ended: Mutex<Vec<RunId>>,
@@ -48,11 +63,11 @@ struct Faults {
     hanging: HashSet<&'static str>,
 }
 
-impl Faulty {
-    /// A store that says it is durable, and does not fail until it is told to.
-    pub(super) fn durable(store: MemoryBackend) -> Self {
+impl Chaos {
+    /// A store that does not fail until it is told to.
+    pub fn new(store: impl Backend) -> Self {
         Self(Arc::new(Inner {
-            store,
+            store: Box::new(store),
             faults: Mutex::default(),
             ended: Mutex::default(),
             alive_at_most: AtomicUsize::new(0),
@@ -62,42 +77,42 @@ impl Faulty {
     }
 
     /// From now on a part of the calls goes wrong, by `seed`.
-    pub(super) fn fail_at_random(&self, seed: u64) {
+    pub fn fail_at_random(&self, seed: u64) {
         self.faults().random = Some(fastrand::Rng::with_seed(seed));
     }
 
     /// From now on every call goes wrong in this way.
-    pub(super) fn always(&self, fault: Option<Fault>) {
+    pub fn always(&self, fault: Option<Fault>) {
         self.faults().always = fault;
     }
 
     /// From now on calls of this name do not answer.
-    pub(super) fn hang_on(&self, call: &'static str) {
+    pub fn hang_on(&self, call: &'static str) {
         self.faults().hanging.insert(call);
     }
 
     /// From now on nothing goes wrong.
-    pub(super) fn heal(&self) {
+    pub fn heal(&self) {
         *self.faults() = Faults::default();
     }
 
     /// The highest number of runs that were alive after a call.
-    pub(super) fn alive_at_most(&self) -> usize {
+    pub fn alive_at_most(&self) -> usize {
         self.0.alive_at_most.load(Ordering::SeqCst)
     }
 
     /// The runs whose end was stored, in that order.
-    pub(super) fn ended(&self) -> Vec<RunId> {
+    pub fn ended(&self) -> Vec<RunId> {
         self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many calls were made.
-    pub(super) fn calls(&self) -> usize {
+    pub fn calls(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
     /// How many calls went wrong.
-    pub(super) fn failed(&self) -> usize {
+    pub fn failed(&self) -> usize {
         self.0.failed.load(Ordering::SeqCst)
     }
 
@@ -143,37 +158,41 @@ impl Faulty {
     }
 
     async fn measure(&self) -> Result<(), BackendError> {
-        let alive = self.0.store.runs(&RunQuery::default()).await?.iter().filter(|run| !run.state.is_final()).count();
+        let states = vec![RunState::Queued, RunState::Running, RunState::Retrying];
+        let alive = self.0.store.runs(&RunQuery { states, ..RunQuery::default() }).await?.len();
         self.0.alive_at_most.fetch_max(alive, Ordering::SeqCst);
         Ok(())
     }
 }
 
-/// The memory backend does its work when it is called, so a call is made only when it is to take place.
+/// A backend may do its work when it is called, so a call is made only when it is to take place.
 macro_rules! through {
-    ($faulty:expr, $call:ident($($argument:expr),*)) => {{
-        let faulty = $faulty;
-        Box::pin(faulty.between(
+    ($chaos:expr, $call:ident($($argument:expr),*)) => {{
+        let chaos = $chaos;
+        Box::pin(chaos.between(
             stringify!($call),
-            Box::pin(async move { faulty.0.store.$call($($argument),*).await }),
+            Box::pin(async move { chaos.0.store.$call($($argument),*).await }),
         ))
     }};
 }
 
-impl Backend for Faulty {
+impl Backend for Chaos {
     fn name(&self) -> &'static str {
-        "faulty"
+        self.0.store.name()
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::durable()
+        self.0.store.capabilities()
     }
 
-    fn register<'a>(&'a self, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
-        through!(self, register(tasks))
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        through!(self, register(holder, tasks))
     }
 
-    /// Heartbeats come from a thread of their own, on real time, and would make the order of faults a matter of chance.
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
+        through!(self, look(tasks))
+    }
+
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
         self.0.store.heartbeat(holder)
     }
@@ -188,18 +207,41 @@ impl Backend for Faulty {
         })
     }
 
-    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Vec<Claimed>> {
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
         through!(self, claim(holder, claim))
     }
 
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
         let stored = Box::pin(async move {
             let stored = self.0.store.finish(ended).await?;
-            let done = ended.iter().zip(&stored).filter(|&(_, &stored)| stored == Stored::Done).map(|(end, _)| end.id);
+            let is_end = |end: &Finish| matches!(end.end, End::Final(_));
+            let done = ended.iter().zip(&stored).filter(|&(end, &stored)| is_end(end) && stored != Stored::Stale);
+            let done = done.map(|(end, _)| end.id);
             self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
             Ok(stored)
         });
         Box::pin(self.between("finish", stored))
+    }
+
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
+        through!(self, submit(submissions))
+    }
+
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
+        through!(self, control(command))
+    }
+
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {
+        through!(self, cancel(run))
+    }
+
+    /// A call that waits is not made to fail: what it would tell comes by the next.
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        self.0.store.changes(version)
+    }
+
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {
+        through!(self, leave(holder))
     }
 
     fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {

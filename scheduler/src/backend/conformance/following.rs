@@ -1,0 +1,155 @@
+//! Promises about what nodes learn of each other's doings.
+
+use std::sync::Arc;
+
+use super::{
+    Subject, Ticking, cancel, changes, control, declared, every, node, now, pause, register, retry, submit, trigger,
+    version,
+};
+use crate::backend::{Admission, Command, End, Firing, TaskRules};
+use crate::outcome::Outcome;
+use crate::run::RunState;
+use crate::schedule::{Delay, Delivery, Timetable};
+
+/// A schedule whose next instant depends on the end of the last run.
+fn fixed_delay() -> Arc<Timetable> {
+    Arc::new(Timetable { delay: Delay::FixedDelay, ..(*every(1)).clone() })
+}
+
+/// Without a version the present one is told at once; with it, what has changed since, as soon as something has.
+pub async fn changes_are_told_to_who_waits(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let first = tokio::time::timeout(super::PATIENCE, backend.changes(None)).await;
+    let first = first.expect("the present version is told at once").expect("changes are told");
+    assert!(first.tasks.is_empty() && first.cancelled.is_empty() && !first.runnable, "nothing besides");
+    let waiting = {
+        let backend = backend.clone();
+        tokio::spawn(async move { changes(&backend, first.version).await })
+    };
+    tokio::task::yield_now().await;
+    control(&backend, pause(Some(task.key))).await;
+    let told = waiting.await.expect("the wait does not panic");
+    assert!(told.version > first.version, "the version is another");
+    assert_eq!(told.tasks.len(), 1, "one task has changed");
+    assert_eq!((told.tasks[0].key, told.tasks[0].pause.is_some()), (task.key, true), "and how it stands now");
+    let other = Ticking::new(&backend, "ship").await;
+    control(&backend, pause(Some(other.key))).await;
+    let later = changes(&backend, told.version).await.tasks;
+    assert_eq!(later.iter().map(|task| task.key).collect::<Vec<_>>(), [other.key], "nothing is told twice");
+}
+
+/// Everything that a node has to know of is told, in one answer to who was away.
+pub async fn every_kind_of_change_is_told(backend: Subject) {
+    let (paused, moved) = (Ticking::new(&backend, "paused").await, Ticking::new(&backend, "moved").await);
+    let (reset, other) = (Ticking::new(&backend, "reset").await, Ticking::new(&backend, "other").await);
+    other.hold(&node("a"), 1).await;
+    let before = version(&backend).await;
+    control(&backend, pause(Some(paused.key))).await;
+    control(&backend, Command::Reschedule { task: moved.key, timetable: every(9) }).await;
+    control(&backend, Command::ResetMark { task: reset.key }).await;
+    cancel(&backend, other.id(1)).await;
+    submit(&backend, trigger(other.key, 1)).await;
+    register(&backend, &node("b"), declared("other", &every(5), &TaskRules::default())).await;
+    let told = changes(&backend, before).await;
+    let of = |task: &Ticking| told.tasks.iter().find(|told| told.key == task.key).expect("its change is told");
+    assert!(of(&paused).pause.is_some(), "a pause");
+    assert_eq!(of(&moved).timetable, every(9), "a schedule");
+    assert_eq!(of(&reset).mark, reset.start, "a mark, which lies behind and stays");
+    assert_eq!(of(&other).timetable, every(5), "a declaration");
+    assert_eq!(told.cancelled.iter().map(|run| run.id).collect::<Vec<_>>(), [other.id(1)], "a cancellation");
+    assert!(told.runnable, "and that something waits");
+}
+
+/// A run that was given back is told, so that another node claims it.
+pub async fn a_run_given_back_is_told(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let hold = task.hold(&node("a"), 1).await;
+    let before = version(&backend).await;
+    task.end(1, hold, End::HandBack).await;
+    assert!(changes(&backend, before).await.runnable);
+}
+
+/// Who is so far behind that the changes are no longer all there is told that all has changed.
+pub async fn who_is_far_behind_is_told_all(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let quiet = Ticking::new(&backend, "quiet").await;
+    let before = version(&backend).await;
+    quiet.hold(&node("a"), 1).await;
+    cancel(&backend, quiet.id(1)).await;
+    control(&backend, pause(Some(quiet.key))).await;
+    for _ in 0..2_000 {
+        control(&backend, pause(Some(task.key))).await;
+    }
+    let told = changes(&backend, before).await;
+    assert!(told.tasks.iter().any(|told| told.key == quiet.key && told.pause.is_some()), "no change is missed");
+    assert!(told.cancelled.iter().any(|run| run.id == quiet.id(1)), "nor a cancellation that still holds");
+    assert_eq!(told.version, version(&backend).await, "and one is up to date then");
+}
+
+/// A claim tells when the task's latest successful run was, and so does the answer to a firing.
+pub async fn the_previous_success_is_told(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let hold = task.hold(&node("a"), 1).await;
+    task.succeed(1, hold).await;
+    let hold = task.hold(&node("a"), 2).await;
+    assert_eq!(hold.previous_success, Some(task.at(1)), "to a firing");
+    task.end(2, hold, End::Final(super::disk_full())).await;
+    submit(&backend, trigger(task.key, 1)).await;
+    let run = task.claim(&node("a"), 1).await.remove(0);
+    assert_eq!(run.hold.previous_success, Some(task.at(1)), "to a claim; a failure is none");
+}
+
+/// A look tells the oldest scheduled run that is alive, and when the last one ended: all that a fixed delay needs.
+pub async fn a_look_tells_what_a_fixed_delay_counts_from(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    control(&backend, Command::Reschedule { task: task.key, timetable: fixed_delay() }).await;
+    let since = task.look().await.since;
+    let fired = Firing { since, ..task.firing(1) };
+    super::enqueue(&backend, &node("a"), fired).await;
+    let seen = task.look().await;
+    assert_eq!((seen.alive, seen.last_end), (Some(task.id(1)), None), "it is under way");
+
+    let before = version(&backend).await;
+    let hold = match super::enqueue(&backend, &node("a"), Firing { since, ..task.firing(1) }).await {
+        Admission::Claimed(hold) => hold,
+        other => panic!("a repeated call is the same: {other:?}"),
+    };
+    task.end(1, hold, retry(task.at(1))).await;
+    assert_eq!(task.look().await.alive, Some(task.id(1)), "a run is all its attempts");
+    let run = task.claim(&node("b"), 1).await.remove(0);
+    let at = now(&backend).await;
+    task.end(1, run.hold, End::Final(Outcome::Succeeded)).await;
+    let seen = task.look().await;
+    assert!(seen.alive.is_none() && seen.last_end.is_some_and(|end| end >= at), "then it has ended: {seen:?}");
+    let told = changes(&backend, before).await;
+    assert!(told.tasks.iter().any(|told| told.last_end == seen.last_end), "all nodes are told");
+    let again = register(&backend, &node("c"), declared("pay", &every(1), &TaskRules::default())).await;
+    assert_eq!(again.last_end, seen.last_end, "and it survives a registration");
+}
+
+/// The end of a run by the death of its node is told like any other.
+pub async fn the_end_of_a_run_by_the_death_of_its_node_is_told(backend: Subject) {
+    let rules = TaskRules { delivery: Delivery::AtMostOnce, ..TaskRules::default() };
+    let task = Ticking::with(&backend, "pay", rules.clone()).await;
+    let since = register(&backend, &node("a"), declared("pay", &fixed_delay(), &rules)).await.since;
+    let dead = super::dying("dead");
+    let fired = super::enqueue(&backend, &dead, Firing { since, ..task.firing(1) }).await;
+    assert!(matches!(fired, Admission::Claimed(_)), "{fired:?}");
+    let before = version(&backend).await;
+    let following = {
+        let backend = backend.clone();
+        tokio::spawn(async move { changes(&backend, before).await })
+    };
+    let ending = async {
+        for number in 1.. {
+            assert_eq!(task.claim(&node("b"), number).await, [], "it may run once");
+            if task.row(1).await.state == RunState::Abandoned {
+                return;
+            }
+            tokio::time::sleep(super::SHORT / 5).await;
+        }
+    };
+    tokio::time::timeout(super::PATIENCE, ending).await.expect("the run of a dead node ends");
+    let told = following.await.expect("the wait does not panic").tasks;
+    assert!(told.iter().any(|told| told.key == task.key && told.last_end.is_some()), "{told:?}");
+}

@@ -1,0 +1,239 @@
+//! What becomes of an occurrence, a trigger or a backfill: a run that is held, one that waits, or a record.
+
+use symphra_scheduler_core::Timestamp;
+
+use super::{AliveRun, FIRST_TOKEN, Step, Store, index, number};
+use crate::backend::{Admission, Firing, NewRun, Record, Refusal, RunRow, Submission, Submitted};
+use crate::outcome::{CancelCause, Outcome};
+use crate::run::{Missed, Origin, RunState};
+use crate::schedule::{BUFFERED_MAX, Overlap};
+
+/// How many submissions are remembered, to recognise one whose answer was lost: more than can be under way.
+const SUBMITTED_MAX: usize = 2_048;
+
+/// How a task receives a run.
+enum Room {
+    /// It may begin.
+    Free,
+    /// It waits.
+    Wait,
+    /// It waits in the place of those that waited before, and until the oldest that has begun, which is in this slot, has
+    /// been cancelled.
+    AfterOldest(Option<u32>),
+    /// There is none.
+    Refused(Refusal),
+}
+
+impl Store {
+    pub(in super::super) fn fire(&mut self, firing: &Firing, holder: u32, now: Timestamp) -> Admission {
+        let Some(task) = self.tasks.get(index(firing.task)) else { return Admission::MarkMoved(firing.advance_to) };
+        let is_repeated = task.last_step.is_some_and(|(id, _)| id == firing.id);
+        if is_repeated || task.mark != firing.mark {
+            return self.repeated(firing, holder);
+        }
+        if task.since != firing.since {
+            return Admission::Rescheduled;
+        }
+        if task.is_exhausted() {
+            return Admission::Exhausted;
+        }
+        let Some(run) = &firing.run else {
+            self.advance(firing, Step::Passed);
+            return Admission::Passed;
+        };
+        if run.due_at > now {
+            return Admission::Early(now);
+        }
+        if run.accept_until.is_some_and(|until| now > until) {
+            return Admission::Late(now);
+        }
+        let number = number(index(firing.task));
+        if self.is_paused(task) {
+            return self.refuse(firing, run, Refusal::Paused, now);
+        }
+        match self.room(number, Some(task.rules.overlap), run.origin) {
+            Room::Refused(refusal) => self.refuse(firing, run, refusal, now),
+            Room::Free => {
+                self.advance(firing, Step::Run);
+                self.tasks[number as usize].ledger.count_run();
+                let slot = self.insert(RunRow::accepted(firing.id, firing.task, run));
+                self.give(slot, holder);
+                Admission::Claimed(self.hold(slot))
+            }
+            Room::Wait => {
+                self.advance(firing, Step::Run);
+                self.tasks[number as usize].ledger.count_run();
+                let slot = self.insert(RunRow::accepted(firing.id, firing.task, run));
+                self.enter_waiting(slot);
+                Admission::Queued { cancel: None }
+            }
+            Room::AfterOldest(oldest) => {
+                self.advance(firing, Step::Run);
+                self.tasks[number as usize].ledger.count_run();
+                self.replace_waiting(number, now);
+                let cancel = oldest.and_then(|oldest| self.ask_to_cancel(oldest, CancelCause::Replaced, now));
+                let slot = self.insert(RunRow::accepted(firing.id, firing.task, run));
+                self.enter_waiting(slot);
+                // What was between two attempts has ended by this, and left its room.
+                if cancel.is_none() && self.may_begin(slot) {
+                    self.leave_waiting(slot);
+                    self.give(slot, holder);
+                    return Admission::Claimed(self.hold(slot));
+                }
+                Admission::Queued { cancel }
+            }
+        }
+    }
+
+    fn advance(&mut self, firing: &Firing, step: Step) {
+        let task = &mut self.tasks[index(firing.task)];
+        task.mark = firing.advance_to;
+        task.last_step = Some((firing.id, step));
+        if let Some(passed) = &firing.passed {
+            // The grid of a fixed delay goes on from what was passed over.
+            task.last_end = Some(passed.last);
+            task.record(passed.clone());
+        }
+    }
+
+    fn refuse(&mut self, firing: &Firing, run: &NewRun, refusal: Refusal, now: Timestamp) -> Admission {
+        self.advance(firing, Step::Recorded(refusal));
+        let note = match refusal {
+            Refusal::Paused => self.pause(&self.tasks[index(firing.task)]).map(|pause| pause.to_string()),
+            other => other.note(),
+        };
+        let task = &mut self.tasks[index(firing.task)];
+        task.last_end = Some(now);
+        task.record(Record::one(refusal.reason(), run.scheduled_at).noted(note));
+        if let Refusal::CoveredBy(by) = refusal
+            && let Some(&slot) = self.by_id.get(&by)
+        {
+            // What it would have stood for itself is covered with it.
+            let first = run.missed.map_or(run.scheduled_at, |missed| missed.first);
+            let count = 1 + run.missed.map_or(0, |missed| missed.count);
+            let missed = self.alive.get_mut(slot).row.missed.get_or_insert(Missed::new(0, first));
+            missed.count += count;
+        }
+        Admission::Recorded(refusal)
+    }
+
+    /// How the task receives one more run under `overlap`; `None` lets it wait, however many do.
+    fn room(&self, task: u32, overlap: Option<Overlap>, origin: Origin) -> Room {
+        let row = &self.tasks[task as usize];
+        let is_full = row.rules.alive_max.is_some_and(|max| row.alive.len() >= max as usize);
+        let Some(overlap) = overlap else { return Room::Wait };
+        if overlap == Overlap::Allow || !is_full {
+            return if self.group_has_room(row.group) { Room::Free } else { Room::Wait };
+        }
+        let oldest = *row.alive.first().expect("a task that is full has a run");
+        // A backfill waits beside all others, and a trigger beside occurrences: they stand for nothing but themselves.
+        let is_buffered = |slot: &&u32| match (self.alive.get(**slot).row.origin, origin) {
+            (Origin::Backfill(_), _) | (Origin::Trigger(_), Origin::Schedule | Origin::Start) => false,
+            (Origin::Schedule | Origin::Start | Origin::Trigger(_), _) => true,
+        };
+        let mut buffered = row.waiting.iter().filter(is_buffered);
+        match overlap {
+            Overlap::Allow | Overlap::Skip => Room::Refused(Refusal::Overlap(self.alive.get(oldest).row.id)),
+            Overlap::BufferOne => match buffered.next_back() {
+                Some(&waiting) => Room::Refused(Refusal::CoveredBy(self.alive.get(waiting).row.id)),
+                None => Room::Wait,
+            },
+            Overlap::BufferAll if buffered.count() >= BUFFERED_MAX => Room::Refused(Refusal::BufferFull),
+            Overlap::BufferAll => Room::Wait,
+            Overlap::CancelRunning => {
+                let mut begun = row.alive.iter().filter(|&&slot| self.alive.get(slot).row.state != RunState::Queued);
+                Room::AfterOldest(begun.next().copied())
+            }
+        }
+    }
+
+    /// Under `cancel_running` only the newest waits: those before it end.
+    fn replace_waiting(&mut self, task: u32, now: Timestamp) {
+        let row = &self.tasks[task as usize];
+        let scheduled = |slot: &&u32| matches!(self.alive.get(**slot).row.origin, Origin::Schedule | Origin::Start);
+        let replaced: Vec<u32> = row.waiting.iter().filter(scheduled).copied().collect();
+        for slot in replaced {
+            self.end_run(slot, &Outcome::Cancelled(CancelCause::Replaced), None, now);
+        }
+    }
+
+    pub(in super::super) fn submit(&mut self, submission: &Submission, now: Timestamp) -> Submitted {
+        let at = submission.scheduled_at.unwrap_or(now);
+        if self.submitted.contains(&submission.id) {
+            return Submitted::Queued { cancel: None };
+        }
+        let Some(row) = self.tasks.get(index(submission.task)) else {
+            return Submitted::UnknownTask;
+        };
+        if submission.origin == Origin::Start && self.is_paused(row) {
+            return Submitted::Refused(Refusal::Paused);
+        }
+        let number = number(index(submission.task));
+        let mut cancel = None;
+        match self.room(number, submission.overlap, submission.origin) {
+            Room::Refused(refusal) => return Submitted::Refused(refusal),
+            Room::AfterOldest(oldest) => {
+                self.replace_waiting(number, now);
+                cancel = oldest.and_then(|oldest| self.ask_to_cancel(oldest, CancelCause::Replaced, now));
+            }
+            Room::Free | Room::Wait => {}
+        }
+        let run = NewRun { origin: submission.origin, scheduled_at: at, due_at: now, missed: None, accept_until: None };
+        if self.submitted.len() == SUBMITTED_MAX {
+            self.submitted.pop_front();
+        }
+        self.submitted.push_back(submission.id);
+        let slot = self.insert(RunRow::accepted(submission.id, submission.task, &run));
+        self.enter_waiting(slot);
+        self.alive.get_mut(slot).beside = submission.overlap == Some(Overlap::Allow);
+        self.mark_runnable(number);
+        self.log.push(super::Change::Runnable);
+        Submitted::Queued { cancel }
+    }
+
+    /// Inserts a run that is queued, and yet to be given to a holder or to those that wait.
+    fn insert(&mut self, mut row: RunRow) -> u32 {
+        row.state = RunState::Queued;
+        row.attempt = 0;
+        let (id, task) = (row.id, index(row.task));
+        let slot = self.alive.insert(AliveRun {
+            row,
+            token: FIRST_TOKEN,
+            holder: None,
+            claim: None,
+            abandoned: 0,
+            deaths: 0,
+            beside: false,
+            cancelling: None,
+        });
+        self.by_id.insert(id, slot);
+        self.tasks[task].alive.push(slot);
+        slot
+    }
+
+    /// The answer to a firing that was made before, or whose mark somebody else has moved.
+    fn repeated(&self, firing: &Firing, holder: u32) -> Admission {
+        if let Some(&slot) = self.by_id.get(&firing.id) {
+            let run = self.alive.get(slot);
+            if run.holder == Some(holder) && run.claim.is_some() {
+                // A claim has brought it since the first call: given a second time, it would be executed twice.
+                return Admission::Queued { cancel: None };
+            }
+            if run.holder == Some(holder) {
+                return Admission::Claimed(self.hold(slot));
+            }
+            if run.holder.is_none() {
+                let task = &self.tasks[index(firing.task)];
+                let alive = task.alive.iter().map(|&slot| self.alive.get(slot));
+                let mut replaced = alive.filter(|other| other.cancelling == Some(CancelCause::Replaced));
+                return Admission::Queued { cancel: replaced.next().map(|other| other.row.id) };
+            }
+        }
+        let task = &self.tasks[index(firing.task)];
+        match task.last_step {
+            Some((id, Step::Passed)) if id == firing.id => Admission::Passed,
+            Some((id, Step::Recorded(refusal))) if id == firing.id => Admission::Recorded(refusal),
+            _ => Admission::MarkMoved(task.mark),
+        }
+    }
+}

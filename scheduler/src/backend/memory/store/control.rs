@@ -1,0 +1,155 @@
+//! What operators ask, and the log of changes that the nodes follow.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::{Operator, Store, index, number};
+use crate::backend::{Cancelled, Changes, Command, Pause, TaskKey};
+
+/// How many changes are kept: a node that is further behind looks at everything.
+const CHANGES_MAX: usize = 1_024;
+
+/// Something that nodes should know.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// Where a task stands.
+    Task(u32),
+    /// Where all tasks stand.
+    AllTasks,
+    /// A run was asked to cancel.
+    Cancelled(Cancelled),
+    /// Runs wait that may be claimed.
+    Runnable,
+}
+
+/// The last changes, numbered from 1.
+#[derive(Default)]
+pub(super) struct Log {
+    version: u64,
+    last: VecDeque<Change>,
+}
+
+impl Log {
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn push(&mut self, change: Change) {
+        self.version += 1;
+        if self.last.len() == CHANGES_MAX {
+            self.last.pop_front();
+        }
+        self.last.push_back(change);
+    }
+
+    /// The changes after `version`; `None` if they are no longer all here.
+    fn since(&self, version: u64) -> Option<impl Iterator<Item = Change> + '_> {
+        let behind = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
+        (behind <= self.last.len()).then(|| self.last.iter().skip(self.last.len() - behind).copied())
+    }
+}
+
+impl Store {
+    pub(in super::super) fn version(&self) -> u64 {
+        self.log.version
+    }
+
+    pub(in super::super) fn changes_since(&self, version: u64) -> Changes {
+        let mut changes = Changes { version: self.log.version, ..Changes::default() };
+        let mut tasks = BTreeSet::new();
+        let mut all = false;
+        match self.log.since(version) {
+            Some(since) => {
+                for change in since {
+                    match change {
+                        Change::Task(task) => drop(tasks.insert(task)),
+                        Change::AllTasks => all = true,
+                        Change::Cancelled(cancelled) => changes.cancelled.push(cancelled),
+                        Change::Runnable => changes.runnable = true,
+                    }
+                }
+            }
+            None => {
+                (all, changes.runnable) = (true, true);
+                let asked = self.alive.iter().filter_map(|run| {
+                    let (id, task, was) = (run.row.id, run.row.task, run.row.state);
+                    run.cancelling.map(|cause| Cancelled { id, task, cause, was })
+                });
+                changes.cancelled.extend(asked);
+            }
+        }
+        if all {
+            tasks = (0..number(self.tasks.len())).collect();
+        }
+        changes.tasks = tasks.into_iter().map(|task| self.view(task)).collect();
+        changes
+    }
+
+    pub(in super::super) fn control(&mut self, command: &Command, now: Timestamp) {
+        match command {
+            Command::Pause { task, by, reason } => {
+                let pause = Pause { by: Arc::clone(by), reason: reason.clone(), since: now };
+                match task {
+                    Some(task) => {
+                        if let Some(row) = self.tasks.get_mut(index(*task)) {
+                            row.operator = Some(Operator::Paused(Box::new(pause)));
+                        }
+                    }
+                    None => self.pause_of_all = Some(pause),
+                }
+                self.changed(*task);
+            }
+            Command::Resume { task } => {
+                match task {
+                    Some(task) => {
+                        if let Some(row) = self.tasks.get_mut(index(*task))
+                            && row.is_paused()
+                        {
+                            row.operator = Some(Operator::Resumed);
+                            row.resumed_at = Some(now);
+                        }
+                    }
+                    None => {
+                        if self.pause_of_all.take().is_some() {
+                            self.all_resumed_at = Some(now);
+                        }
+                    }
+                }
+                let all = 0..self.tasks.len();
+                for task in task.map_or(all.clone(), |task| index(task)..index(task).saturating_add(1)) {
+                    if all.contains(&task) {
+                        self.mark_runnable(number(task));
+                    }
+                }
+                self.changed(*task);
+                self.log.push(Change::Runnable);
+            }
+            Command::Reschedule { task, timetable } => {
+                if let Some(row) = self.tasks.get_mut(index(*task)) {
+                    row.rescheduled = Some(Arc::clone(timetable));
+                    row.since = now;
+                }
+                self.changed(Some(*task));
+            }
+            Command::ResetMark { task } => {
+                if let Some(row) = self.tasks.get_mut(index(*task)) {
+                    row.mark = row.mark.min(now);
+                    row.last_step = None;
+                }
+                self.changed(Some(*task));
+            }
+        }
+    }
+
+    fn changed(&mut self, task: Option<TaskKey>) {
+        match task {
+            Some(task) if index(task) < self.tasks.len() => {
+                self.log.push(Change::Task(number(index(task))));
+            }
+            Some(_) => {}
+            None => self.log.push(Change::AllTasks),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What changes from outside while the scheduler runs: pauses, schedules, marks, cancellations.
+
+use std::sync::Arc;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::due;
+use super::event::{Actions, Withdraw};
+use super::notice::Notice;
+use super::state::{Next, State, first_step};
+use crate::backend::{Cancelled, Changes, Registered};
+use crate::run::RunState;
+use crate::schedule::Plan;
+
+impl State {
+    pub(super) fn changed(&mut self, changes: Changes, now: Timestamp, actions: &mut Actions) {
+        for cancelled in changes.cancelled {
+            self.cancel(cancelled, actions);
+        }
+        for task in changes.tasks {
+            self.task_changed(&task, now, actions);
+        }
+        self.claims.now |= changes.runnable;
+    }
+
+    fn cancel(&mut self, cancelled: Cancelled, actions: &mut Actions) {
+        let Cancelled { id, task, cause, was } = cancelled;
+        match was {
+            RunState::Running => {
+                actions.cancel.push((id, cause));
+                if self.enqueueing > 0 || self.claims.is_under_way {
+                    self.cancelled_early.push((id, cause));
+                }
+            }
+            RunState::Queued | RunState::Retrying => {
+                if let Some(place) = self.place(task) {
+                    self.tasks[place as usize].live.tally().cancelled_in_store(was == RunState::Retrying);
+                }
+            }
+            _ => {}
+        }
+        // Where it had its place, another may be free to begin.
+        self.claims.now |= was != RunState::Running;
+    }
+
+    fn task_changed(&mut self, stored: &Registered, now: Timestamp, actions: &mut Actions) {
+        let Some(place) = self.place(stored.key) else { return };
+        let task = &mut self.tasks[place as usize];
+        if stored.version < task.version {
+            // Answers come by several ways, and not always in the order in which they were given.
+            return;
+        }
+        task.version = stored.version;
+        let name = task.live.name.clone();
+
+        let pause = stored.pause.clone().map(Box::new);
+        let was_paused = task.pause.is_some();
+        if task.pause != pause {
+            match &pause {
+                Some(pause) => {
+                    actions.notices.push(Notice::Paused { task: name.clone(), pause: (**pause).clone() });
+                    actions.withdraw.push((Arc::clone(&task.live), Withdraw::Held));
+                }
+                None => actions.notices.push(Notice::Resumed { task: name.clone() }),
+            }
+            task.pause = pause;
+        }
+        task.resumed_at = task.resumed_at.max(stored.resumed_at);
+
+        let is_rescheduled = *task.plan.timetable() != stored.timetable || task.plan.since() != stored.since;
+        if is_rescheduled {
+            let plan = Plan::new(Arc::clone(&stored.timetable), task.live.name.as_str(), stored.anchor, stored.since);
+            let replaced = std::mem::replace(&mut task.plan, plan);
+            task.replaced.get_or_insert_with(|| Box::new(replaced));
+            self.has_delays |= task.plan.fixed_delay().is_some();
+            actions.notices.push(Notice::Rescheduled { task: name, schedule: *task.plan.schedule() });
+        }
+        // A mark that went back was reset; one that went on was advanced by another node.
+        let is_moved = task.mark != stored.mark && task.next != Next::Answer;
+        if is_moved {
+            task.mark = stored.mark;
+        }
+        task.show();
+        let awaits = matches!(task.next, Next::Awaits(_));
+        let was_over = task.next == Next::Over;
+        if task.next != Next::Answer && (is_moved || is_rescheduled || awaits || was_over || was_paused) {
+            let next = first_step(&task.plan, stored, now);
+            // What is shown again and has come due is still to be recorded.
+            let is_shown_again = matches!(task.next, Next::Again(_)) && !is_moved && !is_rescheduled;
+            if !(awaits && next == task.next || is_shown_again) {
+                self.arm(place, next);
+            }
+        }
+        self.settle_replaced(place);
+    }
+
+    /// Records what a plan that another has replaced still owes: what was due before the change and has not fired. Waits
+    /// while the backend has not answered about it.
+    pub(super) fn settle_replaced(&mut self, place: u32) {
+        let task = &mut self.tasks[place as usize];
+        if task.next == Next::Answer {
+            return;
+        }
+        let Some(replaced) = task.replaced.take() else { return };
+        if let Some(record) = due::owed(&replaced, task.mark, task.plan.since()) {
+            match &mut task.owed {
+                Some(owed) => owed.extend(record),
+                None => task.owed = Some(Box::new(record)),
+            }
+            let next = task.next;
+            self.arm(place, next);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a scheduler tells those who listen, as it happens. A listener that is slow misses events and is told how many;
+//! nobody waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use symphra_scheduler_core::Timestamp;
+use tokio::sync::broadcast;
+
+use crate::backend::{Pause, Record};
+use crate::run::{RunId, RunState};
+use crate::schedule::Schedule;
+use crate::task::TaskName;
+
+/// How many events a listener may be behind.
+const BEHIND_MAX: usize = 4_096;
+
+/// Something that a scheduler tells.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SchedulerEvent {
+    /// An attempt of a run has begun.
+    AttemptStarted {
+        /// The task.
+        task: TaskName,
+        /// The run.
+        run: RunId,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+        /// The nominal instant.
+        scheduled_at: Timestamp,
+    },
+    /// An attempt has failed, and another follows.
+    AttemptFailed {
+        /// The task.
+        task: TaskName,
+        /// The run.
+        run: RunId,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+        /// When the next one is due.
+        next_at: Timestamp,
+        /// Why it failed.
+        failure: Box<str>,
+    },
+    /// A run has ended.
+    RunEnded {
+        /// The task.
+        task: TaskName,
+        /// The run.
+        run: RunId,
+        /// How.
+        state: RunState,
+    },
+    /// Occurrences did not become runs.
+    Recorded {
+        /// The task.
+        task: TaskName,
+        /// Which, how many, and why.
+        record: Record,
+    },
+    /// A task was paused.
+    TaskPaused {
+        /// The task.
+        task: TaskName,
+        /// By whom and why.
+        pause: Pause,
+    },
+    /// The pause of a task has ended.
+    TaskResumed {
+        /// The task.
+        task: TaskName,
+    },
+    /// Another schedule counts for a task.
+    TaskRescheduled {
+        /// The task.
+        task: TaskName,
+        /// The schedule.
+        schedule: Schedule,
+    },
+    /// A task was registered while the scheduler ran.
+    TaskRegistered {
+        /// The task.
+        task: TaskName,
+    },
+    /// A task was unregistered.
+    TaskUnregistered {
+        /// The task.
+        task: TaskName,
+    },
+    /// The wall clock was set forward, or the machine was suspended.
+    ClockSteppedForward {
+        /// How far.
+        by: Duration,
+    },
+    /// The wall clock was set back.
+    ClockSteppedBack {
+        /// How far.
+        by: Duration,
+    },
+    /// Runs of dead nodes were taken over.
+    RunsTakenOver {
+        /// How many.
+        runs: usize,
+    },
+    /// Ends of runs came too late: other nodes had taken them over.
+    StaleEnds {
+        /// How many.
+        runs: usize,
+    },
+    /// The scheduler has ended; nothing follows.
+    Stopped,
+    /// This listener was too slow, and has missed events.
+    Missed {
+        /// How many.
+        events: u64,
+    },
+}
+
+/// Where events are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Teller {
+    listeners: broadcast::Sender<SchedulerEvent>,
+    is_over: Arc<AtomicBool>,
+    /// Who is told at once, in the order of events, and misses none: the test kit.
+    #[cfg(any(test, feature = "test-util"))]
+    recorder: Option<Recorder>,
+}
+
+/// What the test kit does with an event.
+#[cfg(any(test, feature = "test-util"))]
+#[derive(Clone)]
+pub(crate) struct Recorder(pub(crate) Arc<dyn Fn(&SchedulerEvent) + Send + Sync>);
+
+#[cfg(any(test, feature = "test-util"))]
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl Default for Teller {
+    fn default() -> Self {
+        Self {
+            listeners: broadcast::Sender::new(BEHIND_MAX),
+            is_over: Arc::default(),
+            #[cfg(any(test, feature = "test-util"))]
+            recorder: None,
+        }
+    }
+}
+
+impl Teller {
+    /// Tells what `event` makes, if anybody listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> SchedulerEvent) {
+        #[cfg(any(test, feature = "test-util"))]
+        if let Some(recorder) = &self.recorder {
+            let event = event();
+            (recorder.0)(&event);
+            // It fails if nobody listens beside.
+            let _ = self.listeners.send(event);
+            return;
+        }
+        if self.is_heard() {
+            // It fails only if the last listener has just gone.
+            let _ = self.listeners.send(event());
+        }
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn recording(recorder: Recorder) -> Self {
+        Self { recorder: Some(recorder), ..Self::default() }
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        #[cfg(any(test, feature = "test-util"))]
+        if self.recorder.is_some() {
+            return true;
+        }
+        self.listeners.receiver_count() > 0
+    }
+
+    pub(crate) fn listen(&self) -> Events {
+        let events = self.listeners.subscribe();
+        // Looked at after the subscription, so that an end in between is among its events.
+        let is_over = self.is_over.load(Ordering::SeqCst);
+        Events { events, is_over }
+    }
+
+    /// The last thing that is told.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.tell(|| SchedulerEvent::Stopped);
+    }
+}
+
+/// The events of a scheduler from the moment of [`SchedulerHandle::events`](crate::SchedulerHandle::events) on.
+#[derive(Debug)]
+pub struct Events {
+    events: broadcast::Receiver<SchedulerEvent>,
+    is_over: bool,
+}
+
+impl Events {
+    /// The next event; `None` once the scheduler has ended and all its events were taken.
+    ///
+    /// # Cancellation
+    /// Safe: no event is lost.
+    pub async fn next(&mut self) -> Option<SchedulerEvent> {
+        if self.is_over {
+            return self.try_next();
+        }
+        match self.events.recv().await {
+            Ok(event) => Some(self.seen(event)),
+            Err(broadcast::error::RecvError::Lagged(events)) => Some(SchedulerEvent::Missed { events }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event, if it is there already.
+    pub fn try_next(&mut self) -> Option<SchedulerEvent> {
+        match self.events.try_recv() {
+            Ok(event) => Some(self.seen(event)),
+            Err(broadcast::error::TryRecvError::Lagged(events)) => Some(SchedulerEvent::Missed { events }),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
+        }
+    }
+
+    fn seen(&mut self, event: SchedulerEvent) -> SchedulerEvent {
+        self.is_over |= event == SchedulerEvent::Stopped;
+        event
+    }
+}

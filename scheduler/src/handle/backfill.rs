@@ -1,0 +1,177 @@
+//! Running occurrences of the past: those of a range, oldest first, one after another.
+
+use std::collections::HashSet;
+use std::future::{Future, IntoFuture};
+use std::ops::{Bound, RangeBounds};
+use std::pin::Pin;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeZone};
+use chrono_tz::Tz;
+use symphra_scheduler_core::Timestamp;
+
+use super::SchedulerHandle;
+use crate::backend::{RunQuery, Submission};
+use crate::error::Error;
+use crate::run::{Origin, RunId, RunState};
+
+/// How many occurrences one backfill runs.
+const OCCURRENCES_MAX: usize = 1_000;
+
+/// A backfill that has not begun: await it, or only look with [`preview`](Self::preview).
+#[derive(Debug)]
+#[must_use = "a backfill does nothing until it is awaited"]
+pub struct Backfill<'a> {
+    handle: &'a SchedulerHandle,
+    task: String,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    successful_too: bool,
+}
+
+/// A backfill that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backfilled {
+    /// Its id, which the [`Origin`] of its runs names.
+    pub id: RunId,
+    /// Its runs, in the order in which they begin.
+    pub runs: Vec<RunId>,
+    /// How many occurrences of the range were beyond the most that one backfill runs: ask for them by another.
+    pub left_out: usize,
+}
+
+impl SchedulerHandle {
+    /// Runs the occurrences of a range that have no successful run, oldest first and one after another, at most 1,000 of
+    /// them. It moves no mark, and works in a pause. Bounds without an end reach to the present.
+    ///
+    /// ```
+    /// # use symphra_scheduler::{Error, SchedulerHandle};
+    /// # use symphra_scheduler::chrono::{TimeDelta, Utc};
+    /// # async fn example(scheduler: SchedulerHandle) -> Result<(), Error> {
+    /// let yesterday = Utc::now() - TimeDelta::days(1);
+    /// let missing = scheduler.backfill("report", yesterday..).preview().await?;
+    /// println!("{} reports are missing", missing.len());
+    /// let backfill = scheduler.backfill("report", yesterday..).await?;
+    /// println!("{} runs", backfill.runs.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn backfill<Z: TimeZone>(&self, task: &str, range: impl RangeBounds<DateTime<Z>>) -> Backfill<'_> {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        let instant = |at: &DateTime<Z>| Timestamp::from(at.clone());
+        let from = match range.start_bound() {
+            Bound::Included(from) => Some(instant(from)),
+            Bound::Excluded(from) => Some(instant(from).plus(MILLISECOND)),
+            Bound::Unbounded => None,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(to) => Some(instant(to)),
+            Bound::Excluded(to) => Some(instant(to).minus(MILLISECOND)),
+            Bound::Unbounded => None,
+        };
+        Backfill { handle: self, task: task.to_owned(), from, to, successful_too: false }
+    }
+}
+
+impl Backfill<'_> {
+    /// Runs those too that have a successful run.
+    pub fn rerun(mut self) -> Self {
+        self.successful_too = true;
+        self
+    }
+
+    /// The occurrences that would run, in the task's zone.
+    ///
+    /// # Errors
+    /// As awaiting the backfill.
+    ///
+    /// # Cancellation
+    /// Safe: it changes nothing.
+    pub async fn preview(&self) -> Result<Vec<DateTime<Tz>>, Error> {
+        let zone = self.handle.task(&self.task)?.timezone;
+        let (wanted, _) = self.wanted().await?;
+        Ok(wanted.into_iter().map(|at| at.to_utc().with_timezone(&zone)).collect())
+    }
+
+    /// The occurrences to run, and how many are too many.
+    async fn wanted(&self) -> Result<(Vec<Timestamp>, usize), Error> {
+        let shared = &self.handle.0;
+        let task = shared.directory().get(&self.task)?;
+        let plan = task.shown().plan.clone();
+        if plan.fixed_delay().is_some() {
+            return Err(Error::refused(format!(
+                "task \"{}\" has a fixed delay: its instants depend on its runs, so there are none to run again; \
+                 trigger it instead",
+                self.task
+            )));
+        }
+        let Some(from) = self.from else {
+            return Err(Error::refused(
+                "a backfill needs the instant from which on to run; write `from..` or `from..to`",
+            ));
+        };
+        let to = self.to.unwrap_or(Timestamp::MAX).min(shared.clock.now());
+        let mut done = HashSet::new();
+        if !self.successful_too {
+            let query = RunQuery {
+                task: Some(task.key),
+                states: vec![RunState::Succeeded],
+                from: Some(from),
+                to: Some(to),
+                ..RunQuery::default()
+            };
+            let of_occurrences = |origin| matches!(origin, Origin::Schedule | Origin::Backfill(_));
+            let runs = shared.backend.runs(&query).await?;
+            done = runs.iter().filter(|run| of_occurrences(run.origin)).map(|run| run.scheduled_at).collect();
+        }
+        let first = plan.next(from.minus(Duration::from_millis(1)));
+        let all = std::iter::successors(first, |&at| plan.next(at)).take_while(|&at| at <= to);
+        let mut wanted = all.filter(|at| !done.contains(at));
+        let taken: Vec<Timestamp> = wanted.by_ref().take(OCCURRENCES_MAX).collect();
+        let left_out = match taken.last().filter(|_| taken.len() == OCCURRENCES_MAX) {
+            Some(&last) => {
+                let after = usize::try_from(plan.count(last, to)).unwrap_or(usize::MAX);
+                after - done.iter().filter(|&&at| at > last && at <= to).count().min(after)
+            }
+            None => 0,
+        };
+        Ok((taken, left_out))
+    }
+
+    async fn begin(self) -> Result<Backfilled, Error> {
+        self.handle.running()?;
+        let (wanted, left_out) = self.wanted().await?;
+        let task = self.handle.key(&self.task)?;
+        let id = self.handle.new_id();
+        let submissions: Vec<Submission> = wanted
+            .into_iter()
+            .map(|at| Submission {
+                id: self.handle.new_id(),
+                task,
+                origin: Origin::Backfill(id),
+                scheduled_at: Some(at),
+                overlap: None,
+            })
+            .collect();
+        let runs = submissions.iter().map(|submission| submission.id).collect();
+        if !submissions.is_empty() {
+            self.handle.submit(submissions).await?;
+        }
+        Ok(Backfilled { id, runs, left_out })
+    }
+}
+
+/// Begins the backfill.
+///
+/// # Errors
+/// [`Error::is_unknown_task`]; an error if the range has no beginning, or the task a fixed delay; [`Error::is_backend`];
+/// [`Error::is_stopped`].
+impl<'a> IntoFuture for Backfill<'a> {
+    type Output = Result<Backfilled, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.begin())
+    }
+}

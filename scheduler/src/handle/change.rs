@@ -1,0 +1,328 @@
+//! What changes a running scheduler: pauses, triggers, cancellations, schedules, tasks.
+
+use std::sync::Arc;
+
+use super::{SchedulerHandle, gone};
+use crate::backend::{Changes, Command, Refusal, RunQuery, Submission, Submitted, TaskKey};
+use tokio::sync::mpsc::Permit;
+use tokio::sync::oneshot;
+
+use crate::engine::{Asking, Request};
+use crate::error::{Error, Problem};
+use crate::outcome::CancelCause;
+use crate::run::{Origin, RunId, RunState};
+use crate::schedule::{Overlap, Plan, Schedule, Timetable};
+use crate::task::{LiveTask, Task};
+
+/// What became of a trigger that may be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Triggered {
+    /// The run exists, and begins when its task has room.
+    Accepted(RunId),
+    /// There is no run: the task was full.
+    Refused(Refusal),
+}
+
+impl SchedulerHandle {
+    /// Pauses a task: from the answer on none of its occurrences becomes a run, and runs of it that have not begun, or
+    /// wait for their next attempt, wait on. Those that execute go on. What falls due meanwhile is recorded and never
+    /// caught up. [`trigger_task`](Self::trigger_task) and [`backfill`](Self::backfill) still work.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached; [`Error::is_stopped`].
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn pause_task(&self, name: &str) -> Result<(), Error> {
+        self.pause(Some(self.key(name)?), None).await
+    }
+
+    /// [`pause_task`](Self::pause_task) with a reason, which records and [`explain`](Self::explain) tell.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn pause_task_with(&self, name: &str, reason: impl Into<Arc<str>>) -> Result<(), Error> {
+        self.pause(Some(self.key(name)?), Some(reason.into())).await
+    }
+
+    /// Ends the pause of a task, also one by its declaration. Its next occurrence is the next after now.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn resume_task(&self, name: &str) -> Result<(), Error> {
+        let task = Some(self.key(name)?);
+        self.control(Command::Resume { task }).await
+    }
+
+    /// Pauses all tasks of the store, those of other nodes included.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn pause_all(&self, reason: impl Into<Arc<str>>) -> Result<(), Error> {
+        self.pause(None, Some(reason.into())).await
+    }
+
+    /// Ends [`pause_all`](Self::pause_all). Tasks that were paused by themselves stay so.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn resume_all(&self) -> Result<(), Error> {
+        self.control(Command::Resume { task: None }).await
+    }
+
+    async fn pause(&self, task: Option<TaskKey>, reason: Option<Arc<str>>) -> Result<(), Error> {
+        let by = Arc::clone(&self.0.surroundings.node);
+        self.control(Command::Pause { task, by, reason }).await
+    }
+
+    /// Runs a task once more, now, whatever its schedule says, and leaves the schedule alone. It is never skipped: while
+    /// its task is full it waits its turn, also in a pause.
+    ///
+    /// A trigger that is accepted just before a stop may have its run cancelled by that; the stop's report lists it.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached; [`Error::is_stopped`] once a
+    /// stop was asked for.
+    ///
+    /// # Cancellation
+    /// The run may exist or not.
+    pub async fn trigger_task(&self, name: &str) -> Result<RunId, Error> {
+        match self.trigger(name, None).await? {
+            Triggered::Accepted(id) => Ok(id),
+            Triggered::Refused(_) => Err(Error::unknown_task(name, None)),
+        }
+    }
+
+    /// [`trigger_task`](Self::trigger_task) with an overlap policy, which may refuse it while the task is full.
+    ///
+    /// # Errors
+    /// As [`trigger_task`](Self::trigger_task).
+    ///
+    /// # Cancellation
+    /// The run may exist or not.
+    pub async fn trigger_with(&self, name: &str, overlap: Overlap) -> Result<Triggered, Error> {
+        self.trigger(name, Some(overlap)).await
+    }
+
+    async fn trigger(&self, name: &str, overlap: Option<Overlap>) -> Result<Triggered, Error> {
+        let task = self.key(name)?;
+        self.running()?;
+        let id = self.new_id();
+        let submission = Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap };
+        match self.submit(vec![submission]).await?[..] {
+            [Submitted::Queued { .. }] => Ok(Triggered::Accepted(id)),
+            [Submitted::Refused(refusal)] => Ok(Triggered::Refused(refusal)),
+            _ => Err(Error::unknown_task(name, None)),
+        }
+    }
+
+    /// Adds runs to the store and has the engine look for them.
+    pub(super) async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Submitted>, Error> {
+        let answers = self.0.backend.submit(&submissions).await?;
+        let cancelled = answers.iter().filter_map(|answer| match answer {
+            Submitted::Queued { cancel } => *cancel,
+            Submitted::Refused(_) | Submitted::UnknownTask => None,
+        });
+        for id in cancelled {
+            self.0.executor.cancel(id, CancelCause::Replaced);
+        }
+        if let Err(error) = self.request(Request::Runnable).await {
+            if self.0.backend.capabilities().durable {
+                // Another node, or the next start, executes them.
+                return Ok(answers);
+            }
+            for submission in &submissions {
+                self.0.backend.cancel(submission.id).await?;
+            }
+            return Err(error);
+        }
+        Ok(answers)
+    }
+
+    /// The run of a task that wants one when a node starts. The scheduler runs already, so that a store which does not
+    /// answer now is no reason to fail.
+    pub(crate) async fn run_on_start(&self, key: TaskKey) {
+        let known = self.0.directory().iter().find(|task| task.key == key).cloned();
+        let Some(task) = known else { return };
+        let window = task.shown().plan.timetable().window;
+        let now = self.0.clock.now();
+        if now < window.start || now > window.end {
+            return;
+        }
+        let overlap = Some(task.overlap);
+        let submission =
+            Submission { id: self.new_id(), task: key, origin: Origin::Start, scheduled_at: None, overlap };
+        let task = task.name.as_str();
+        match self.submit(vec![submission]).await.as_deref() {
+            Ok([Submitted::Refused(refusal)]) => tracing::info!(task, %refusal, "no run on start"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(task, ?error, "the run on start could not be submitted"),
+        }
+    }
+
+    /// Cancels a run: one that has not begun, or waits for its next attempt, ends with the answer; one that executes is
+    /// asked to end, and 5 s later dropped at its next await, on whichever node.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_run`] if there is none with this id, or it has ended; [`Error::is_backend`];
+    /// [`Error::is_stopped`].
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn cancel_run(&self, id: RunId) -> Result<(), Error> {
+        let Some(cancelled) = self.0.backend.cancel(id).await? else {
+            let query = RunQuery { id: Some(id), limit: Some(1), ..RunQuery::default() };
+            return Err(Error::unknown_run(match self.0.backend.runs(&query).await?.first() {
+                Some(ended) => format!("run {id} has ended already: {}", ended.state),
+                None => format!("there is no run {id}, or it is older than what is kept"),
+            }));
+        };
+        if cancelled.was != RunState::Running {
+            // It has ended by this, and the engine is told so once: by the store's changes.
+            return Ok(());
+        }
+        self.request(Request::Changed(Changes { cancelled: vec![cancelled], ..Changes::default() })).await
+    }
+
+    /// Gives a task another schedule, which counts from now on: nothing before is missed. What had fallen due and not
+    /// started is recorded. Zone, window and exceptions stay, and so do mark and anchor. It is kept in the store, until
+    /// a program declares another schedule than the one it had declared.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`]; [`Error::is_config`] if the schedule has no occurrence, or is no interval where the
+    /// task has a fixed delay; [`Error::is_backend`]; [`Error::is_stopped`].
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn reschedule(&self, name: &str, schedule: impl Into<Schedule>) -> Result<(), Error> {
+        let schedule = schedule.into();
+        let task = self.0.directory().get(name)?;
+        let timetable = {
+            let shown = task.shown();
+            Timetable { schedule, ..(**shown.plan.timetable()).clone() }
+        };
+        let says =
+            |says: String| Error::task(vec![Problem::Task { name: name.to_owned(), says, source: task.source() }]);
+        if timetable.delay == crate::schedule::Delay::FixedDelay && schedule.period().is_none() {
+            return Err(says("its delay is fixed, and only an interval can have one".into()));
+        }
+        let timetable = Arc::new(timetable);
+        let now = self.0.clock.now();
+        if Plan::new(Arc::clone(&timetable), name, now, now).next(now).is_none() {
+            return Err(says(format!("the schedule ({}) has no occurrence after now", schedule.describe())));
+        }
+        self.control(Command::Reschedule { task: task.key, timetable }).await
+    }
+
+    /// Puts the mark of a task at the present: the way out when a clock that ran ahead has left it far in the future, so
+    /// that everything until then would be recorded.
+    ///
+    /// # Errors
+    /// As [`pause_task`](Self::pause_task).
+    ///
+    /// # Cancellation
+    /// The store may have done it or not.
+    pub async fn reset_mark(&self, name: &str) -> Result<(), Error> {
+        let task = self.key(name)?;
+        self.control(Command::ResetMark { task }).await
+    }
+
+    /// Adds a task while the scheduler runs.
+    ///
+    /// # Errors
+    /// [`Error`] lists all that is wrong with it, as at start: a name that is taken is [`Error::is_duplicate_task`], a
+    /// state that nobody provides [`Error::is_missing_state`]. Then [`Error::is_backend`], [`Error::is_stopped`].
+    ///
+    /// # Cancellation
+    /// The task may be known to the store and not fire here; registering it again is safe.
+    pub async fn register(&self, task: Task) -> Result<(), Error> {
+        self.running()?;
+        let (name, mut problems) = task.problems(self.0.config.timezone);
+        problems.append(&mut task.unmet_needs(&self.0.surroundings.provided));
+        let Some(name) = name.filter(|_| problems.is_empty()) else { return Err(Error::task(problems)) };
+        if let Err(taken) = self.0.directory_mut().reserve(&name) {
+            let first = taken.map_or(task.source(), |taken| taken.source());
+            let name = name.to_string();
+            return Err(Error::task(vec![Problem::Duplicate { name, first, second: task.source() }]));
+        }
+        let reserved = Reserved { handle: self, name: &name };
+        let registration = task.registration(name.clone(), &self.0.config);
+        let answers = self.0.backend.register(&self.0.holder, &[registration]).await?;
+        let [registered] = &answers[..] else {
+            return Err(Error::refused("the backend did not answer for the task that was registered"));
+        };
+        let live = Arc::new(LiveTask::new(&task, name.clone(), registered, self.0.clock.now()));
+        // From here on nothing waits until both the directory and the engine have it.
+        let permit = self.permit().await?;
+        self.0.directory_mut().insert(Arc::clone(&live));
+        drop(reserved);
+        if let Err(error) = taken_in(permit, Request::Add(live, Box::new(registered.clone()))).await {
+            // It has not begun to fire, so nothing else has to be undone.
+            let _ = self.0.directory_mut().remove(name.as_str());
+            return Err(error);
+        }
+        if registered.run_on_start {
+            self.run_on_start(registered.key).await;
+        }
+        Ok(())
+    }
+
+    /// Takes a task out: it fires no more on this node. Runs of it that execute go on; those that wait stay in the store,
+    /// as its history does, and begin if it is registered again.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`]; [`Error::is_stopped`].
+    ///
+    /// # Cancellation
+    /// The task is taken out all the same.
+    pub async fn unregister(&self, name: &str) -> Result<(), Error> {
+        self.running()?;
+        let permit = self.permit().await?;
+        let task: Arc<LiveTask> = self.0.directory_mut().remove(name)?;
+        let key = task.key;
+        self.0.teller.tell(|| crate::events::SchedulerEvent::TaskUnregistered { task: task.name.clone() });
+        taken_in(permit, Request::Remove(key)).await
+    }
+
+    pub(super) fn key(&self, name: &str) -> Result<TaskKey, Error> {
+        Ok(self.0.directory().get(name)?.key)
+    }
+
+    async fn control(&self, command: Command) -> Result<(), Error> {
+        self.running()?;
+        let changes = self.0.backend.control(&command).await?;
+        self.request(Request::Changed(changes)).await
+    }
+}
+
+/// Asks the engine at once, and waits until it has taken that in.
+fn taken_in(permit: Permit<'_, Asking>, request: Request) -> impl Future<Output = Result<(), Error>> {
+    let (taken_in, waiting) = oneshot::channel();
+    permit.send((request, taken_in));
+    async { waiting.await.map_err(|_| gone()) }
+}
+
+/// A name that is given back if its task does not come to be registered.
+struct Reserved<'a> {
+    handle: &'a SchedulerHandle,
+    name: &'a crate::task::TaskName,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.handle.0.directory_mut().release(self.name);
+    }
+}

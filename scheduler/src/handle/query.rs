@@ -1,0 +1,257 @@
+//! What a running scheduler is asked: its tasks, its runs, its counts.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use symphra_scheduler_core::Timestamp;
+
+use super::SchedulerHandle;
+use crate::backend::{Ledger, Record, RunQuery, RunRow};
+use crate::error::Error;
+use crate::executor::RunningRun;
+use crate::run::{Missed, Origin, RunId, RunState};
+use crate::stats::Stats;
+use crate::tally::TaskMetrics;
+use crate::task::{TaskCounts, TaskInfo, TaskName, TaskStatus};
+
+/// Which runs to list, newest first. Default: all that are kept.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    task: Option<String>,
+    query: RunQuery,
+}
+
+impl RunFilter {
+    /// All runs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only runs of this task.
+    #[must_use]
+    pub fn task(mut self, name: impl Into<String>) -> Self {
+        self.task = Some(name.into());
+        self
+    }
+
+    /// Only runs in this state, or in another that was named.
+    #[must_use]
+    pub fn state(mut self, state: RunState) -> Self {
+        self.query.states.push(state);
+        self
+    }
+
+    /// Only runs whose nominal instant is this or later.
+    #[must_use]
+    pub fn from(mut self, from: impl Into<Timestamp>) -> Self {
+        self.query.from = Some(from.into());
+        self
+    }
+
+    /// Only runs whose nominal instant is this or earlier.
+    #[must_use]
+    pub fn to(mut self, to: impl Into<Timestamp>) -> Self {
+        self.query.to = Some(to.into());
+        self
+    }
+
+    /// At most this many.
+    #[must_use]
+    pub fn limit(mut self, runs: usize) -> Self {
+        self.query.limit = Some(runs);
+        self
+    }
+}
+
+/// A run, as its store shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Run {
+    /// Its task.
+    pub task: TaskName,
+    /// Its id.
+    pub id: RunId,
+    /// Why it exists.
+    pub origin: Origin,
+    /// The nominal instant.
+    pub scheduled_at: Timestamp,
+    /// When it was due; of a run that is tried again, when its next attempt is.
+    pub due_at: Timestamp,
+    /// What it stands for besides itself.
+    pub missed: Option<Missed>,
+    /// Where it stands.
+    pub state: RunState,
+    /// Its latest attempt, counted from 1; 0 before the first.
+    pub attempt: u32,
+    /// When its last attempt that has ended began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended; `None` while it is alive.
+    pub finished_at: Option<Timestamp>,
+    /// The error of its last attempt, or why it was cut short.
+    pub failure: Option<Box<str>>,
+}
+
+impl Run {
+    pub(super) fn of(task: TaskName, row: RunRow) -> Self {
+        Self {
+            task,
+            id: row.id,
+            origin: row.origin,
+            scheduled_at: row.scheduled_at,
+            due_at: row.due_at,
+            missed: row.missed,
+            state: row.state,
+            attempt: row.attempt,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            failure: row.failure,
+        }
+    }
+}
+
+impl SchedulerHandle {
+    /// The scheduler at this moment.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let shared = &*self.0;
+        let counted = shared.counts.get();
+        Stats {
+            running: shared.done.borrow().is_none() && shared.done.has_changed().is_ok(),
+            node: Arc::clone(&shared.surroundings.node),
+            backend: shared.backend.name(),
+            tasks: shared.directory().len(),
+            queued_runs: shared.executor.waiting(),
+            queue_size: shared.config.queue_size,
+            active_workers: shared.executor.active(),
+            max_workers: shared.config.max_workers,
+            uptime: shared.clock.monotonic().duration_since(shared.started),
+            ledger: counted.ledger,
+            total_runs: counted.succeeded + counted.failed + counted.cancelled,
+            successful_runs: counted.succeeded,
+            failed_runs: counted.failed,
+            cancelled_runs: counted.cancelled,
+            retried_attempts: counted.retried,
+        }
+    }
+
+    /// All tasks, by name.
+    #[must_use]
+    pub fn list_tasks(&self) -> Vec<TaskInfo> {
+        self.tasks_where(|_| true)
+    }
+
+    /// The tasks that stand so, by name.
+    #[must_use]
+    pub fn tasks_by_status(&self, status: TaskStatus) -> Vec<TaskInfo> {
+        self.tasks_where(|task| task.status() == status)
+    }
+
+    /// The tasks with this tag, by name.
+    #[must_use]
+    pub fn tasks_by_tag(&self, tag: &str) -> Vec<TaskInfo> {
+        self.tasks_where(|task| task.tags().iter().any(|known| known == tag))
+    }
+
+    fn tasks_where(&self, wanted: impl Fn(&crate::task::LiveTask) -> bool) -> Vec<TaskInfo> {
+        let now = self.0.clock.now();
+        let mut listed: Vec<TaskInfo> =
+            self.0.directory().iter().filter(|task| wanted(task)).map(|task| task.info(now)).collect();
+        listed.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        listed
+    }
+
+    /// How many tasks there are, and how many of them stand where.
+    #[must_use]
+    pub fn task_counts(&self) -> TaskCounts {
+        let mut counts = TaskCounts::default();
+        for task in self.0.directory().iter() {
+            let status = task.status();
+            counts.total += 1;
+            *if status == TaskStatus::Paused { &mut counts.disabled } else { &mut counts.enabled } += 1;
+            *counts.by_status.entry(status).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The task named `name`.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`], with the nearest name, if there is none.
+    pub fn task(&self, name: &str) -> Result<TaskInfo, Error> {
+        Ok(self.0.directory().get(name)?.info(self.0.clock.now()))
+    }
+
+    /// The next `count` occurrences of a task, in its zone; fewer if its schedule ends. Of a fixed delay only the next
+    /// is known, and none while its run is alive.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`], with the nearest name, if there is none.
+    pub fn next_occurrences(&self, name: &str, count: usize) -> Result<Vec<DateTime<Tz>>, Error> {
+        Ok(self.0.directory().get(name)?.next_occurrences(self.0.clock.now(), count))
+    }
+
+    /// What was counted of each task, by name.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<TaskMetrics> {
+        let mut all: Vec<TaskMetrics> =
+            self.0.directory().iter().map(|task| task.tally().metrics(task.name.clone())).collect();
+        all.sort_unstable_by(|a, b| a.task.cmp(&b.task));
+        all
+    }
+
+    /// Counts anew what [`metrics`](Self::metrics) tells. The ledger and the history go on.
+    pub fn reset_metrics(&self) {
+        self.0.directory().iter().for_each(|task| task.tally().reset());
+    }
+
+    /// The runs that execute at this moment.
+    #[must_use]
+    pub fn running_runs(&self) -> Vec<RunningRun> {
+        self.0.executor.running()
+    }
+
+    /// Runs, alive and ended ones that are still kept, newest first.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`] if the filter names a task that is not and was not registered; [`Error::is_backend`] if the store
+    /// cannot be reached.
+    ///
+    /// # Cancellation
+    /// Safe: asking changes nothing.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, Error> {
+        let mut query = filter.query.clone();
+        if let Some(name) = &filter.task {
+            query.task = Some(self.0.directory().key(name)?);
+        }
+        let rows = self.0.backend.runs(&query).await?;
+        let mut directory = self.0.directory_mut();
+        let named = rows.into_iter().filter_map(|row| directory.name(row.task).map(|name| Run::of(name, row)));
+        Ok(named.collect())
+    }
+
+    /// Why occurrences of a task did not run: spans, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached.
+    ///
+    /// # Cancellation
+    /// Safe: asking changes nothing.
+    pub async fn records(&self, name: &str) -> Result<Vec<Record>, Error> {
+        let key = self.0.directory().key(name)?;
+        Ok(self.0.backend.records(key).await?)
+    }
+
+    /// The exact counts of all occurrences of a task since it was first registered: `occurrences = runs + recorded`.
+    ///
+    /// # Errors
+    /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached.
+    ///
+    /// # Cancellation
+    /// Safe: asking changes nothing.
+    pub async fn ledger(&self, name: &str) -> Result<Ledger, Error> {
+        let key = self.0.directory().key(name)?;
+        Ok(self.0.backend.ledger(key).await?)
+    }
+}

@@ -1,0 +1,130 @@
+//! What schedules do in a span of time, without running anything: every occurrence, with clock changes and misfires.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::Instant;
+use crate::backend::{Capabilities, Reason, Registered, TaskKey};
+use crate::clock::Clock;
+use crate::engine::rehearse;
+use crate::error::Error;
+use crate::scheduler::Scheduler;
+use crate::task::LiveTask;
+
+/// What would become of an occurrence, or of a span of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Simulated {
+    /// It becomes a run.
+    Runs {
+        /// The nominal instant.
+        scheduled_at: Timestamp,
+        /// When it begins: when it is due, or when the scheduler is back.
+        at: Timestamp,
+        /// How many missed occurrences it covers besides its own.
+        covers: u64,
+    },
+    /// They do not.
+    Recorded {
+        /// Why.
+        reason: Reason,
+        /// The first.
+        first: Timestamp,
+        /// The last.
+        last: Timestamp,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A span of time in which schedules are looked at.
+#[derive(Debug)]
+#[must_use = "a simulation shows nothing until it is run"]
+pub struct Simulation {
+    scheduler: Scheduler,
+    span: Range<Timestamp>,
+    down: Vec<Range<Timestamp>>,
+}
+
+/// Looks at the tasks of `scheduler` from `from` to `to`, the end not included. The tasks are registered at `from`, and
+/// their runs take no time, so that overlaps do not show.
+///
+/// ```
+/// use symphra_scheduler::test_util::simulate;
+/// use symphra_scheduler::{Schedule, Scheduler, Task, chrono_tz::Tz};
+///
+/// let nightly = Task::new("nightly", Schedule::cron("30 2 * * *")?, async || {}).timezone(Tz::America__New_York);
+/// let year = simulate(Scheduler::empty().register(nightly), "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z").run()?;
+/// assert_eq!(year["nightly"].len(), 365);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn simulate(scheduler: Scheduler, from: impl Instant, to: impl Instant) -> Simulation {
+    Simulation { scheduler, span: from.instant()..to.instant(), down: Vec::new() }
+}
+
+impl Simulation {
+    /// The scheduler does not run from `from` to `to`.
+    pub fn down(mut self, from: impl Instant, to: impl Instant) -> Self {
+        self.down.push(from.instant()..to.instant());
+        self.down.sort_by_key(|down| down.start);
+        self
+    }
+
+    /// What becomes of each task's occurrences, in the order in which it does.
+    ///
+    /// # Errors
+    /// As [`Scheduler::start`]: what could not start cannot be looked at.
+    pub fn run(self) -> Result<HashMap<String, Vec<Simulated>>, Error> {
+        let Self { scheduler, span, down } = self;
+        // Nothing here reads the time, but a checked scheduler has a clock.
+        let checked = scheduler.clock(Clock::System).checked()?;
+        let mut all = HashMap::with_capacity(checked.tasks.len());
+        for (key, (task, name)) in (0..).zip(checked.tasks.iter().zip(&checked.names)) {
+            let registration = task.registration(name.clone(), &checked.config);
+            let only = registration.timetable.only();
+            let registered = Registered {
+                key: TaskKey(key),
+                version: 0,
+                mark: only.map_or(span.start, |only| span.start.min(only.minus(Duration::from_millis(1)))),
+                anchor: span.start,
+                timetable: registration.timetable,
+                since: Timestamp::MIN,
+                pause: None,
+                resumed_at: None,
+                last_end: None,
+                alive: None,
+                runs: 0,
+                run_on_start: false,
+            };
+            let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));
+            let mut becomes = Vec::new();
+            let backend = Capabilities::durable();
+            let back_at =
+                |at: Timestamp| down.iter().fold(at, |at, down| if down.contains(&at) { down.end } else { at });
+            rehearse(live, &registered, backend, checked.config.misfire_grace, span.end, back_at, |step| {
+                becomes.push(step);
+            });
+            all.insert(name.to_string(), becomes.into_iter().flat_map(simulated).collect());
+        }
+        Ok(all)
+    }
+}
+
+fn simulated((firing, now): (crate::backend::Firing, Timestamp)) -> impl Iterator<Item = Simulated> {
+    let recorded = firing.passed.map(|record| Simulated::Recorded {
+        reason: record.reason,
+        first: record.first,
+        last: record.last,
+        count: record.count,
+    });
+    let runs = firing.run.map(|run| Simulated::Runs {
+        scheduled_at: run.scheduled_at,
+        at: now,
+        covers: run.missed.map_or(0, |missed| missed.count),
+    });
+    recorded.into_iter().chain(runs)
+}

@@ -1,0 +1,132 @@
+//! What the tests share: a start, seconds after it, and short forms of runs, records and ledgers.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use symphra_scheduler::test_util::{Fired, TestScheduler};
+use symphra_scheduler::{
+    Reason, Run, RunFilter, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task, Timestamp,
+};
+use tokio::time::Instant;
+
+thread_local! {
+    /// When the test of this thread began.
+    static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// When every test begins.
+pub(crate) const START: &str = "2026-06-01T09:00:00Z";
+
+pub(crate) fn start_instant() -> Timestamp {
+    let start: symphra_scheduler::chrono::DateTime<symphra_scheduler::chrono::Utc> =
+        START.parse().expect("START is an instant");
+    Timestamp::from(start)
+}
+
+/// The instant `second` seconds after the start.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_millis(start_instant().as_millis() + second * 1_000)
+}
+
+/// How many milliseconds after the start an instant lies.
+pub(crate) fn millis(instant: impl Into<Timestamp>) -> i64 {
+    instant.into().as_millis() - start_instant().as_millis()
+}
+
+/// How many whole seconds after the start an instant lies.
+pub(crate) fn second(instant: impl Into<Timestamp>) -> i64 {
+    let millis = millis(instant);
+    assert_eq!(millis % 1_000, 0, "{millis} ms after the start is no whole second");
+    millis / 1_000
+}
+
+pub(crate) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Every `period` seconds.
+pub(crate) fn every(period: u64) -> Schedule {
+    Schedule::interval(seconds(period)).expect("a possible period")
+}
+
+/// A scheduler under virtual time, at [`START`].
+pub(crate) async fn start<B: Fn() -> Scheduler>(build: B) -> TestScheduler<B> {
+    let test = TestScheduler::new(START, build).await.expect("nothing keeps it from starting");
+    STARTED.set(Some(Instant::now()));
+    test
+}
+
+/// A scheduler of one task.
+pub(crate) async fn start_one(task: impl Fn() -> Task) -> TestScheduler<impl Fn() -> Scheduler> {
+    start(move || Scheduler::empty().register(task())).await
+}
+
+/// A scheduler of one task, with settings.
+pub(crate) async fn start_with(
+    config: SchedulerConfig,
+    task: impl Fn() -> Task,
+) -> TestScheduler<impl Fn() -> Scheduler> {
+    start(move || Scheduler::empty().config(config.clone()).register(task())).await
+}
+
+/// The runs of a task that have begun, as (instant, begin), in seconds.
+pub(crate) fn began<B: Fn() -> Scheduler>(test: &TestScheduler<B>, task: &str) -> Vec<(i64, i64)> {
+    let of_task = |fired: &Fired| fired.task.as_str() == task;
+    test.all_fired().into_iter().filter(of_task).map(|run| (second(run.scheduled_at), second(run.began_at))).collect()
+}
+
+/// The runs of a task that are kept, by instant.
+pub(crate) async fn runs(test: &SchedulerHandle, task: &str) -> Vec<Run> {
+    let mut runs = test.runs(&RunFilter::new().task(task)).await.expect("memory answers");
+    runs.sort_by_key(|run| (run.scheduled_at, run.id));
+    runs
+}
+
+/// The runs of a task, as (instant, state, end) in seconds; the end of a run that is alive is its absence.
+pub(crate) async fn states(test: &SchedulerHandle, task: &str) -> Vec<(i64, RunState, Option<i64>)> {
+    let runs = runs(test, task).await;
+    runs.into_iter().map(|run| (second(run.scheduled_at), run.state, run.finished_at.map(second))).collect()
+}
+
+/// The records of a task, as (reason, first, last, count).
+pub(crate) async fn records(test: &SchedulerHandle, task: &str) -> Vec<(Reason, i64, i64, u64)> {
+    let records = test.records(task).await.expect("memory answers");
+    records.into_iter().map(|record| (record.reason, second(record.first), second(record.last), record.count)).collect()
+}
+
+/// The ledger of a task as (occurrences, runs, recorded), after it was found to balance.
+pub(crate) async fn ledger<B: Fn() -> Scheduler>(test: &TestScheduler<B>, task: &str) -> (u64, u64, u64) {
+    let ledger = test.balanced_ledger(task).await;
+    (ledger.occurrences, ledger.runs, ledger.recorded)
+}
+
+/// What bodies write, with the millisecond after the start at which they did.
+#[derive(Clone, Debug)]
+pub(crate) struct Log<T>(Arc<Mutex<Vec<(u64, T)>>>);
+
+impl<T: Clone> Log<T> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn write(&self, line: T) {
+        let started = STARTED.get().expect("the test has started on this thread");
+        let millis = u64::try_from(started.elapsed().as_millis()).expect("a test is short");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((millis, line));
+    }
+
+    pub(crate) fn lines(&self) -> Vec<(u64, T)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was written, without when.
+    pub(crate) fn words(&self) -> Vec<T> {
+        self.lines().into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// When something was written, in milliseconds.
+    pub(crate) fn times(&self) -> Vec<u64> {
+        self.lines().into_iter().map(|(millis, _)| millis).collect()
+    }
+}
