@@ -195,3 +195,181 @@ fn the_web_service_shows_what_its_task_did_and_stops_with_it() {
     assert!(printed.contains("stopped: ") && printed.contains(", 0 of them cancelled"), "{printed}");
     assert!(TcpStream::connect(&address).is_err(), "nobody listens any more");
 }
+
+/// Runs an example that ends by itself; what it printed.
+fn walk_through(name: &str) -> String {
+    let (status, printed) = Program::start(name, &[]).ends();
+    assert_eq!(status.code(), Some(0), "{printed}");
+    printed
+}
+
+/// Checks that lines which begin with `starts` are printed in this order, others between them.
+fn prints_in_order(printed: &str, starts: &[&str]) {
+    let mut lines = printed.lines();
+    for start in starts {
+        assert!(lines.any(|line| line.starts_with(start)), "{start:?} is missing, or out of order:\n{printed}");
+    }
+}
+
+fn count_of(printed: &str, start: &str) -> usize {
+    printed.lines().filter(|line| line.starts_with(start)).count()
+}
+
+#[test]
+fn the_retry_example_waits_as_its_policy_and_its_body_say() {
+    let printed = walk_through("retry");
+    let after_ms = |task: &str, attempt: u32| {
+        let start = format!("{task}: attempt {attempt}, ");
+        let line = printed.lines().find_map(|line| line.strip_prefix(&start));
+        let millis = line.and_then(|rest| rest.split(' ').next()).and_then(|millis| millis.parse::<u64>().ok());
+        millis.unwrap_or_else(|| panic!("{task} has an attempt {attempt}:\n{printed}"))
+    };
+    assert!(after_ms("flaky", 2) >= 200 + after_ms("flaky", 1), "{printed}");
+    assert!(after_ms("flaky", 3) >= 400 + after_ms("flaky", 2), "{printed}");
+    // The policy would have it wait for 30 s.
+    assert!((700..20_000).contains(&after_ms("rate_limited", 2)), "{printed}");
+    for end in [
+        "flaky ended: succeeded in attempt 3 (no error)",
+        "rate_limited ended: failed in attempt 2 (the server asked us to wait)",
+        "key_revoked ended: failed in attempt 1 (the key was revoked)",
+    ] {
+        assert_eq!(count_of(&printed, end), 1, "{end:?}:\n{printed}");
+    }
+    assert_eq!(printed.lines().filter(|line| line.contains(" ended: ")).count(), 3, "{printed}");
+}
+
+#[test]
+fn the_timeout_example_asks_then_drops_and_names_what_it_cannot_stop() {
+    let printed = walk_through("timeout");
+    let starts =
+        ["polite: asked to end ", "polite ended: timed_out", "deaf: dropped ", "deaf ended: timed_out", "stuck: "];
+    prints_in_order(&printed, &starts);
+    let seconds = |start: &str| {
+        let rest = printed.lines().find_map(|line| line.strip_prefix(start)).expect("it was printed");
+        rest.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok()).expect("a number of seconds")
+    };
+    assert!(seconds("polite: asked to end ") < 5.0, "it was asked at its timeout:\n{printed}");
+    assert!(seconds("deaf: dropped ") >= 5.4, "it was given five seconds:\n{printed}");
+    assert!(!printed.contains("this is never printed"), "{printed}");
+    prints_in_order(&printed, &["stuck: [\"blocks\"]", "blocks ended: timed_out"]);
+    for task in ["polite", "deaf", "blocks"] {
+        assert_eq!(count_of(&printed, &format!("{task}: timed out after 500ms")), 1, "{printed}");
+    }
+}
+
+#[test]
+fn the_overlap_example_shows_what_each_policy_makes_of_five_occurrences() {
+    let printed = walk_through("overlap");
+    let of_each: Vec<&str> = printed.split("5 occurrences = ").collect();
+    assert_eq!(of_each.len(), 6, "there are five policies:\n{printed}");
+    for (shown, (counts, succeeded, cancelled, reason)) in of_each[1..].iter().zip([
+        ("2 runs + 3 recorded", 2, 0, "×(3) overlap: "),
+        ("3 runs + 2 recorded", 3, 0, "×(2) covered: "),
+        ("5 runs + 0 recorded", 5, 0, ""),
+        ("5 runs + 0 recorded", 1, 4, ""),
+        ("5 runs + 0 recorded", 5, 0, ""),
+    ]) {
+        assert!(shown.starts_with(counts), "{counts}:\n{printed}");
+        let ended = |how: &str| shown.lines().filter(|line| line.ends_with(how)).count();
+        assert_eq!((ended(" succeeded"), ended(" cancelled")), (succeeded, cancelled), "{counts}:\n{printed}");
+        assert!(shown.contains(reason), "{reason}:\n{printed}");
+    }
+    // One after another, and all at once: the column where the last run ends tells them apart.
+    let ends = |shown: &str| {
+        let bars = shown.lines().filter_map(|line| line.rfind('━').map(|at| line[..at].chars().count()));
+        bars.max().expect("a run was drawn")
+    };
+    assert!(ends(of_each[3]) > ends(of_each[5]), "{printed}");
+}
+
+#[test]
+fn the_state_example_names_what_is_missing_and_shares_what_is_there() {
+    let printed = walk_through("state");
+    assert!(printed.starts_with("the scheduler cannot start, for 2 reasons:"), "{printed}");
+    for (task, argument) in [("book", "Books"), ("count", "State<Pool>")] {
+        let line = printed.lines().find(|line| line.contains(&format!("task \"{task}\" (examples/state/main.rs:")));
+        let line = line.unwrap_or_else(|| panic!("{task} is named:\n{printed}"));
+        assert!(line.contains(&format!("`{argument}`")) && line.contains("no state of type `Pool`"), "{line}");
+    }
+    assert!(printed.contains("lookup: there is no cache"), "{printed}");
+    let queries = printed.lines().filter_map(|line| line.split("query ").nth(1)?.split(' ').next()?.parse().ok());
+    let mut queries: Vec<u64> = queries.collect();
+    queries.sort_unstable();
+    assert_eq!(queries.pop(), Some(42), "the function was called by hand:\n{printed}");
+    let all: Vec<u64> = (1..).take(queries.len()).collect();
+    assert!(queries == all && all.len() >= 2, "all runs share one pool:\n{printed}");
+}
+
+#[test]
+fn the_example_of_tasks_at_run_time_registers_changes_and_removes_them() {
+    let printed = walk_through("dynamic_tasks");
+    prints_in_order(
+        &printed,
+        &[
+            "-- register",
+            "poll: by its schedule",
+            "again: ",
+            "typo: there is no task named \"pol\"; did you mean \"poll\"?",
+            "-- reschedule",
+            "next: 01 January, 01 January",
+            "-- trigger",
+            "poll: by a trigger",
+            "the trigger's run is the latest: true, succeeded",
+            "-- unregister",
+            "slow: began",
+            "slow is known: false",
+            "slow: ended",
+            "tasks left: 0",
+        ],
+    );
+    assert!(printed.contains("two tasks are named \"poll\""), "{printed}");
+    let rescheduled = &printed[printed.find("-- reschedule").expect("it is")..];
+    assert!(!rescheduled.contains("poll: by its schedule"), "it waits for the new year:\n{printed}");
+    assert_eq!((count_of(&printed, "slow: began"), count_of(&printed, "poll: by a trigger")), (1, 1), "{printed}");
+}
+
+#[test]
+fn the_monitoring_example_shows_counts_states_reasons_and_events() {
+    let printed = walk_through("monitoring");
+    prints_in_order(
+        &printed,
+        &[
+            "-- the scheduler",
+            "2 tasks on memory, ",
+            "ledger balances: true",
+            "-- its tasks",
+            "health_check: every 250 milliseconds, ",
+            "report: every 400 milliseconds, failed, tags [\"reports\"]",
+            "failed: report (",
+            "tagged: health_check [(\"owner\", \"platform\")]",
+            "-- a pause",
+            "paused: paused by ",
+            "record: ",
+            "explain: ",
+            "explain: ",
+            "-- its health",
+            "alive true, ready true, is well true",
+            "-- its events",
+        ],
+    );
+    assert_eq!(count_of(&printed, "failed: "), 1, "only the task that failed is listed so:\n{printed}");
+    let pause = printed.lines().find(|line| line.starts_with("paused: ")).expect("it was found");
+    assert!(pause.ends_with(": moving the database"), "{pause}");
+    assert!(printed.contains(" events, the first of them Some(AttemptStarted { task: \""), "{printed}");
+    let explained: Vec<&str> = printed.lines().filter(|line| line.starts_with("explain: ")).collect();
+    assert!(explained[0].contains(" did not run; paused") && explained[0].contains("moving the database"), "{printed}");
+    assert!(explained[1].contains(" is no occurrence: the schedule does not name it"), "{printed}");
+}
+
+#[test]
+fn the_testing_example_lets_days_pass_at_once() {
+    let printed = walk_through("testing");
+    prints_in_order(
+        &printed,
+        &[
+            "two days: 2 runs succeeded, 2 attempts were repeated",
+            "after three days away: Some(2026-03-11T06:30:00Z)",
+            "a year with a month away: 47 of 52 Mondays",
+        ],
+    );
+}

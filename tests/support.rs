@@ -1,6 +1,22 @@
 //! What the black-box tests share: the examples of the book, each of which compiles.
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/options.md")]
+pub struct Options;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/state.md")]
+pub struct StateAndArguments;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/control.md")]
+pub struct Control;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/testing.md")]
+pub struct Testing;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/start.md")]
 pub struct Start;
 
