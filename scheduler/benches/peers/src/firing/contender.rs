@@ -17,6 +17,8 @@ pub enum Contender {
     Symphra,
     /// Ours, by an interval.
     SymphraInterval,
+    /// Ours with everything on: spans that a subscriber takes at INFO, events that somebody takes, retry and timeout.
+    SymphraEverything,
     /// tokio-cron-scheduler, cron jobs.
     TokioCronScheduler,
     /// clokwerk's async scheduler, polled each 10 ms.
@@ -25,8 +27,14 @@ pub enum Contender {
 
 impl Contender {
     /// All of them, the floor first.
-    pub const ALL: [Self; 5] =
-        [Self::Floor, Self::Symphra, Self::SymphraInterval, Self::TokioCronScheduler, Self::Clokwerk];
+    pub const ALL: [Self; 6] = [
+        Self::Floor,
+        Self::Symphra,
+        Self::SymphraInterval,
+        Self::SymphraEverything,
+        Self::TokioCronScheduler,
+        Self::Clokwerk,
+    ];
 
     /// Its name on the command line and in the report.
     pub fn name(self) -> &'static str {
@@ -34,6 +42,7 @@ impl Contender {
             Self::Floor => "floor",
             Self::Symphra => "symphra",
             Self::SymphraInterval => "symphra-interval",
+            Self::SymphraEverything => "symphra-everything",
             Self::TokioCronScheduler => "tokio-cron-scheduler",
             Self::Clokwerk => "clokwerk",
         }
@@ -45,6 +54,7 @@ impl Contender {
             Self::Floor => Ok(floor::start(load, recorder)),
             Self::Symphra => symphra::start(load, symphra::Form::Cron, recorder).await,
             Self::SymphraInterval => symphra::start(load, symphra::Form::Interval, recorder).await,
+            Self::SymphraEverything => symphra::start(load, symphra::Form::Everything, recorder).await,
             Self::TokioCronScheduler => peers::tokio_cron_scheduler(load, recorder).await,
             Self::Clokwerk => peers::clokwerk(load, recorder),
         }
