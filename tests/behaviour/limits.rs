@@ -131,6 +131,19 @@ async fn a_fixed_delay_counts_from_the_end_of_the_last_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fixed_delay_that_falls_due_beside_a_trigger_waits_for_it_and_is_not_lost() {
+    let test = start_one(|| busy("tick", 4).delay(Delay::FixedDelay)).await;
+    test.advance(seconds(8)).await;
+    test.trigger_task("tick").await.expect("it is accepted");
+    test.advance(seconds(15)).await;
+    // Due at 10, while the trigger's run goes on until 12; the next is due ten seconds after its own end, at 26.
+    assert_eq!(began(&test, "tick"), [(8, 8), (10, 12)]);
+    test.advance(seconds(4)).await;
+    assert_eq!(began(&test, "tick"), [(8, 8), (10, 12), (26, 26)]);
+    assert_eq!(ledger(&test, "tick").await, (2, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_a_pause_a_fixed_delay_records_one_instant_a_period() {
     let test = start_one(|| tick().delay(Delay::FixedDelay)).await;
     test.advance(seconds(15)).await;

@@ -227,7 +227,7 @@ impl SchedulerHandle {
         self.control(Command::Reschedule { task: task.key, timetable }).await
     }
 
-    /// Puts the mark of a task at the present: the way out when a clock that ran ahead has left it far in the future, so
+    /// Puts a mark that lies ahead of the present back to it: the way out when a clock that ran ahead has left it far in the future, so
     /// that everything until then would be recorded.
     ///
     /// # Errors

@@ -180,3 +180,24 @@ async fn the_history_keeps_an_error_with_all_its_causes() {
     let task = scheduler.task("fails").expect("it is registered");
     assert_eq!((task.total_runs, task.failed_runs, task.status), (1, 1, crate::TaskStatus::Failed));
 }
+
+/// An error whose text panics.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words for it")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_it_is_told_ends_its_attempt_and_frees_its_worker() {
+    let rig = Rig::new();
+    start_beside_a_witness(&rig, Task::new("mute", every(10), async || Err::<(), _>(Unspeakable)), 100).await;
+    let runs = rig.runs("mute").await;
+    assert_eq!(runs.len(), 100);
+    assert!(runs.iter().all(|run| run.failure.as_deref() == Some("panicked: no words for it")));
+}
