@@ -38,12 +38,13 @@ const ASKED: u8 = 1;
 const ABORTED: u8 = 2;
 
 impl Cancel {
-    /// Asks the body to end: [`requested`](Self::requested) returns. The first reason stands, but a cancellation stands
-    /// above a timeout, since the store has been told of it.
+    /// Asks the body to end: [`requested`](Self::requested) returns. The first reason stands, but a cancellation that
+    /// the store has been told of stands above a timeout. A stop does not: the grace of the timeout goes on.
     pub(crate) fn ask(&self, why: Asked, now: Instant) {
         let worker = {
             let mut rest = self.rest();
-            if matches!(rest.why, None | Some((Asked::TooLong, _))) {
+            let is_told = !matches!(why, Asked::TooLong | Asked::Cancelled(CancelCause::Stopped));
+            if rest.why.is_none() || (is_told && matches!(rest.why, Some((Asked::TooLong, _)))) {
                 let asked_at = rest.why.map_or(now, |(_, at)| at);
                 rest.why = Some((why, asked_at));
             }
