@@ -92,7 +92,7 @@ fn a_hundred_tasks_of_one_second_are_punctual() {
     panic!("three firings of each within {PUNCTUAL:?} are expected; number and latest of each trial: {trials:?}");
 }
 
-/// Adding a task hung on such a runtime: tokio-cron-scheduler #28.
+/// Adding a task hung on such a runtime.
 #[test]
 fn it_starts_fires_and_stops_on_a_runtime_of_one_thread() {
     fires_and_stops(&one_thread());

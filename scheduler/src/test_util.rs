@@ -49,7 +49,7 @@ use crate::scheduler::Scheduler;
 use crate::task::TaskName;
 
 pub use crate::assert_fired;
-pub use chaos::{Chaos, Fault};
+pub use chaos::{Chaos, Fault, Held};
 pub use simulate::{Simulated, Simulation, simulate};
 
 /// A lease that no test outlives: heartbeats come from a thread on real time, which virtual time leaves behind.

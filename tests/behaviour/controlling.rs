@@ -18,16 +18,6 @@ fn slow() -> Task {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trigger_leaves_the_schedule_alone() {
-    let test = start_one(tick).await;
-    test.advance(seconds(13)).await;
-    test.trigger_task("tick").await.expect("it is accepted");
-    test.advance(seconds(20)).await;
-    assert_eq!(began(&test, "tick"), [(10, 10), (13, 13), (20, 20), (30, 30)]);
-    assert_eq!(ledger(&test, "tick").await, (3, 3, 0));
-}
-
-#[tokio::test(start_paused = true)]
 async fn another_schedule_counts_from_its_change_on_and_keeps_the_grid() {
     let test = start_one(tick).await;
     test.advance(seconds(15)).await;
@@ -236,7 +226,7 @@ async fn a_mark_that_a_clock_ahead_has_left_is_reset() {
     test.balanced_ledger("tick").await;
 }
 
-fn began_count<B: Fn() -> Scheduler>(test: &symphra_scheduler::test_util::TestScheduler<B>) -> usize {
+fn began_count<B: Fn() -> Scheduler>(test: &crate::kit::Test<B>) -> usize {
     test.fired("tick").len()
 }
 

@@ -1,12 +1,17 @@
 //! What the tests share: a start, seconds after it, and short forms of runs, records and ledgers.
 
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use symphra_scheduler::test_util::{Fired, TestScheduler};
+use symphra_scheduler::test_util::{Chaos, Fired, TestScheduler};
 use symphra_scheduler::{
-    Reason, Run, RunFilter, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task, Timestamp,
+    MemoryBackend, Reason, Run, RunFilter, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task,
+    Timestamp,
 };
 use tokio::time::Instant;
 
@@ -50,24 +55,99 @@ pub(crate) fn every(period: u64) -> Schedule {
     Schedule::interval(seconds(period)).expect("a possible period")
 }
 
+/// A scheduler of a test. At the test's end every ledger is looked at, so that no test can forget it.
+pub(crate) struct Test<B>(TestScheduler<B>);
+
+impl<B> Deref for Test<B> {
+    type Target = TestScheduler<B>;
+
+    fn deref(&self) -> &TestScheduler<B> {
+        &self.0
+    }
+}
+
+impl<B> DerefMut for Test<B> {
+    fn deref_mut(&mut self) -> &mut TestScheduler<B> {
+        &mut self.0
+    }
+}
+
+impl<B> Drop for Test<B> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let tasks = self.0.list_tasks();
+            tasks.iter().for_each(|task| at_once(accounted_for(&self.0, task.name.as_str())));
+        }
+    }
+}
+
+/// Every occurrence of a task is one run or counted in a record, and no run is there twice.
+async fn accounted_for<B>(test: &TestScheduler<B>, task: &str) {
+    let ledger = test.balanced_ledger(task).await;
+    let runs = runs(test, task).await;
+    let keys: HashSet<_> = runs.iter().map(|run| (run.origin, run.scheduled_at)).collect();
+    assert_eq!(keys.len(), runs.len(), "{task}: two runs have one key: {runs:?}");
+    let scheduled = runs.iter().filter(|run| run.origin == symphra_scheduler::Origin::Schedule).count();
+    assert!(scheduled as u64 <= ledger.runs, "{task}: {ledger:?} and {scheduled} runs");
+}
+
+/// What a future is worth that has not to wait: memory answers at once, and a destructor cannot await.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the store of a test answers at once"),
+    }
+}
+
 /// A scheduler under virtual time, at [`START`].
-pub(crate) async fn start<B: Fn() -> Scheduler>(build: B) -> TestScheduler<B> {
+pub(crate) async fn start<B: Fn() -> Scheduler>(build: B) -> Test<B> {
     let test = TestScheduler::new(START, build).await.expect("nothing keeps it from starting");
     STARTED.set(Some(Instant::now()));
-    test
+    Test(test)
 }
 
 /// A scheduler of one task.
-pub(crate) async fn start_one(task: impl Fn() -> Task) -> TestScheduler<impl Fn() -> Scheduler> {
+pub(crate) async fn start_one(task: impl Fn() -> Task) -> Test<impl Fn() -> Scheduler> {
     start(move || Scheduler::empty().register(task())).await
 }
 
 /// A scheduler of one task, with settings.
-pub(crate) async fn start_with(
-    config: SchedulerConfig,
-    task: impl Fn() -> Task,
-) -> TestScheduler<impl Fn() -> Scheduler> {
+pub(crate) async fn start_with(config: SchedulerConfig, task: impl Fn() -> Task) -> Test<impl Fn() -> Scheduler> {
     start(move || Scheduler::empty().config(config.clone()).register(task())).await
+}
+
+/// A scheduler on something that stands in front of the test's store.
+pub(crate) async fn start_on(build: impl Fn(MemoryBackend) -> Scheduler) -> Test<impl Fn() -> Scheduler> {
+    let test = TestScheduler::with_store(START, build).await.expect("nothing keeps it from starting");
+    STARTED.set(Some(Instant::now()));
+    Test(test)
+}
+
+/// A store that a test makes fail or wait, in front of the test's own: what [`start_on`] builds on.
+#[derive(Clone, Default)]
+pub(crate) struct Between(Arc<OnceLock<Chaos>>);
+
+impl Between {
+    /// The same for each start.
+    pub(crate) fn of(&self, store: MemoryBackend) -> Chaos {
+        self.0.get_or_init(|| Chaos::new(store)).clone()
+    }
+}
+
+impl Deref for Between {
+    type Target = Chaos;
+
+    fn deref(&self) -> &Chaos {
+        self.0.get().expect("the scheduler was started")
+    }
+}
+
+/// A scheduler of one task, and the store between.
+pub(crate) async fn start_one_between(task: impl Fn() -> Task) -> (Test<impl Fn() -> Scheduler>, Between) {
+    let between = Between::default();
+    let given = between.clone();
+    let test = start_on(move |store| Scheduler::empty().backend(given.of(store)).register(task())).await;
+    (test, between)
 }
 
 /// The runs of a task that have begun, as (instant, begin), in seconds.

@@ -1,13 +1,25 @@
 //! Mistakes of other schedulers that concern one process, each named after the place where it was paid for.
+//!
+//! Those that need two schedulers, a node that dies or a zone's clock change are under the same kind of name in
+//! `scheduler/src/engine/tests`, the search that never ends in `scheduler/core/tests/properties.rs`, and the option that
+//! was never built in `tests/options.rs`.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use symphra_scheduler::{RetryPolicy, RunContext, Schedule, Scheduler, Task};
+use symphra_scheduler::test_util::Fault;
+use symphra_scheduler::{
+    Overlap, Reason, RetryPolicy, RunContext, RunState, Schedule, Scheduler, SchedulerConfig, Task,
+};
 
-use crate::kit::{Log, began, every, ledger, runs, second, seconds, start, start_one};
+use crate::kit::{
+    Log, began, every, ledger, records, runs, second, seconds, start, start_one, start_one_between, start_with,
+};
 
 #[tokio::test(start_paused = true)]
-async fn tokio_cron_scheduler_113_an_interval_that_falls_behind_once_goes_on() {
+async fn tokio_cron_scheduler_113_and_56_an_interval_that_falls_behind_once_goes_on() {
     let body = |run: RunContext| async move {
         if second(run.scheduled_at()) == 20 {
             tokio::time::sleep(seconds(995)).await;
@@ -43,7 +55,7 @@ async fn tokio_cron_scheduler_28_a_body_adds_a_task_on_a_runtime_of_one_thread()
 }
 
 #[tokio::test(start_paused = true)]
-async fn apalis_503_retries_are_counted_in_one_place() {
+async fn apalis_503_and_554_retries_are_counted_in_one_place() {
     let log = Log::new();
     let calls = log.clone();
     let test = start_one(move || {
@@ -100,4 +112,124 @@ async fn river_791_restarts_more_frequent_than_a_long_interval_do_not_keep_it_fr
         test.restart(Duration::ZERO).await.expect("it starts again");
     }
     assert_eq!(began(&test, "tick"), [(3_600, 3_600), (7_200, 7_200), (10_800, 10_800)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokio_cron_scheduler_of_more_than_200_due_together_none_is_lost() {
+    const TASKS: usize = 1_000;
+    let test = start(|| {
+        let task = |n| Task::new(format!("task {n}"), every(10), async || {});
+        (0..TASKS).fold(Scheduler::empty(), |scheduler, n| scheduler.register(task(n)))
+    })
+    .await;
+    test.advance(Duration::from_millis(20_001)).await;
+    let fired: HashSet<_> = test.all_fired().into_iter().map(|run| (run.task, run.scheduled_at)).collect();
+    assert_eq!((fired.len(), test.all_fired().len()), (2 * TASKS, 2 * TASKS), "each task, each time, once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn apalis_cron_a_slow_job_does_not_end_its_own_cron() {
+    let body = |run: RunContext| async move {
+        let nth = second(run.scheduled_at()) / 60;
+        tokio::time::sleep(seconds(100)).await;
+        if nth == 1 { Err("slow and failed") } else { Ok(()) }
+    };
+    let test = start_one(move || {
+        let each_minute = Schedule::cron("* * * * *").expect("it is valid");
+        Task::new("tick", each_minute, body).retry(RetryPolicy::none())
+    })
+    .await;
+    test.advance(seconds(601)).await;
+    assert_eq!(began(&test, "tick"), [(60, 60), (180, 180), (300, 300), (420, 420), (540, 540)]);
+    assert_eq!(records(&test, "tick").await, [(Reason::Overlap, 120, 600, 5)]);
+    assert_eq!(ledger(&test, "tick").await, (10, 5, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn apalis_redis_76_a_short_stall_of_the_store_does_not_end_the_workers() {
+    for stall in [Fault::Before, Fault::After, Fault::Slow(seconds(3))] {
+        let (test, store) = start_one_between(|| Task::new("tick", every(10), async || {})).await;
+        test.advance(seconds(15)).await;
+        store.always(Some(stall));
+        test.advance(seconds(12)).await;
+        store.heal();
+        test.advance(seconds(33)).await;
+        let fired: Vec<i64> = test.fired("tick").into_iter().map(second).collect();
+        assert_eq!(fired[fired.len() - 3..], [40, 50, 60], "{stall:?}: firing goes on");
+        let (occurrences, runs, _) = ledger(&test, "tick").await;
+        assert_eq!(
+            (occurrences, test.fired("tick").len() as u64),
+            (6, runs),
+            "{stall:?}: none is lost, none runs twice"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn apalis_redis_1_0_a_backlog_of_10_000_is_worked_off() {
+    const BACKLOG: usize = 10_000;
+    let mut test = start_with(SchedulerConfig::new().max_workers(100), || {
+        Task::new("work", every(100_000), async || tokio::time::sleep(seconds(1)).await).max_instances(100)
+    })
+    .await;
+    test.pause_task("work").await.expect("it pauses");
+    for _ in 0..BACKLOG {
+        test.trigger_task("work").await.expect("it is accepted");
+    }
+    test.restart(seconds(60)).await.expect("it starts again");
+    test.advance(seconds(200)).await;
+    let done: HashSet<_> = test.all_fired().into_iter().map(|run| run.run).collect();
+    assert_eq!((done.len(), test.all_fired().len()), (BACKLOG, BACKLOG), "each has run, once");
+    assert!(runs(&test, "work").await.iter().all(|run| run.state == RunState::Succeeded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn graphile_worker_rs_337_after_a_sleep_it_does_not_catch_up_without_end() {
+    for overlap in [Overlap::Skip, Overlap::BufferAll] {
+        let test = start_one(move || Task::new("tick", every(1), async || {}).overlap(overlap)).await;
+        test.advance(Duration::from_millis(10_500)).await;
+        test.set_clock_forward(seconds(7 * 86_400));
+        test.advance(seconds(10)).await;
+        let (occurrences, runs, recorded) = ledger(&test, "tick").await;
+        assert_eq!(occurrences, 7 * 86_400 + 20, "{overlap}: every second of the sleep is accounted for");
+        assert!(runs <= 10 + 1 + 12, "{overlap}: {runs} runs, {recorded} recorded");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bull_mq_a_trigger_now_does_not_shift_the_schedule() {
+    let test = start_one(|| Task::new("tick", every(10), async || {})).await;
+    test.advance(seconds(13)).await;
+    test.trigger_task("tick").await.expect("it is accepted");
+    test.advance(seconds(20)).await;
+    assert_eq!(began(&test, "tick"), [(10, 10), (13, 13), (20, 20), (30, 30)]);
+    assert_eq!(ledger(&test, "tick").await, (3, 3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_changed_in_code_does_not_live_on_as_it_is_stored() {
+    let declared = Arc::new(AtomicU64::new(60));
+    let period = Arc::clone(&declared);
+    let mut test = start_one(move || Task::new("tick", every(period.load(Ordering::SeqCst)), async || {})).await;
+    test.advance(seconds(70)).await;
+    declared.store(25, Ordering::SeqCst);
+    test.restart(seconds(10)).await.expect("it starts again");
+    test.advance(seconds(50)).await;
+    // 75 lies before the change, at 80: it was never missed.
+    assert_eq!(began(&test, "tick"), [(60, 60), (100, 100), (125, 125)]);
+    assert_eq!(ledger(&test, "tick").await, (3, 3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_fires_nothing_again() {
+    let mut test = start_one(|| Task::new("tick", every(10), async || {})).await;
+    test.advance(seconds(55)).await;
+    test.set_clock_back(seconds(30));
+    test.advance(seconds(10)).await;
+    test.restart(Duration::ZERO).await.expect("it starts again");
+    test.advance(seconds(30)).await;
+    let instants: Vec<i64> = test.fired("tick").into_iter().map(second).collect();
+    assert_eq!(instants, [10, 20, 30, 40, 50, 60]);
+    assert_eq!(records(&test, "tick").await, [(Reason::ClockSetBack, 30, 50, 3)]);
+    assert_eq!(ledger(&test, "tick").await, (9, 6, 3));
 }

@@ -7,6 +7,7 @@ mod dead_nodes;
 mod decide;
 mod failing_store;
 mod firing;
+mod leases;
 mod misfire;
 mod once;
 mod overlap;

@@ -3,12 +3,13 @@
 //!
 //! A test that survives it has shown that nothing is lost and nothing done twice whatever the store does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
+use tokio::sync::watch;
 
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
@@ -31,8 +32,18 @@ pub enum Fault {
     Short,
 }
 
-/// A backend in front of another. Heartbeats go through: they come from a thread of their own, on real time, and would
-/// make the order of faults a matter of chance. Clones are one.
+/// What of a call is held until it is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Held {
+    /// It is not done before.
+    Call,
+    /// It is done, and its answer does not arrive before.
+    Answer,
+}
+
+/// A backend in front of another. Heartbeats go through, unless it is [cut off](Self::cut_off): they come from a thread
+/// of their own, on real time, and would make the order of faults a matter of chance. Clones are one.
 ///
 /// ```
 /// use symphra_scheduler::{MemoryBackend, Scheduler, test_util::Chaos};
@@ -54,13 +65,16 @@ struct Inner {
     alive_at_most: AtomicUsize,
     calls: AtomicUsize,
     failed: AtomicUsize,
+    held: watch::Sender<HashMap<&'static str, Held>>,
 }
 
 #[derive(Debug, Default)]
 struct Faults {
     random: Option<fastrand::Rng>,
     always: Option<Fault>,
+    on: HashMap<&'static str, Fault>,
     hanging: HashSet<&'static str>,
+    is_cut_off: bool,
 }
 
 impl Chaos {
@@ -73,6 +87,7 @@ impl Chaos {
             alive_at_most: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             failed: AtomicUsize::new(0),
+            held: watch::Sender::default(),
         }))
     }
 
@@ -86,14 +101,41 @@ impl Chaos {
         self.faults().always = fault;
     }
 
+    /// From now on every call of this name goes wrong in this way.
+    pub fn fail_on(&self, call: &'static str, fault: Fault) {
+        self.faults().on.insert(call, fault);
+    }
+
     /// From now on calls of this name do not answer.
     pub fn hang_on(&self, call: &'static str) {
         self.faults().hanging.insert(call);
     }
 
-    /// From now on nothing goes wrong.
+    /// From now on no call gets through, heartbeats included.
+    pub fn cut_off(&self) {
+        let mut faults = self.faults();
+        (faults.is_cut_off, faults.always) = (true, Some(Fault::Before));
+    }
+
+    /// From now on calls of this name, or their answers, are held until they are [let go](Self::let_go): a test decides
+    /// what comes first.
+    pub fn hold(&self, call: &'static str, what: Held) {
+        self.0.held.send_modify(|held| {
+            held.insert(call, what);
+        });
+    }
+
+    /// Lets go what is held of the calls of this name, and holds no more of them.
+    pub fn let_go(&self, call: &'static str) {
+        self.0.held.send_modify(|held| {
+            held.remove(call);
+        });
+    }
+
+    /// From now on nothing goes wrong, and nothing is held.
     pub fn heal(&self) {
         *self.faults() = Faults::default();
+        self.0.held.send_modify(HashMap::clear);
     }
 
     /// The highest number of runs that were alive after a call.
@@ -120,10 +162,11 @@ impl Chaos {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self) -> Option<Fault> {
+    fn fault(&self, call: &'static str) -> Option<Fault> {
         let mut faults = self.faults();
-        if faults.always.is_some() {
-            return faults.always;
+        let certain = faults.always.or_else(|| faults.on.get(call).copied());
+        if certain.is_some() {
+            return certain;
         }
         let random = faults.random.as_mut()?;
         match random.u8(..10) {
@@ -137,7 +180,7 @@ impl Chaos {
     /// Makes `call`, or what is left of it when something goes wrong.
     async fn between<T>(&self, name: &'static str, call: BackendFuture<'_, T>) -> Result<T, BackendError> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
-        let fault = self.fault();
+        let fault = self.fault(name);
         if fault.is_some() {
             self.0.failed.fetch_add(1, Ordering::SeqCst);
         }
@@ -149,12 +192,20 @@ impl Chaos {
             Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
             Some(Fault::After | Fault::Short) | None => {}
         }
+        self.pass(name, Held::Call).await;
         let answer = call.await?;
         self.measure().await?;
+        self.pass(name, Held::Answer).await;
         match fault {
             Some(Fault::After) => Err(BackendError::new(name, "the connection was reset")),
             _ => Ok(answer),
         }
+    }
+
+    /// Waits until this of the call is not held.
+    async fn pass(&self, call: &'static str, what: Held) {
+        // The sender lives as long as this borrow, so the wait cannot fail.
+        let _ = self.0.held.subscribe().wait_for(|held| held.get(call) != Some(&what)).await;
     }
 
     async fn measure(&self) -> Result<(), BackendError> {
@@ -194,6 +245,9 @@ impl Backend for Chaos {
     }
 
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
+        if self.faults().is_cut_off {
+            return Box::pin(std::future::ready(Err(BackendError::new("heartbeat", "the connection was refused"))));
+        }
         self.0.store.heartbeat(holder)
     }
 

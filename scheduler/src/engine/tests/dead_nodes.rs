@@ -64,6 +64,46 @@ fn its_runs_are_taken_over_after_its_lease_as_their_second_attempt() {
     });
 }
 
+/// A crash during a run ended the recurrence of others.
+#[test]
+fn fang_a_crash_during_a_run_does_not_end_its_recurrence() {
+    let rig = rig_with_a_dead_scheduler();
+    runtime().block_on(async {
+        set_clock(&rig, 15_000);
+        let task = rig.quick("import", every(10_000));
+        let _scheduler = rig.start([task]).await;
+        pass(seconds(60)).await;
+        let instants: Vec<i64> = rig.fired("import");
+        assert_eq!(instants[..2], [10_000, 10_000], "the run that was under way goes first");
+        assert!(
+            instants[2..].is_sorted() && instants.ends_with(&[60_000, 70_000]),
+            "then its task as ever: {instants:?}"
+        );
+        let (occurrences, runs, recorded) = super::rig::counts(rig.ledger("import").await);
+        assert_eq!((occurrences, runs + recorded), (7, 7));
+    });
+}
+
+/// The leader of others died and nobody took over.
+#[test]
+fn underway_when_a_scheduler_dies_the_others_fire_on_at_once() {
+    let runtime = runtime();
+    let rig = runtime.block_on(async { Rig::new() });
+    let task = || rig.quick("tick", every(10_000));
+    runtime.block_on(async {
+        drop(rig.scheduler([task()]).config(SchedulerConfig::new()).start().await.expect("the scheduler starts"));
+        pass(seconds(25)).await;
+    });
+    drop(runtime);
+    self::runtime().block_on(async {
+        set_clock(&rig, 25_000);
+        let _other = rig.start([task()]).await;
+        pass(seconds(30)).await;
+        assert_eq!(rig.fired("tick"), [10_000, 20_000, 30_000, 40_000, 50_000], "no lease had to end first");
+        assert!(rig.log.of("tick").iter().all(|run| run.began_at == run.scheduled_at));
+    });
+}
+
 #[test]
 fn of_two_schedulers_that_live_one_takes_a_dead_ones_run_over() {
     let rig = rig_with_a_dead_scheduler();

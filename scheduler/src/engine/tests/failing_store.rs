@@ -57,9 +57,9 @@ async fn whatever_call_fails_every_occurrence_is_one_run_or_recorded_and_every_e
     assert!(store.alive_at_most() <= 15, "{} runs were held, seed {seed}", store.alive_at_most());
 }
 
-/// A short stall of the store killed the workers of others for good: apalis-redis #76.
+/// A short stall of the store killed the workers of others for good.
 #[tokio::test(start_paused = true)]
-async fn what_falls_due_while_the_store_is_down_is_a_misfire_when_it_is_back() {
+async fn apalis_redis_76_what_falls_due_while_the_store_is_down_is_a_misfire_when_it_is_back() {
     let rig = Rig::new();
     let store = Chaos::new(rig.store.clone().outliving_its_program());
     let scheduler = start_on(&rig, &store, [rig.quick("tick", every(10_000))]).await;

@@ -14,9 +14,9 @@ async fn an_interval_keeps_its_grid_for_hours() {
     assert!(rig.log.all().iter().all(|run| run.began_at == run.scheduled_at), "no run is late where time is virtual");
 }
 
-/// Others lost such a task for good: tokio-cron-scheduler #113 and #56, and apalis-cron, where a slow job ends its cron.
+/// Others lost such a task for good.
 #[tokio::test(start_paused = true)]
-async fn a_task_slower_than_its_period_keeps_firing() {
+async fn tokio_cron_scheduler_113_and_56_and_apalis_cron_a_task_slower_than_its_period_keeps_firing() {
     let rig = Rig::new();
     let slow =
         [rig.lasting("interval", every(1_000), millis(2_500)), rig.lasting("cron", cron("* * * * * *"), millis(2_500))];
@@ -47,7 +47,7 @@ async fn nothing_is_early_and_no_occurrence_runs_twice() {
 
 /// Others lost firings when more than 200 fell due together.
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_tasks_due_at_one_instant_all_fire() {
+async fn tokio_cron_scheduler_ten_thousand_tasks_due_at_one_instant_all_fire() {
     const TASKS: usize = 10_000;
     let rig = Rig::new();
     let names: Vec<String> = (0..TASKS).map(|n| format!("task {n}")).collect();
@@ -89,8 +89,9 @@ async fn two_schedulers_of_one_process_do_not_meet() {
     assert!(!first.stats().running && second.stats().running);
 }
 
+/// Others fired a cron on every node.
 #[tokio::test(start_paused = true)]
-async fn two_schedulers_on_one_store_fire_each_occurrence_once() {
+async fn apalis_281_two_schedulers_on_one_store_fire_each_occurrence_once() {
     let rig = Rig::new();
     let one = rig.start([rig.quick("tick", every(100))]).await;
     let other = rig.start([rig.quick("tick", every(100))]).await;
@@ -100,6 +101,41 @@ async fn two_schedulers_on_one_store_fire_each_occurrence_once() {
     assert_eq!(counts(rig.ledger("tick").await), (600, 600, 0));
     let (one, other) = (one.stats().ledger, other.stats().ledger);
     assert_eq!(one.runs + other.runs, 600, "each node counts what it fired");
+}
+
+/// A run on start was doubled by each node.
+#[tokio::test(start_paused = true)]
+async fn river_827_of_two_schedulers_that_start_only_the_first_runs_a_task_on_start() {
+    let rig = Rig::new();
+    let task = || rig.quick("warm up", every(60_000)).run_on_start(true);
+    let one = rig.start([task()]).await;
+    pass(seconds(1)).await;
+    let other = rig.start([task()]).await;
+    pass(seconds(1)).await;
+    assert_eq!(rig.fired("warm up"), [0], "the second node finds it known");
+    one.stop().await.expect("it stops");
+    let third = rig.start([task()]).await;
+    pass(seconds(1)).await;
+    assert_eq!(rig.fired("warm up"), [0], "the second is there still");
+    other.stop().await.expect("it stops");
+    third.stop().await.expect("it stops");
+    let _fourth = rig.start([task()]).await;
+    pass(seconds(1)).await;
+    assert_eq!(rig.fired("warm up"), [0, 3_000], "nobody was there");
+}
+
+/// A leader that lacked a job kept it from running anywhere.
+#[tokio::test(start_paused = true)]
+async fn river_658_a_scheduler_that_lacks_a_task_leaves_it_to_the_one_that_has_it() {
+    let rig = Rig::new();
+    let _without = rig.start([rig.quick("other", every(10_000))]).await;
+    let with = rig.start([rig.quick("tick", every(10_000))]).await;
+    pass(seconds(12)).await;
+    with.trigger_task("tick").await.expect("it is accepted");
+    pass(seconds(20)).await;
+    assert_eq!(rig.fired("tick"), [10_000, 12_000, 20_000, 30_000]);
+    assert_eq!(rig.fired("other"), [10_000, 20_000, 30_000]);
+    assert_eq!(counts(rig.ledger("tick").await), (3, 3, 0));
 }
 
 #[tokio::test(start_paused = true)]

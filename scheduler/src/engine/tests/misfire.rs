@@ -25,9 +25,9 @@ async fn when_the_clock_is_set_forward_the_newest_missed_occurrence_runs_and_cov
     assert_eq!(counts(rig.ledger("tick").await), (182, 3, 179));
 }
 
-/// After a laptop's sleep others caught up for ever: graphile_worker_rs #337.
+/// After a laptop's sleep others caught up for ever.
 #[tokio::test(start_paused = true)]
-async fn after_a_month_asleep_a_task_of_one_second_does_not_catch_up_run_by_run() {
+async fn graphile_worker_rs_337_after_a_month_asleep_a_task_of_one_second_does_not_catch_up_run_by_run() {
     let rig = Rig::new();
     let _scheduler = rig.start([rig.quick("tick", every(1_000))]).await;
     pass(millis(10_500)).await;

@@ -3,9 +3,9 @@
 use super::rig::{Rig, counts, cron, every, hours, pass, seconds};
 use crate::{Missed, Overlap};
 
-/// A long interval never fired where restarts reset it: River #791.
+/// A long interval never fired where restarts reset it.
 #[tokio::test(start_paused = true)]
-async fn restarts_do_not_reset_a_long_interval() {
+async fn river_791_restarts_do_not_reset_a_long_interval() {
     let rig = Rig::new();
     for _ in 0..18 {
         let scheduler = rig.start([rig.quick("hourly", every(3_600_000))]).await;
