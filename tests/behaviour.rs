@@ -21,6 +21,8 @@ mod mistakes;
 mod overlapping;
 #[path = "behaviour/pausing.rs"]
 mod pausing;
+#[path = "behaviour/racing.rs"]
+mod racing;
 #[path = "behaviour/retrying.rs"]
 mod retrying;
 #[path = "behaviour/state.rs"]

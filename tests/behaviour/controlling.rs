@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use symphra_scheduler::{
-    Backoff, MemoryBackend, Origin, Overlap, Reason, RetryPolicy, RunState, Scheduler, SchedulerConfig, SchedulerEvent,
-    Task, TaskStatus,
+    Backoff, MemoryBackend, Origin, Overlap, RetryPolicy, RunState, Scheduler, SchedulerConfig, SchedulerEvent, Task,
+    TaskStatus,
 };
 
 use crate::kit::{at, began, every, ledger, records, runs, second, seconds, start, start_one, start_with, states};
@@ -26,28 +26,6 @@ async fn another_schedule_counts_from_its_change_on_and_keeps_the_grid() {
     assert_eq!(began(&test, "tick"), [(10, 10), (16, 16), (20, 20), (24, 24)]);
     assert_eq!(records(&test, "tick").await, []);
     assert_eq!(ledger(&test, "tick").await, (4, 4, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_due_as_its_task_is_rescheduled_is_run_or_recorded_and_never_both() {
-    for before in [true, false] {
-        let test = start_one(tick).await;
-        test.advance(Duration::from_millis(9_999)).await;
-        tokio::time::advance(Duration::from_millis(1)).await;
-        if before {
-            test.advance(Duration::ZERO).await;
-        }
-        test.reschedule("tick", every(7)).await.expect("it has occurrences");
-        test.advance(seconds(5)).await;
-        let runs = began(&test, "tick");
-        let recorded = records(&test, "tick").await;
-        match &runs[..] {
-            [(10, 10), (14, 14)] => assert_eq!(recorded, []),
-            [(14, 14)] => assert_eq!(recorded, [(Reason::Rescheduled, 10, 10, 1)]),
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(ledger(&test, "tick").await.0, 2);
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,25 +33,6 @@ async fn what_falls_due_in_a_pause_is_recorded_and_never_caught_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_occurrence_that_is_due_as_its_task_is_paused_is_run_or_recorded() {
-    for before in [true, false] {
-        let test = start_one(tick).await;
-        test.advance(Duration::from_millis(9_999)).await;
-        tokio::time::advance(Duration::from_millis(1)).await;
-        if before {
-            test.advance(Duration::ZERO).await;
-        }
-        test.pause_task("tick").await.expect("it pauses");
-        let at_the_answer = began(&test, "tick").len();
-        test.advance(seconds(5)).await;
-        assert_eq!(began(&test, "tick").len(), at_the_answer, "nothing begins after the answer");
-        let (occurrences, runs, recorded) = ledger(&test, "tick").await;
-        assert_eq!((occurrences, runs), (1, at_the_answer as u64));
-        assert_eq!(recorded, 1 - runs);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_run_that_waits_for_a_worker_waits_out_the_pause() {
     let test = start(|| {
         let holder = Task::new("holder", every(9), async || tokio::time::sleep(seconds(3)).await);
