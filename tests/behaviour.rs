@@ -25,6 +25,8 @@ mod pausing;
 mod racing;
 #[path = "behaviour/retrying.rs"]
 mod retrying;
+#[path = "behaviour/starting.rs"]
+mod starting;
 #[path = "behaviour/state.rs"]
 mod state;
 #[path = "behaviour/timing_out.rs"]

@@ -234,3 +234,26 @@ async fn events_come_in_order_and_a_slow_listener_is_told_what_it_missed() {
     assert!(matches!(slow.try_next(), Some(SchedulerEvent::Missed { events }) if events > 1_000));
     assert!(matches!(slow.try_next(), Some(SchedulerEvent::AttemptStarted { .. } | SchedulerEvent::RunEnded { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_a_worker_is_cancelled_and_never_begins() {
+    let test = start(|| {
+        let holder = Task::new("holder", every(9), async || tokio::time::sleep(seconds(30)).await);
+        Scheduler::empty().config(SchedulerConfig::new().max_workers(1)).register(holder).register(tick())
+    })
+    .await;
+    test.advance(seconds(11)).await;
+    let run = runs(&test, "tick").await.remove(0);
+    assert_eq!(
+        (run.state, test.stats().queued_runs),
+        (RunState::Running, 1),
+        "its store has given it, and it waits here"
+    );
+    test.cancel_run(run.id).await.expect("it is alive");
+    test.advance(seconds(1)).await;
+    assert_eq!(runs(&test, "tick").await[0].state, RunState::Cancelled, "nothing had to be waited for");
+    assert_eq!(test.stats().queued_runs, 0);
+    test.advance(seconds(28)).await;
+    assert!(!began(&test, "tick").contains(&(10, 39)), "it never begins");
+    assert_eq!(runs(&test, "tick").await[0].started_at, None);
+}

@@ -62,22 +62,23 @@ pub use declaring::{
 };
 pub use firing::{
     a_call_whose_answer_was_lost_is_recognised, a_fired_run_is_held_in_its_first_attempt,
-    a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark, a_run_that_has_ended_is_not_fired_again,
-    after_its_last_run_a_task_has_no_occurrences, answers_come_in_the_order_of_the_batch,
-    nothing_is_accepted_before_the_stores_clock_says_so, one_of_many_callers_fires_an_occurrence,
-    what_comes_too_late_is_left_for_the_misfire_policy,
+    a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark, a_repeated_firing_does_not_give_what_a_claim_has_got,
+    a_run_that_has_ended_is_not_fired_again, after_its_last_run_a_task_has_no_occurrences,
+    answers_come_in_the_order_of_the_batch, nothing_is_accepted_before_the_stores_clock_says_so,
+    one_of_many_callers_fires_an_occurrence, what_comes_too_late_is_left_for_the_misfire_policy,
 };
 pub use following::{
     a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, changes_are_told_to_who_waits,
-    every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told, the_previous_success_is_told,
-    who_is_far_behind_is_told_all,
+    every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told,
+    the_last_end_is_the_one_stored_last, the_previous_success_is_told, who_is_far_behind_is_told_all,
 };
 pub use holding::{
     a_cancelled_run_does_not_go_on, a_claimed_run_can_be_given_back, a_heartbeat_keeps_the_runs,
-    a_node_does_not_take_over_its_own_runs, a_run_given_back_begun_has_an_abandoned_attempt,
-    a_run_given_back_unbegun_keeps_its_attempt, a_run_of_a_dead_node_is_taken_over_once,
-    a_run_of_a_dead_node_that_may_run_once_ends_as_abandoned, a_run_whose_node_died_three_times_ends_as_failed,
-    a_stale_token_finishes_nothing, an_unbegun_run_that_may_run_once_can_be_given_back, giving_back_is_not_dying,
+    a_next_attempt_given_back_unbegun_keeps_its_room, a_node_does_not_take_over_its_own_runs,
+    a_run_given_back_begun_has_an_abandoned_attempt, a_run_given_back_unbegun_keeps_its_attempt,
+    a_run_of_a_dead_node_is_taken_over_once, a_run_of_a_dead_node_that_may_run_once_ends_as_abandoned,
+    a_run_whose_node_died_three_times_ends_as_failed, a_stale_token_finishes_nothing,
+    an_unbegun_run_that_may_run_once_can_be_given_back, giving_back_is_not_dying,
     the_run_of_a_dead_node_waits_for_the_end_of_a_pause, who_lost_its_lease_may_end_a_run_that_nobody_took,
 };
 pub use keeping::{
@@ -91,11 +92,11 @@ pub use leaving::{
 pub use overlapping::{
     a_firing_that_waits_is_recognised, a_full_task_is_recorded_with_the_run_that_fills_it,
     a_run_is_alive_from_its_acceptance_to_its_end, a_run_that_has_ended_makes_room, buffer_all_is_bounded,
-    buffer_all_lets_each_wait_its_turn, buffer_one_lets_one_wait_that_covers_the_next,
-    cancel_running_ends_a_retrying_run_at_once, cancel_running_leaves_a_trigger_its_turn,
-    cancel_running_lets_only_the_newest_wait, cancel_running_replaces_what_waits_for_its_group,
-    cancel_running_waits_for_the_end_of_the_oldest, what_a_covered_occurrence_stood_for_is_covered_with_it,
-    without_a_limit_every_occurrence_runs,
+    buffer_all_lets_each_wait_its_turn, buffer_one_is_for_occurrences_only,
+    buffer_one_lets_one_wait_that_covers_the_next, cancel_running_ends_a_retrying_run_at_once,
+    cancel_running_leaves_a_trigger_its_turn, cancel_running_lets_only_the_newest_wait,
+    cancel_running_replaces_what_waits_for_its_group, cancel_running_waits_for_the_end_of_the_oldest,
+    what_a_covered_occurrence_stood_for_is_covered_with_it, without_a_limit_every_occurrence_runs,
 };
 pub use pausing::{
     a_declaration_pauses_and_an_operator_resumes, a_pause_holds_back_what_waits,
@@ -123,6 +124,7 @@ macro_rules! conformance_tests {
             one_of_many_callers_fires_an_occurrence
             a_fired_run_is_held_in_its_first_attempt
             a_call_whose_answer_was_lost_is_recognised
+            a_repeated_firing_does_not_give_what_a_claim_has_got
             a_run_that_has_ended_is_not_fired_again
             nothing_is_accepted_before_the_stores_clock_says_so
             what_comes_too_late_is_left_for_the_misfire_policy
@@ -150,6 +152,7 @@ macro_rules! conformance_tests {
             the_run_of_a_dead_node_waits_for_the_end_of_a_pause
             a_cancelled_run_does_not_go_on
             a_claimed_run_can_be_given_back
+            a_next_attempt_given_back_unbegun_keeps_its_room
             an_unbegun_run_that_may_run_once_can_be_given_back
             a_claim_whose_answer_was_lost_is_recognised
             only_runs_of_known_tasks_are_claimed_the_oldest_first
@@ -166,6 +169,7 @@ macro_rules! conformance_tests {
             a_run_that_has_ended_makes_room
             without_a_limit_every_occurrence_runs
             buffer_one_lets_one_wait_that_covers_the_next
+            buffer_one_is_for_occurrences_only
             buffer_all_lets_each_wait_its_turn
             buffer_all_is_bounded
             cancel_running_waits_for_the_end_of_the_oldest
@@ -206,6 +210,7 @@ macro_rules! conformance_tests {
             every_kind_of_change_is_told
             a_run_given_back_is_told
             who_is_far_behind_is_told_all
+            the_last_end_is_the_one_stored_last
             the_previous_success_is_told
             a_look_tells_what_a_fixed_delay_counts_from
             the_end_of_a_run_by_the_death_of_its_node_is_told

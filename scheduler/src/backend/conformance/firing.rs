@@ -174,3 +174,17 @@ pub async fn a_new_task_has_missed_nothing_and_a_known_one_keeps_its_mark(backen
     let keys: Vec<_> = looked.iter().map(|task| task.key).collect();
     assert_eq!(keys, [other.key, new.key], "a look is answered in its order, without what is not known");
 }
+
+/// A firing that is repeated after a claim of the same holder has got its run is not given it a second time.
+pub async fn a_repeated_firing_does_not_give_what_a_claim_has_got(backend: Subject) {
+    let task = Ticking::overlapping(&backend, "pay", crate::schedule::Overlap::BufferOne).await;
+    let hold = task.hold(&node("a"), 1).await;
+    task.wait(2).await;
+    task.succeed(1, hold).await;
+    let run = task.claim(&node("a"), 1).await.remove(0);
+    assert_eq!(run.id, task.id(2));
+    // The answer to the first call was lost, and comes again after the claim's.
+    assert_eq!(task.fire(&node("a"), 2).await, Admission::Queued { cancel: None }, "it waited, and the claim has it");
+    task.succeed(2, run.hold).await;
+    task.accounts_for(2, 0).await;
+}

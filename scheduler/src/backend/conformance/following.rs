@@ -153,3 +153,16 @@ pub async fn the_end_of_a_run_by_the_death_of_its_node_is_told(backend: Subject)
     let told = following.await.expect("the wait does not panic").tasks;
     assert!(told.iter().any(|told| told.key == task.key && told.last_end.is_some()), "{told:?}");
 }
+
+/// A fixed delay counts from the end that was stored last, also where a clock that was set back says that it was earlier.
+pub async fn the_last_end_is_the_one_stored_last(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    for (n, end) in [(1, 9), (2, 5)] {
+        let hold = task.hold(&node("a"), n).await;
+        let (id, token) = (task.id(n), hold.token);
+        let (end, finished_at) = (End::Final(Outcome::Succeeded), task.at(end));
+        let ended = crate::backend::Finish { task: task.key, id, token, end, started_at: None, finished_at };
+        super::finish(&backend, ended).await;
+        assert_eq!(task.look().await.last_end, Some(finished_at), "run {n}");
+    }
+}

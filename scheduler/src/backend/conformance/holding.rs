@@ -220,3 +220,23 @@ pub async fn an_unbegun_run_that_may_run_once_can_be_given_back(backend: Subject
     let again = task.claim(&node("b"), 1).await;
     assert_eq!((ids(&again), again[0].attempt), (vec![run.id], 1), "it has not run yet");
 }
+
+/// A run between two attempts that is claimed and given back before it began keeps its room: it is between two attempts
+/// again, and what waits behind it does not begin first.
+pub async fn a_next_attempt_given_back_unbegun_keeps_its_room(backend: Subject) {
+    let task = Ticking::overlapping(&backend, "pay", crate::schedule::Overlap::BufferAll).await;
+    let hold = task.hold(&node("a"), 1).await;
+    task.wait(2).await;
+    let at = now(&backend).await;
+    task.end(1, hold, super::retry(at)).await;
+    let next = task.claim(&node("a"), 1).await.remove(0);
+    assert_eq!((next.id, next.attempt), (task.id(1), 2));
+    assert!(matches!(give_back(&backend, &next).await, Stored::Done { .. }));
+    let row = task.row(1).await;
+    assert_eq!((row.state, row.attempt), (RunState::Retrying, 1), "its next attempt has not begun");
+    let again = task.claim(&node("b"), 1).await;
+    assert_eq!((ids(&again), again[0].attempt, again[0].abandoned), (vec![task.id(1)], 2, 0), "it goes on first");
+    task.succeed(1, again[0].hold).await;
+    assert_eq!(ids(&task.claim(&node("b"), 2).await), [task.id(2)], "then the other begins");
+    task.accounts_for(2, 0).await;
+}

@@ -210,3 +210,28 @@ pub async fn what_a_covered_occurrence_stood_for_is_covered_with_it(backend: Sub
     assert_eq!(claimed[0].missed, Some(Missed::new(3, task.at(3))));
     task.accounts_for(2, 3).await;
 }
+
+/// Under `buffer_one` a trigger and the runs of a backfill that wait stand for nothing but themselves: they neither cover
+/// an occurrence nor keep it from waiting.
+pub async fn buffer_one_is_for_occurrences_only(backend: Subject) {
+    let task = Ticking::overlapping(&backend, "pay", Overlap::BufferOne).await;
+    let hold = task.hold(&node("a"), 1).await;
+    submit(&backend, trigger(task.key, 1)).await;
+    submit(&backend, super::submitting::backfill(task.key, 1, task.at(1))).await;
+    task.wait(2).await;
+    let covered = task.fire(&node("a"), 3).await;
+    assert_eq!(covered, Admission::Recorded(Refusal::CoveredBy(task.id(2))), "an occurrence covers the next");
+    let mut hold = (task.id(1), hold);
+    let mut begun = Vec::new();
+    for number in 1..=3 {
+        super::succeed(&backend, task.key, hold.0, hold.1).await;
+        let run = task.claim(&node("a"), number).await.remove(0);
+        begun.push((run.id, run.missed));
+        hold = (run.id, run.hold);
+    }
+    begun.sort_by_key(|&(id, _)| id);
+    let missed = Some(Missed::new(1, task.at(3)));
+    let backfilled = super::submitting::backfill(task.key, 1, task.at(1)).id;
+    assert_eq!(begun, [(task.id(2), missed), (trigger(task.key, 1).id, None), (backfilled, None)], "each has its turn");
+    task.accounts_for(2, 1).await;
+}

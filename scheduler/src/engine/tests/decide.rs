@@ -329,3 +329,36 @@ fn a_task_is_asked_about_again_only_when_its_answer_is_there() {
     let next = world.enqueueing.as_ref().map(|batch| batch.firings.len());
     assert_eq!(next, Some(HELD_MAX), "as many as there is room for");
 }
+
+/// What the store says of task 0, as of `version`.
+fn told(world: &World, version: u64, pause: Option<&str>) -> Event {
+    let task = &world.state.tasks[0];
+    let pause = pause.map(|by| crate::backend::Pause { by: by.into(), reason: None, since: world.now.wall });
+    let registered = Registered {
+        key: task.live.key,
+        version,
+        mark: task.mark,
+        anchor: task.mark,
+        timetable: Arc::clone(task.plan.timetable()),
+        since: Timestamp::MIN,
+        pause,
+        resumed_at: None,
+        last_end: None,
+        alive: None,
+        runs: 0,
+        run_on_start: false,
+    };
+    Event::Changed(crate::backend::Changes { version, tasks: vec![registered], ..crate::backend::Changes::default() })
+}
+
+#[test]
+fn what_comes_late_by_another_way_does_not_undo_what_is_newer() {
+    let mut world = World::new(7);
+    let paused_by = |world: &World| world.state.tasks[0].pause.as_ref().map(|pause| pause.by.to_string());
+    world.feed(told(&world, 5, Some("ada")));
+    world.feed(told(&world, 4, None));
+    assert_eq!(paused_by(&world).as_deref(), Some("ada"), "the end of an earlier pause comes late");
+    world.feed(told(&world, 6, None));
+    world.feed(told(&world, 5, Some("ada")));
+    assert_eq!(paused_by(&world), None, "and so does the beginning of one that has ended");
+}
