@@ -38,6 +38,36 @@ async fn after_max_runs_there_are_no_occurrences_whatever_happens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_recorded_in_a_pause_does_not_count_for_max_runs() {
+    let mut test = start_one(|| tick().max_runs(2)).await;
+    test.advance(seconds(15)).await;
+    test.pause_task("tick").await.expect("it pauses");
+    test.advance(seconds(30)).await;
+    test.restart(seconds(10)).await.expect("it starts again");
+    test.resume_task("tick").await.expect("it resumes");
+    test.advance(seconds(30)).await;
+    assert_eq!(began(&test, "tick"), [(10, 10), (60, 60)]);
+    assert_eq!(records(&test, "tick").await, [(Reason::Paused, 20, 50, 4)]);
+    assert_eq!(ledger(&test, "tick").await, (6, 2, 4));
+    assert!(test.next_occurrences("tick", 1).expect("it is there").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fixed_delay_does_not_wait_for_a_triggers_run_that_a_restart_finds_alive() {
+    let again = RetryPolicy::standard().strategy(Backoff::Fixed).wait_min(seconds(50)).jitter(false);
+    let body = |run: RunContext| async move { if run.origin() == Origin::Schedule { Ok(()) } else { Err("down") } };
+    let task = move || Task::new("tick", every(10), body).delay(Delay::FixedDelay).retry(again);
+    let mut test = start_one(task).await;
+    test.advance(seconds(12)).await;
+    let run = test.trigger_task("tick").await.expect("it is accepted");
+    test.restart(seconds(1)).await.expect("it starts again");
+    test.cancel_run(run).await.expect("it waits for its next attempt");
+    test.advance(seconds(18)).await;
+    assert_eq!(began(&test, "tick"), [(10, 10), (12, 12), (20, 20), (30, 30)]);
+    assert_eq!(ledger(&test, "tick").await, (3, 3, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn once_max_runs_are_reached_nothing_lies_ahead() {
     let mut test = start_one(|| tick().max_runs(1).expect_success_within(seconds(60))).await;
     test.advance(seconds(11)).await;

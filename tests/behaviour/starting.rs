@@ -148,7 +148,8 @@ async fn the_runs_of_a_backfill_that_fail_are_tried_again_before_the_next_begins
             // 10 fails once, 20 for good.
             async move { if at == 20 || (at == 10 && run.attempt() == 1) { Err("down") } else { Ok(()) } }
         };
-        Task::new("tick", every(10), body).retry(again).enabled(false)
+        // There is room for all of them.
+        Task::new("tick", every(10), body).retry(again).max_instances(5).enabled(false)
     })
     .await;
     test.advance(seconds(35)).await;

@@ -8,13 +8,13 @@ use chrono_tz::Tz;
 use tokio::sync::mpsc;
 
 use super::rig::{every, millis, seconds};
-use crate::backend::{Backend, Claim, Holder, TaskKey};
+use crate::backend::{Backend, Claim, Holder};
 use crate::clock::Clock;
 use crate::engine::Heartbeat;
 use crate::launch::launch;
 use crate::node::{Contact, Lease};
 use crate::test_util::{Chaos, Fault};
-use crate::{MemoryBackend, RetryPolicy, RunContext, Scheduler, SchedulerConfig, SchedulerHandle, Task};
+use crate::{MemoryBackend, RunContext, Scheduler, SchedulerConfig, SchedulerHandle, Task};
 
 /// Shorter than a program may ask for, and long beside the hesitations of a loaded machine.
 const LEASE: Duration = Duration::from_millis(1_200);
@@ -23,17 +23,15 @@ const LEASE: Duration = Duration::from_millis(1_200);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn start(store: &Chaos, task: Task) -> SchedulerHandle {
-    let scheduler = Scheduler::empty().clock(Clock::System).backend(store.clone()).register(task);
-    let mut checked = scheduler.config(SchedulerConfig::new()).checked().expect("it is possible");
-    checked.config.lease = LEASE;
-    launch(checked).await.expect("the scheduler starts")
+    start_all(store, [task]).await
 }
 
-/// How many runs of `task` another node gets at this moment.
-async fn gets_another(store: &MemoryBackend, task: TaskKey, number: u64) -> usize {
-    let another = Holder { node: Arc::from("another"), lease: LEASE };
-    let claim = Claim { number, tasks: [task].into(), max: 10 };
-    store.claim(&another, &claim).await.expect("memory answers").runs.len()
+async fn start_all(store: &Chaos, tasks: impl IntoIterator<Item = Task>) -> SchedulerHandle {
+    let scheduler = Scheduler::empty().clock(Clock::System).backend(store.clone());
+    let scheduler = tasks.into_iter().fold(scheduler, Scheduler::register);
+    let mut checked = scheduler.checked().expect("it is possible");
+    checked.config.lease = LEASE;
+    launch(checked).await.expect("the scheduler starts")
 }
 
 fn store() -> (MemoryBackend, Chaos) {
@@ -41,21 +39,23 @@ fn store() -> (MemoryBackend, Chaos) {
     (memory.clone(), Chaos::new(memory))
 }
 
-/// A task whose body works for three leases, and then says so.
-fn long(says: mpsc::Sender<u32>, works: impl Fn() -> Body + Clone + Send + Sync + 'static) -> Task {
-    Task::new("long", every(100), move |run: RunContext| {
-        let (says, works) = (says.clone(), works.clone());
+/// A task whose body works for three leases, and then says how many of its runs another node would get.
+fn long(says: mpsc::Sender<usize>, memory: MemoryBackend, works: fn() -> Work) -> Task {
+    Task::new("long", every(100), move || {
+        let (says, memory) = (says.clone(), memory.clone());
         async move {
             works().await;
-            // The test may have ended.
-            let _ = says.send(run.attempt()).await;
+            let another = Holder { node: Arc::from("another"), lease: LEASE };
+            let key = memory.key_of("long").expect("it is registered");
+            let claim = Claim { number: 1, tasks: [key].into(), max: 10 };
+            let gets = memory.claim(&another, &claim).await.expect("memory answers").runs.len();
+            says.send(gets).await.expect("the test listens");
         }
     })
     .max_runs(1)
-    .retry(RetryPolicy::none())
 }
 
-type Body = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn told<T>(from: &mut mpsc::Receiver<T>) -> T {
     tokio::time::timeout(PATIENCE, from.recv()).await.expect("the run comes to its end").expect("the task is there")
@@ -65,46 +65,41 @@ async fn told<T>(from: &mut mpsc::Receiver<T>) -> T {
 #[tokio::test]
 async fn ap_scheduler_864_and_hangfire_90_a_run_longer_than_its_lease_keeps_it() {
     let (memory, chaos) = store();
-    let (says, mut ended) = mpsc::channel(8);
-    let _scheduler = start(&chaos, long(says, || Box::pin(tokio::time::sleep(3 * LEASE)))).await.stop_on_drop();
-    assert_eq!(told(&mut ended).await, 1);
-    let key = memory.key_of("long").expect("it is registered");
-    assert_eq!(gets_another(&memory, key, 1).await, 0, "what is executed is nobody else's");
+    let (says, mut said) = mpsc::channel(8);
+    let scheduler = start(&chaos, long(says, memory, || Box::pin(tokio::time::sleep(3 * LEASE)))).await;
+    assert_eq!(told(&mut said).await, 0, "what is executed is nobody else's");
+    scheduler.stop().await.expect("it stops");
 }
 
 /// The same where the body blocks the only thread of its runtime, so that nothing else of the program goes on.
 #[tokio::test]
 async fn ap_scheduler_864_and_hangfire_90_a_run_that_blocks_the_runtime_keeps_its_lease() {
     let (memory, chaos) = store();
-    let (says, mut ended) = mpsc::channel(8);
-    let blocks = || -> Body { Box::pin(async { std::thread::sleep(3 * LEASE) }) };
-    let _scheduler = start(&chaos, long(says, blocks)).await.stop_on_drop();
-    assert_eq!(told(&mut ended).await, 1);
-    let key = memory.key_of("long").expect("it is registered");
-    assert_eq!(gets_another(&memory, key, 1).await, 0, "what is executed is nobody else's");
+    let (says, mut said) = mpsc::channel(8);
+    let blocks = || -> Work { Box::pin(async { std::thread::sleep(3 * LEASE) }) };
+    let scheduler = start(&chaos, long(says, memory, blocks)).await;
+    assert_eq!(told(&mut said).await, 0, "what is executed is nobody else's");
+    scheduler.stop().await.expect("it stops");
 }
 
 /// A node of others was declared dead because its retry of a call outlasted its heartbeat.
 #[tokio::test]
 async fn quartz_net_3777_a_node_whose_calls_fail_for_longer_than_its_lease_is_not_taken_for_dead() {
     let (memory, chaos) = store();
-    let (says, mut ended) = mpsc::channel(8);
-    let (asked, failing) = (memory.clone(), chaos.clone());
-    let works = move || -> Body {
-        let (memory, chaos) = (asked.clone(), failing.clone());
-        Box::pin(async move {
-            chaos.always(Some(Fault::Before));
-            tokio::time::sleep(3 * LEASE).await;
-            let key = memory.key_of("long").expect("it is registered");
-            assert_eq!(gets_another(&memory, key, 1).await, 0, "its heartbeat goes on");
-            chaos.heal();
-        })
-    };
-    let scheduler = start(&chaos, long(says, works)).await;
-    assert_eq!(told(&mut ended).await, 1);
-    assert!(chaos.failed() > 3, "the node has called in vain");
+    let (says, mut said) = mpsc::channel(8);
+    let works = || -> Work { Box::pin(tokio::time::sleep(3 * LEASE)) };
+    let beside = Task::new("beside", every(100), async || {});
+    let scheduler = start_all(&chaos, [long(says, memory.clone(), works), beside]).await;
+    let key = memory.key_of("long").expect("it is registered");
+    while memory.ledger(key).await.expect("memory answers").runs == 0 {
+        tokio::time::sleep(millis(5)).await;
+    }
+    chaos.always(Some(Fault::Before));
+    assert_eq!(told(&mut said).await, 0, "its heartbeat goes on");
+    assert!(chaos.failed() > 3, "and the node calls in vain");
+    chaos.heal();
     scheduler.stop().await.expect("it stops");
-    let runs = memory.runs(&crate::backend::RunQuery::default()).await.expect("memory answers");
+    let runs = memory.runs(&crate::backend::RunQuery::of(key)).await.expect("memory answers");
     assert!(runs.iter().all(|run| run.failure.is_none() && run.attempt == 1), "{runs:?}");
 }
 
