@@ -59,6 +59,9 @@ pub use declaring::{
     a_mark_that_lies_ahead_can_be_put_back, a_reschedule_lasts_until_the_task_is_declared_otherwise,
     a_run_at_start_is_asked_of_the_first_live_node, a_task_declared_otherwise_counts_from_the_change,
     an_equal_declaration_is_the_same, an_occurrence_of_a_replaced_schedule_does_not_fire,
+    each_of_several_schedules_owes_its_own, what_a_rescheduled_task_still_owed_is_recorded,
+    what_a_task_declared_otherwise_still_owed_is_recorded, what_is_over_or_counts_from_an_end_owes_nothing,
+    what_was_owed_is_recorded_once,
 };
 pub use firing::{
     a_call_whose_answer_was_lost_is_recognised, a_fired_run_is_held_in_its_first_attempt,
@@ -137,6 +140,11 @@ macro_rules! conformance_tests {
             a_run_at_start_is_asked_of_the_first_live_node
             a_dead_node_does_not_keep_a_task_from_running_at_start
             an_equal_declaration_is_the_same
+            each_of_several_schedules_owes_its_own
+            what_a_rescheduled_task_still_owed_is_recorded
+            what_a_task_declared_otherwise_still_owed_is_recorded
+            what_is_over_or_counts_from_an_end_owes_nothing
+            what_was_owed_is_recorded_once
             a_stale_token_finishes_nothing
             a_run_of_a_dead_node_is_taken_over_once
             who_lost_its_lease_may_end_a_run_that_nobody_took

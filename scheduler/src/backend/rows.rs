@@ -120,6 +120,9 @@ pub struct Registered {
     pub runs: u64,
     /// In the answer to a registration: no other live node knows the task, and its rules ask for a run then.
     pub run_on_start: bool,
+    /// In the answer to what has put another timetable in the place of one that still owed something: what it owed,
+    /// which is recorded.
+    pub ended: Option<Box<Record>>,
 }
 
 /// Why no occurrence of a task becomes a run.

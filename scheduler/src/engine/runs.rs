@@ -249,7 +249,7 @@ impl State {
     pub(super) fn remove(&mut self, key: TaskKey, actions: &mut Actions) {
         let Some(place) = self.place(key) else { return };
         let task = &mut self.tasks[place as usize];
-        (task.next, task.wake, task.owed, task.replaced) = (Next::Over, Timestamp::MAX, None, None);
+        (task.next, task.wake) = (Next::Over, Timestamp::MAX);
         actions.withdraw.push((Arc::clone(&task.live), Withdraw::All));
         if let Some(places) = &mut self.places {
             places.remove(&key);

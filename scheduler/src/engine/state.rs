@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(super) finishing: bool,
     /// Ends that are not stored yet; never more than `held`.
     pub(super) to_finish: Vec<Finish>,
+    /// What the store has recorded of earlier schedules as tasks were added, and nobody was told of yet.
+    pub(super) untold: Vec<(TaskName, Box<Record>)>,
     /// Cancellations of runs that a call under way may bring.
     pub(super) cancelled_early: Vec<(RunId, CancelCause)>,
     pub(super) phase: Phase,
@@ -109,10 +111,6 @@ pub(crate) struct TaskState {
     pub(super) pause: Option<Box<Pause>>,
     /// What had fallen due until then, in a pause, is recorded and not caught up.
     pub(super) resumed_at: Option<Timestamp>,
-    /// A plan that another has replaced while the backend had not answered about it.
-    pub(super) replaced: Option<Box<Plan>>,
-    /// What is still to be recorded of a plan that another has replaced.
-    pub(super) owed: Option<Box<Record>>,
 }
 
 /// What a task waits for.
@@ -189,6 +187,7 @@ impl State {
             enqueueing: 0,
             finishing: false,
             to_finish: Vec::new(),
+            untold: Vec::new(),
             cancelled_early: Vec::new(),
             phase: Phase::Firing,
             cancelled: Vec::new(),
@@ -200,6 +199,7 @@ impl State {
     pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered) {
         let plan = live.shown().plan.clone();
         let mark = registered.mark;
+        self.untold.extend(registered.ended.clone().map(|record| (live.name.clone(), record)));
         self.has_delays |= plan.fixed_delay().is_some();
         self.has_priorities |= live.priority != 0;
         let next = match plan.only() {
@@ -221,8 +221,6 @@ impl State {
             wake: Timestamp::MAX,
             pause: registered.pause.clone().map(Box::new),
             resumed_at: registered.resumed_at,
-            replaced: None,
-            owed: None,
         };
         let key = task.live.key;
         let place = match self.free.pop() {
@@ -267,7 +265,6 @@ impl State {
 
     pub(super) fn arm_at(&mut self, task: u32, next: Next, wake: Timestamp) {
         let state = &mut self.tasks[task as usize];
-        let wake = if state.owed.is_some() { Timestamp::MIN } else { wake };
         (state.next, state.wake) = (next, wake);
         if wake < Timestamp::MAX {
             self.timer.wake(task, wake);

@@ -99,6 +99,7 @@ impl Simulation {
                 alive: None,
                 runs: 0,
                 run_on_start: false,
+                ended: None,
             };
             let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));
             let mut becomes = Vec::new();

@@ -206,12 +206,14 @@ impl Store {
             let row = &self.holders[other as usize];
             other != holder && !row.has_left && row.lease_until >= present
         });
+        let is_other = self.tasks[number as usize].declared != task.timetable;
+        let ended = is_other.then(|| {
+            self.replace_timetable(number, now, |row| {
+                row.declared = Arc::clone(&task.timetable);
+                row.rescheduled = None;
+            })
+        });
         let known = &mut self.tasks[number as usize];
-        if known.declared != task.timetable {
-            known.declared = Arc::clone(&task.timetable);
-            known.rescheduled = None;
-            known.since = now;
-        }
         if known.rules.disabled != task.rules.disabled {
             known.declared_at = now;
             match known.operator {
@@ -228,7 +230,8 @@ impl Store {
         }
         self.log.push(Change::Task(number));
         self.mark_runnable(number);
-        Registered { run_on_start: task.rules.run_on_start && !known_elsewhere, ..self.view(number) }
+        let run_on_start = task.rules.run_on_start && !known_elsewhere;
+        Registered { run_on_start, ended: ended.flatten(), ..self.view(number) }
     }
 
     /// The place of the group that the rules name, which the task is in from now on, and in no other.
@@ -283,7 +286,27 @@ impl Store {
             alive: scheduled.filter(|run| run.origin == Origin::Schedule).map(|run| run.id).next(),
             runs: row.ledger.runs,
             run_on_start: false,
+            ended: None,
         }
+    }
+
+    /// Has another timetable count from now on. What the one before still owes is recorded in this step.
+    fn replace_timetable(
+        &mut self,
+        number: u32,
+        now: Timestamp,
+        with: impl FnOnce(&mut TaskRow),
+    ) -> Option<Box<Record>> {
+        let before = self.view(number);
+        let row = &mut self.tasks[number as usize];
+        // After the last of its runs it has no occurrences that could be owed.
+        let owed = before.owed(&row.name, now).filter(|_| !row.is_exhausted());
+        if let Some(owed) = &owed {
+            row.record(owed.clone());
+        }
+        row.since = now;
+        with(row);
+        owed.map(Box::new)
     }
 
     /// Why no occurrence of the task becomes a run.

@@ -47,6 +47,7 @@ fn state(ids: u64, origin: Timestamp) -> State {
             alive: None,
             runs: 0,
             run_on_start: false,
+            ended: None,
         };
         let live = Arc::new(LiveTask::new(&task, name, &registered, origin));
         state.add(live, &registered);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::{Operator, Store, index, number};
-use crate::backend::{Cancelled, Changes, Command, Pause, TaskKey};
+use super::{Operator, Store, TaskRow, index, number};
+use crate::backend::{Cancelled, Changes, Command, Pause, Record, TaskKey};
 
 /// How many changes are kept: a node that is further behind looks at everything.
 const CHANGES_MAX: usize = 1_024;
@@ -87,7 +87,9 @@ impl Store {
         changes
     }
 
-    pub(in super::super) fn control(&mut self, command: &Command, now: Timestamp) {
+    /// Does what is asked; the answer is what is recorded of a timetable that ends with it.
+    pub(in super::super) fn control(&mut self, command: &Command, now: Timestamp) -> Option<Box<Record>> {
+        let mut ended = None;
         match command {
             Command::Pause { task, by, reason } => {
                 let pause = Pause { by: Arc::clone(by), reason: reason.clone(), since: now };
@@ -127,9 +129,9 @@ impl Store {
                 self.log.push(Change::Runnable);
             }
             Command::Reschedule { task, timetable } => {
-                if let Some(row) = self.tasks.get_mut(index(*task)) {
-                    row.rescheduled = Some(Arc::clone(timetable));
-                    row.since = now;
+                if index(*task) < self.tasks.len() {
+                    let with = |row: &mut TaskRow| row.rescheduled = Some(Arc::clone(timetable));
+                    ended = self.replace_timetable(number(index(*task)), now, with);
                 }
                 self.changed(Some(*task));
             }
@@ -141,6 +143,7 @@ impl Store {
                 self.changed(Some(*task));
             }
         }
+        ended
     }
 
     fn changed(&mut self, task: Option<TaskKey>) {
