@@ -99,6 +99,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>>;
 
     /// Makes runs that no occurrence asks for; they wait to be claimed. The answers are in the order of `submissions`.
+    /// Two starts of a task at one instant are one run.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.

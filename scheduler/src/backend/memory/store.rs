@@ -73,6 +73,8 @@ struct TaskRow {
     records: Vec<Record>,
     ledger: Ledger,
     ended: Chain,
+    /// The instant of its last run at a start: another one then is the same.
+    last_start: Option<Timestamp>,
     last_success: Option<Timestamp>,
     last_end: Option<Timestamp>,
     failed_in_a_row: u32,
@@ -187,6 +189,7 @@ impl Store {
             ended: Chain::default(),
             last_success: None,
             last_end: None,
+            last_start: None,
             failed_in_a_row: 0,
             known_by: if task.rules.run_on_start { vec![holder] } else { Vec::new() },
         });
