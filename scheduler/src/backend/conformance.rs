@@ -205,8 +205,8 @@ macro_rules! conformance_tests {
             a_run_beside_others_ignores_the_limit
             the_runs_of_a_backfill_go_one_after_another
             a_run_at_start_heeds_pause_and_overlap
-            a_waiting_run_is_cancelled_at_once
             two_starts_at_one_instant_are_one_run
+            a_waiting_run_is_cancelled_at_once
             a_retrying_run_is_cancelled_at_once
             a_running_run_is_asked_to_cancel
             what_is_not_alive_is_not_cancelled

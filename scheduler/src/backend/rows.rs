@@ -118,6 +118,8 @@ pub struct Registered {
     pub alive: Option<RunId>,
     /// How many occurrences have become runs.
     pub runs: u64,
+    /// How many may, by the rules declared last.
+    pub max_runs: Option<u64>,
     /// In the answer to a registration: no other live node knows the task, and its rules ask for a run then.
     pub run_on_start: bool,
     /// In the answer to what has put another timetable in the place of one that still owed something: what it owed,

@@ -80,7 +80,7 @@ impl State {
         if is_moved {
             task.mark = stored.mark;
         }
-        task.show();
+        task.show(stored);
         let awaits = matches!(task.next, Next::Awaits(_));
         let was_over = task.next == Next::Over;
         if task.next != Next::Answer && (is_moved || is_rescheduled || awaits || was_over || was_paused) {

@@ -175,6 +175,8 @@ impl State {
                     self.arm(index, next);
                 }
                 Admission::Exhausted => {
+                    // Another node may have declared more of them meanwhile.
+                    actions.look.push(firing.task);
                     self.tasks[index as usize].live.shown().is_exhausted = true;
                     self.arm(index, Next::Over);
                 }

@@ -290,16 +290,20 @@ impl State {
 }
 
 impl TaskState {
-    /// Shows a program what has changed.
-    pub(super) fn show(&self) {
+    /// Shows a program what has changed by what is `stored`.
+    pub(super) fn show(&self, stored: &Registered) {
         let mut shown = self.live.shown();
-        *shown = Shown { plan: self.plan.clone(), pause: self.pause.clone(), ..shown.clone() };
+        let (plan, pause, next) = (self.plan.clone(), self.pause.clone(), shown.next);
+        *shown = Shown { plan, pause, next, is_exhausted: stored.is_exhausted() };
     }
 }
 
 /// What a task waits for that stands where `registered` says. Where its mark lies ahead of the clock, which was set back,
 /// that is an instant which is shown again, and is to be recorded.
 pub(super) fn first_step(plan: &Plan, registered: &Registered, now: Timestamp) -> Next {
+    if registered.is_exhausted() {
+        return Next::Over;
+    }
     let Some(period) = plan.fixed_delay() else {
         let mark = registered.mark;
         let after = if mark > now { now.max(registered.anchor) } else { mark };

@@ -98,6 +98,7 @@ impl Simulation {
                 last_end: None,
                 alive: None,
                 runs: 0,
+                max_runs: registration.rules.max_runs,
                 run_on_start: false,
                 ended: None,
             };

@@ -187,9 +187,9 @@ impl Store {
             records: Vec::new(),
             ledger: Ledger::default(),
             ended: Chain::default(),
+            last_start: None,
             last_success: None,
             last_end: None,
-            last_start: None,
             failed_in_a_row: 0,
             known_by: if task.rules.run_on_start { vec![holder] } else { Vec::new() },
         });
@@ -288,6 +288,7 @@ impl Store {
             last_end: row.last_end,
             alive: scheduled.filter(|run| run.origin == Origin::Schedule).map(|run| run.id).next(),
             runs: row.ledger.runs,
+            max_runs: row.rules.max_runs,
             run_on_start: false,
             ended: None,
         }
@@ -302,8 +303,7 @@ impl Store {
     ) -> Option<Box<Record>> {
         let before = self.view(number);
         let row = &mut self.tasks[number as usize];
-        // After the last of its runs it has no occurrences that could be owed.
-        let owed = before.owed(&row.name, now).filter(|_| !row.is_exhausted());
+        let owed = before.owed(&row.name, now);
         if let Some(owed) = &owed {
             row.record(owed.clone());
         }

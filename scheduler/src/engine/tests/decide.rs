@@ -46,6 +46,7 @@ fn state(ids: u64, origin: Timestamp) -> State {
             last_end: None,
             alive: None,
             runs: 0,
+            max_runs: None,
             run_on_start: false,
             ended: None,
         };
