@@ -107,9 +107,9 @@ pub use pausing::{
     the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
 };
 pub use retrying::{
-    a_lost_claim_of_a_next_attempt_is_recognised, a_repeated_end_does_not_touch_the_next_attempt,
-    a_run_that_is_tried_again_is_alive_until_then, the_instant_of_the_next_attempt_is_told_to_who_knows_the_task,
-    the_next_attempt_begins_at_its_instant,
+    a_lost_claim_of_a_next_attempt_is_recognised, a_next_attempt_on_another_node_is_told,
+    a_repeated_end_does_not_touch_the_next_attempt, a_run_that_is_tried_again_is_alive_until_then,
+    the_instant_of_the_next_attempt_is_told_to_who_knows_the_task, the_next_attempt_begins_at_its_instant,
 };
 pub use submitting::{
     a_run_at_start_heeds_pause_and_overlap, a_run_beside_others_ignores_the_limit,
@@ -198,6 +198,7 @@ macro_rules! conformance_tests {
             the_instant_of_the_next_attempt_is_told_to_who_knows_the_task
             a_lost_claim_of_a_next_attempt_is_recognised
             a_repeated_end_does_not_touch_the_next_attempt
+            a_next_attempt_on_another_node_is_told
             a_trigger_leaves_the_schedule_alone
             a_trigger_of_a_full_task_waits_its_turn
             a_submission_whose_answer_was_lost_is_recognised

@@ -419,6 +419,8 @@ pub struct Changes {
     pub tasks: Vec<Registered>,
     /// Runs that were asked to cancel.
     pub cancelled: Vec<Cancelled>,
+    /// Runs whose next attempt has begun on another node than had put it off.
+    pub resumed: Vec<RunId>,
     /// Whether runs wait that may be claimed now.
     pub runnable: bool,
 }

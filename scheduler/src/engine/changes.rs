@@ -16,6 +16,7 @@ impl State {
         for cancelled in changes.cancelled {
             self.cancel(cancelled, actions);
         }
+        changes.resumed.into_iter().for_each(|id| self.resumed(id));
         for task in changes.tasks {
             self.task_changed(&task, now, actions);
         }
@@ -33,8 +34,9 @@ impl State {
             }
             RunState::Queued | RunState::Retrying => {
                 if let Some(place) = self.place(task) {
-                    self.tasks[place as usize].live.tally().cancelled_in_store(was == RunState::Retrying);
+                    self.tasks[place as usize].live.tally().cancelled_in_store();
                 }
+                self.resumed(id);
             }
             _ => {}
         }

@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(super) to_finish: Vec<Finish>,
     /// What the store has recorded of earlier schedules as tasks were added, and nobody was told of yet.
     pub(super) untold: Vec<(TaskName, Box<Record>)>,
+    /// Runs whose next attempt this node has put off, and that wait for it as far as is known.
+    pub(super) put_off: HashMap<RunId, Arc<LiveTask>>,
     /// Cancellations of runs that a call under way may bring.
     pub(super) cancelled_early: Vec<(RunId, CancelCause)>,
     pub(super) phase: Phase,
@@ -188,6 +190,7 @@ impl State {
             finishing: false,
             to_finish: Vec::new(),
             untold: Vec::new(),
+            put_off: HashMap::new(),
             cancelled_early: Vec::new(),
             phase: Phase::Firing,
             cancelled: Vec::new(),

@@ -111,6 +111,8 @@ struct AliveRun {
     /// The number of its holder's claim that got it, and where it was before.
     claim: Option<(u64, RunState)>,
     abandoned: u32,
+    /// Who put off its next attempt.
+    put_off_by: Option<u32>,
     /// How many of the abandoned attempts ended because their node died; the others were given back.
     deaths: u32,
     /// Whether it runs beside others, however many there are.

@@ -2,7 +2,7 @@
 
 use super::rig::{LONG_LEASE, Rig, counts, cron, every, hours, pass, seconds};
 use crate::backend::{Reason, Record};
-use crate::{Missed, Overlap, SchedulerConfig, SchedulerEvent, TaskName};
+use crate::{Missed, Overlap, RunContext, SchedulerConfig, SchedulerEvent, Task, TaskName, TaskStatus};
 
 /// A long interval never fired where restarts reset it: River #791.
 #[tokio::test(start_paused = true)]
@@ -108,4 +108,26 @@ async fn what_a_replaced_schedule_owes_is_not_lost_with_its_node() {
     let _next = rig.start([rig.quick("tick", every(10_000))]).await;
     pass(seconds(5)).await;
     assert_eq!(counts(rig.ledger("tick").await), (3, 0, 3), "and it is recorded once");
+}
+
+/// The next attempt is counted out of the task that counted it in, and not of the one that came in its place.
+#[tokio::test(start_paused = true)]
+async fn a_task_is_taken_out_and_comes_back_between_two_attempts() {
+    let rig = Rig::new();
+    let log = rig.log.clone();
+    let import = || {
+        let log = log.clone();
+        Task::new("import", every(10_000), move |run: RunContext| {
+            log.write(&run);
+            async move { if run.attempt() == 1 { Err("not yet") } else { Ok(()) } }
+        })
+    };
+    let scheduler = rig.start([import()]).await;
+    pass(seconds(10)).await;
+    scheduler.unregister("import").await.expect("it is there");
+    scheduler.register(import()).await.expect("its name is free");
+    pass(seconds(5)).await;
+    let attempts: Vec<u32> = rig.log.of("import").iter().map(|run| run.attempt).collect();
+    assert_eq!(attempts, [1, 2]);
+    assert_eq!(scheduler.task("import").expect("it is there").status, TaskStatus::Completed);
 }

@@ -209,6 +209,7 @@ impl Store {
             holder: None,
             claim: None,
             abandoned: 0,
+            put_off_by: None,
             deaths: 0,
             beside: false,
             cancelling: None,

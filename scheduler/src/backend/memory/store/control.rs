@@ -7,6 +7,7 @@ use symphra_scheduler_core::Timestamp;
 
 use super::{Operator, Store, TaskRow, index, number};
 use crate::backend::{Cancelled, Changes, Command, Pause, Record, TaskKey};
+use crate::run::RunId;
 
 /// How many changes are kept: a node that is further behind looks at everything.
 const CHANGES_MAX: usize = 1_024;
@@ -20,6 +21,8 @@ pub(super) enum Change {
     AllTasks,
     /// A run was asked to cancel.
     Cancelled(Cancelled),
+    /// A run is tried again by another node than had put that off.
+    Resumed(RunId),
     /// Runs wait that may be claimed.
     Runnable,
 }
@@ -67,6 +70,7 @@ impl Store {
                         Change::Task(task) => drop(tasks.insert(task)),
                         Change::AllTasks => all = true,
                         Change::Cancelled(cancelled) => changes.cancelled.push(cancelled),
+                        Change::Resumed(resumed) => changes.resumed.push(resumed),
                         Change::Runnable => changes.runnable = true,
                     }
                 }
@@ -78,6 +82,8 @@ impl Store {
                     run.cancelling.map(|cause| Cancelled { id, task, cause, was })
                 });
                 changes.cancelled.extend(asked);
+                let resumed = self.alive.iter().filter(|run| run.holder.is_some() && run.put_off_by.is_some());
+                changes.resumed.extend(resumed.map(|run| run.row.id));
             }
         }
         if all {
