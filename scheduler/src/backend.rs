@@ -56,7 +56,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// A task seen for the first time gets the store's present as its mark and its anchor: it has missed nothing. Only if
     /// it has but one instant, which is past, does its mark stand just before that. A known task keeps both. If it is
     /// declared otherwise than the last time, its new timetable counts from the store's present on, and ends what an
-    /// operator had put in its place.
+    /// operator had put in its place; what the one before [owed](Registered::owed) is recorded in that step.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
@@ -99,13 +99,15 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>>;
 
     /// Makes runs that no occurrence asks for; they wait to be claimed. The answers are in the order of `submissions`.
+    /// Two starts of a task at one instant are one run.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>>;
 
     /// Does what an operator asks, and answers with what has changed by it. It holds for all nodes from the answer on,
-    /// and as long as the store keeps anything.
+    /// and as long as the store keeps anything. What a timetable that is replaced by it [owed](Registered::owed) is
+    /// recorded in that step.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.

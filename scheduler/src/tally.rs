@@ -83,14 +83,13 @@ impl Tally {
         self.retrying += 1;
     }
 
-    /// The wait of a run between two attempts is over: it begins again, or has ended elsewhere.
+    /// The wait of a run between two attempts is over: it begins again, here or elsewhere.
     pub(crate) fn retried(&mut self) {
-        self.retrying = self.retrying.saturating_sub(1);
+        self.retrying -= 1;
     }
 
-    /// A run that no node held was cancelled, perhaps between two attempts.
-    pub(crate) fn cancelled_in_store(&mut self, was_retrying: bool) {
-        self.retrying = self.retrying.saturating_sub(u32::from(was_retrying));
+    /// A run that no node held was cancelled.
+    pub(crate) fn cancelled_in_store(&mut self) {
         self.latest = Some(RunState::Cancelled);
     }
 

@@ -74,13 +74,8 @@ fn balance(
     if ledger.occurrences > most {
         return Err(format!("there were {most} occurrences at most"));
     }
-    // Where it is not determined which of them count, no least number is known.
-    let is_exact = task.versions.iter().all(|version| version.asked == version.answered);
     let is_over = spec.max_runs.is_some_and(|max| ledger.runs >= max);
-    // What a replaced schedule still owes is known to the running scheduler alone, and a restart before it is recorded
-    // loses it: SYMPHRA_SEED=115742686.
-    let may_be_lost = task.versions.len() > 1 && seen.scenario.restarts;
-    if task.was_removed || !is_exact || is_over || may_be_lost || marks == Marks::MayWait {
+    if is_over || marks == Marks::MayWait {
         return Ok(());
     }
     let least = at_least(seen, number, spec);
@@ -129,13 +124,17 @@ fn at_most(seen: &Seen, number: usize, spec: &TaskSpec) -> u64 {
 /// jitter may still hold back.
 fn at_least(seen: &Seen, number: usize, spec: &TaskSpec) -> u64 {
     let (now, versions) = (seen.now().wall, &seen.tasks[number].versions);
-    if !seen.set_back.is_empty() && versions.len() > 1 {
+    // Up to the mark, which lies ahead of a clock that was set back, another schedule is recorded by who is there to see.
+    let was_away = seen.scenario.restarts || seen.tasks[number].was_removed;
+    if !seen.set_back.is_empty() && versions.len() > 1 && was_away {
         return 0;
     }
+    // A clock that is set back shows again what lies before the first registration.
+    let registered = versions[0].answered;
     let mut least = 0;
     for (place, version) in versions.iter().enumerate() {
         let until = versions.get(place + 1).map_or(now - ROUNDING, |next| next.asked) - spec.jitter;
-        least += version.calendar.count(version.answered, until);
+        least += version.calendar.count(version.answered.max(registered), until);
     }
     // Set back before that instant, the clock has not come to it yet.
     least + if seen.set_back.is_empty() { past_at_first_sight(seen, number) } else { 0 }

@@ -59,6 +59,9 @@ pub use declaring::{
     a_mark_that_lies_ahead_can_be_put_back, a_reschedule_lasts_until_the_task_is_declared_otherwise,
     a_run_at_start_is_asked_of_the_first_live_node, a_task_declared_otherwise_counts_from_the_change,
     an_equal_declaration_is_the_same, an_occurrence_of_a_replaced_schedule_does_not_fire,
+    each_of_several_schedules_owes_its_own, what_a_rescheduled_task_still_owed_is_recorded,
+    what_a_task_declared_otherwise_still_owed_is_recorded, what_is_over_or_counts_from_an_end_owes_nothing,
+    what_was_owed_is_recorded_once,
 };
 pub use firing::{
     a_call_whose_answer_was_lost_is_recognised, a_fired_run_is_held_in_its_first_attempt,
@@ -105,15 +108,15 @@ pub use pausing::{
     the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
 };
 pub use retrying::{
-    a_lost_claim_of_a_next_attempt_is_recognised, a_repeated_end_does_not_touch_the_next_attempt,
-    a_run_that_is_tried_again_is_alive_until_then, the_instant_of_the_next_attempt_is_told_to_who_knows_the_task,
-    the_next_attempt_begins_at_its_instant,
+    a_lost_claim_of_a_next_attempt_is_recognised, a_next_attempt_on_another_node_is_told,
+    a_repeated_end_does_not_touch_the_next_attempt, a_run_that_is_tried_again_is_alive_until_then,
+    the_instant_of_the_next_attempt_is_told_to_who_knows_the_task, the_next_attempt_begins_at_its_instant,
 };
 pub use submitting::{
     a_run_at_start_heeds_pause_and_overlap, a_run_beside_others_ignores_the_limit,
     a_submission_may_have_its_own_policy, a_submission_whose_answer_was_lost_is_recognised,
     a_trigger_leaves_the_schedule_alone, a_trigger_of_a_full_task_waits_its_turn,
-    the_runs_of_a_backfill_go_one_after_another,
+    the_runs_of_a_backfill_go_one_after_another, two_starts_at_one_instant_are_one_run,
 };
 
 /// Makes a test of each promise, on the empty stores that an async function gives.
@@ -139,6 +142,11 @@ macro_rules! conformance_tests {
             a_run_at_start_is_asked_of_the_first_live_node
             a_dead_node_does_not_keep_a_task_from_running_at_start
             an_equal_declaration_is_the_same
+            each_of_several_schedules_owes_its_own
+            what_a_rescheduled_task_still_owed_is_recorded
+            what_a_task_declared_otherwise_still_owed_is_recorded
+            what_is_over_or_counts_from_an_end_owes_nothing
+            what_was_owed_is_recorded_once
             a_stale_token_finishes_nothing
             a_run_of_a_dead_node_is_taken_over_once
             who_lost_its_lease_may_end_a_run_that_nobody_took
@@ -194,6 +202,7 @@ macro_rules! conformance_tests {
             the_instant_of_the_next_attempt_is_told_to_who_knows_the_task
             a_lost_claim_of_a_next_attempt_is_recognised
             a_repeated_end_does_not_touch_the_next_attempt
+            a_next_attempt_on_another_node_is_told
             a_trigger_leaves_the_schedule_alone
             a_trigger_of_a_full_task_waits_its_turn
             a_submission_whose_answer_was_lost_is_recognised
@@ -201,6 +210,7 @@ macro_rules! conformance_tests {
             a_run_beside_others_ignores_the_limit
             the_runs_of_a_backfill_go_one_after_another
             a_run_at_start_heeds_pause_and_overlap
+            two_starts_at_one_instant_are_one_run
             a_waiting_run_is_cancelled_at_once
             a_retrying_run_is_cancelled_at_once
             a_running_run_is_asked_to_cancel

@@ -156,9 +156,13 @@ impl Backend for MemoryBackend {
         let now = self.clock.now();
         let mut store = self.store();
         let before = store.version();
-        store.control(command, now);
+        let ended = store.control(command, now);
         self.announce(&store);
-        ready(store.changes_since(before))
+        let mut changes = store.changes_since(before);
+        if let (Some(_), [changed]) = (&ended, &mut changes.tasks[..]) {
+            changed.ended = ended;
+        }
+        ready(changes)
     }
 
     fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {

@@ -118,8 +118,13 @@ pub struct Registered {
     pub alive: Option<RunId>,
     /// How many occurrences have become runs.
     pub runs: u64,
+    /// How many may, by the rules declared last.
+    pub max_runs: Option<u64>,
     /// In the answer to a registration: no other live node knows the task, and its rules ask for a run then.
     pub run_on_start: bool,
+    /// In the answer to what has put another timetable in the place of one that still owed something: what it owed,
+    /// which is recorded.
+    pub ended: Option<Box<Record>>,
 }
 
 /// Why no occurrence of a task becomes a run.
@@ -414,6 +419,8 @@ pub struct Changes {
     pub tasks: Vec<Registered>,
     /// Runs that were asked to cancel.
     pub cancelled: Vec<Cancelled>,
+    /// Runs whose next attempt has begun on another node than had put it off.
+    pub resumed: Vec<RunId>,
     /// Whether runs wait that may be claimed now.
     pub runnable: bool,
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::due;
 use super::event::{Actions, Withdraw};
 use super::notice::Notice;
 use super::state::{Next, State, first_step};
@@ -17,6 +16,7 @@ impl State {
         for cancelled in changes.cancelled {
             self.cancel(cancelled, actions);
         }
+        changes.resumed.into_iter().for_each(|id| self.resumed(id));
         for task in changes.tasks {
             self.task_changed(&task, now, actions);
         }
@@ -34,8 +34,9 @@ impl State {
             }
             RunState::Queued | RunState::Retrying => {
                 if let Some(place) = self.place(task) {
-                    self.tasks[place as usize].live.tally().cancelled_in_store(was == RunState::Retrying);
+                    self.tasks[place as usize].live.tally().cancelled_in_store();
                 }
+                self.resumed(id);
             }
             _ => {}
         }
@@ -46,6 +47,9 @@ impl State {
     fn task_changed(&mut self, stored: &Registered, now: Timestamp, actions: &mut Actions) {
         let Some(place) = self.place(stored.key) else { return };
         let task = &mut self.tasks[place as usize];
+        if let Some(record) = &stored.ended {
+            actions.recorded(&task.live.name, (**record).clone());
+        }
         if stored.version < task.version {
             // Answers come by several ways, and not always in the order in which they were given.
             return;
@@ -69,9 +73,7 @@ impl State {
 
         let is_rescheduled = *task.plan.timetable() != stored.timetable || task.plan.since() != stored.since;
         if is_rescheduled {
-            let plan = Plan::new(Arc::clone(&stored.timetable), task.live.name.as_str(), stored.anchor, stored.since);
-            let replaced = std::mem::replace(&mut task.plan, plan);
-            task.replaced.get_or_insert_with(|| Box::new(replaced));
+            task.plan = Plan::new(Arc::clone(&stored.timetable), task.live.name.as_str(), stored.anchor, stored.since);
             self.has_delays |= task.plan.fixed_delay().is_some();
             actions.notices.push(Notice::Rescheduled { task: name, schedule: *task.plan.schedule() });
         }
@@ -80,7 +82,7 @@ impl State {
         if is_moved {
             task.mark = stored.mark;
         }
-        task.show();
+        task.show(stored);
         let awaits = matches!(task.next, Next::Awaits(_));
         let was_over = task.next == Next::Over;
         if task.next != Next::Answer && (is_moved || is_rescheduled || awaits || was_over || was_paused) {
@@ -90,25 +92,6 @@ impl State {
             if !(awaits && next == task.next || is_shown_again) {
                 self.arm(place, next);
             }
-        }
-        self.settle_replaced(place);
-    }
-
-    /// Records what a plan that another has replaced still owes: what was due before the change and has not fired. Waits
-    /// while the backend has not answered about it.
-    pub(super) fn settle_replaced(&mut self, place: u32) {
-        let task = &mut self.tasks[place as usize];
-        if task.next == Next::Answer {
-            return;
-        }
-        let Some(replaced) = task.replaced.take() else { return };
-        if let Some(record) = due::owed(&replaced, task.mark, task.plan.since()) {
-            match &mut task.owed {
-                Some(owed) => owed.extend(record),
-                None => task.owed = Some(Box::new(record)),
-            }
-            let next = task.next;
-            self.arm(place, next);
         }
     }
 }

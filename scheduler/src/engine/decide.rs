@@ -51,6 +51,9 @@ impl State {
             Event::GaveUp(running) => shutdown::give_up(self, running, now.passed, actions),
             Event::Left(left) => shutdown::left(self, left),
         }
+        for (task, record) in self.untold.drain(..) {
+            actions.recorded(&task, *record);
+        }
         shutdown::advance(self, now.passed, actions);
         self.fire_what_is_due(now.wall, actions);
         self.store_what_has_ended(actions);
@@ -143,7 +146,6 @@ impl State {
                 Admission::Claimed(_) | Admission::Queued { .. } | Admission::Recorded(_) | Admission::Passed => {
                     let task = &mut self.tasks[index as usize];
                     task.mark = firing.advance_to;
-                    task.owed = None;
                     let next = match (task.plan.fixed_delay(), &firing.run, admission) {
                         (Some(_), Some(_), Admission::Claimed(_) | Admission::Queued { .. }) => {
                             Next::Awaits(Some(firing.id))
@@ -163,7 +165,7 @@ impl State {
                 }
                 Admission::MarkMoved(mark) => {
                     let task = &mut self.tasks[index as usize];
-                    (task.mark, task.owed) = (mark, None);
+                    task.mark = mark;
                     let next = if task.plan.fixed_delay().is_some() {
                         actions.look.push(task.live.key);
                         Next::Awaits(None)
@@ -173,15 +175,14 @@ impl State {
                     self.arm(index, next);
                 }
                 Admission::Exhausted => {
-                    let task = &mut self.tasks[index as usize];
-                    task.live.shown().is_exhausted = true;
-                    // What an earlier schedule still owed is no occurrence either.
-                    task.owed = None;
+                    // Another node may have declared more of them meanwhile.
+                    actions.look.push(firing.task);
+                    self.tasks[index as usize].live.shown().is_exhausted = true;
                     self.arm(index, Next::Over);
                 }
                 Admission::Rescheduled => {
                     actions.look.push(firing.task);
-                    // The answer to the look arms it; until then nothing can be fired, not even what is owed.
+                    // The answer to the look arms it; until then nothing can be fired.
                     let task = &mut self.tasks[index as usize];
                     (task.next, task.wake) = (Next::Over, Timestamp::MAX);
                 }
@@ -191,7 +192,6 @@ impl State {
                 }
                 Admission::Late(_) => self.refused(index, firing, now, CLOCKS_DIFFER_PAUSE),
             }
-            self.settle_replaced(index);
         }
         self.forget_early_cancellations();
     }
@@ -199,14 +199,12 @@ impl State {
     /// Counts what became of a firing, and starts its run.
     fn admitted(&mut self, index: u32, firing: &Firing, admission: Admission, actions: &mut Actions) {
         let task = &self.tasks[index as usize].live;
-        let recorded = |record: Record| Notice::Recorded { task: task.name.clone(), record };
         let is_done = matches!(
             admission,
             Admission::Claimed(_) | Admission::Queued { .. } | Admission::Recorded(_) | Admission::Passed
         );
         if let (Some(passed), true) = (&firing.passed, is_done) {
-            actions.counted.ledger.count_recorded(passed.count);
-            actions.notices.push(recorded(passed.clone()));
+            actions.recorded(&task.name, passed.clone());
         }
         let Some(run) = &firing.run else { return };
         match admission {
@@ -236,8 +234,8 @@ impl State {
                 self.claims.now |= cancel.is_none();
             }
             Admission::Recorded(refusal) => {
-                actions.counted.ledger.count_recorded(1);
-                actions.notices.push(recorded(Record::one(refusal.reason(), run.scheduled_at).noted(refusal.note())));
+                let record = Record::one(refusal.reason(), run.scheduled_at).noted(refusal.note());
+                actions.recorded(&task.name, record);
                 if refusal == Refusal::Paused && self.tasks[index as usize].pause.is_none() {
                     // The store knows of a pause that has not been told here yet.
                     actions.look.push(firing.task);

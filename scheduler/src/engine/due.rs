@@ -14,17 +14,13 @@ use crate::schedule::{CAUGHT_UP_MAX, Misfire, Plan};
 /// An occurrence at most `grace` late runs as itself. What becomes of those that are later is the task's misfire policy;
 /// what fell due in a pause is recorded and never caught up.
 pub(crate) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId) -> Option<Firing> {
-    if let Some(owed) = &task.owed {
-        let firing = advance(task, task.mark.max(owed.last), id);
-        return Some(Firing { passed: Some((**owed).clone()), since: task.plan.since(), ..firing });
-    }
     let plan = &task.plan;
     match task.next {
         Next::Ahead(first) => {
             let paused = task.pause.as_ref().map(|pause| (now, Some(pause.to_string())));
             let resumed = task.resumed_at.filter(|&at| plan.due(first) <= at).map(|at| (at, None));
             if let Some((upto, note)) = paused.or(resumed) {
-                let last = newest_due(plan, first, upto);
+                let last = plan.newest_due(first, upto);
                 let passed = span(plan, Reason::Paused, first, last).noted(note);
                 return Some(Firing { passed: Some(passed), ..advance(task, last, id) });
             }
@@ -57,19 +53,10 @@ pub(crate) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId)
     }
 }
 
-/// The occurrences of `plan` after the mark that were due at `until` and have not fired: they end with the plan.
-pub(super) fn owed(plan: &Plan, mark: Timestamp, until: Timestamp) -> Option<Record> {
-    if plan.fixed_delay().is_some() {
-        return None;
-    }
-    let first = plan.next(mark).filter(|&first| plan.due(first) <= until)?;
-    Some(span(plan, Reason::Rescheduled, first, newest_due(plan, first, until)))
-}
-
 fn misfire(task: &TaskState, first: Timestamp, now: Timestamp, grace: Duration, id: RunId) -> Firing {
     let plan = &task.plan;
     // Those that are due before this instant are late.
-    let newest = newest_due(plan, first, just_before(now.minus(grace)));
+    let newest = plan.newest_due(first, just_before(now.minus(grace)));
     let oldest_wanted = task.live.catch_up_window.map_or(Timestamp::MIN, |window| now.minus(window));
     match task.live.misfire {
         Misfire::Skip => {
@@ -96,16 +83,6 @@ fn misfire(task: &TaskState, first: Timestamp, now: Timestamp, grace: Duration, 
             Firing { run: Some(late_run(plan, at)), passed, ..advance(task, at, id) }
         }
     }
-}
-
-/// The newest occurrence from `first` on that was due at `until`; at least `first`.
-fn newest_due(plan: &Plan, first: Timestamp, until: Timestamp) -> Timestamp {
-    let newest = plan.last(until).unwrap_or(first).max(first);
-    // Jitter never passes the next occurrence, so that only the last one before can still lie ahead.
-    if newest > first && plan.due(newest) > until {
-        return plan.last(just_before(newest)).unwrap_or(first).max(first);
-    }
-    newest
 }
 
 fn span(plan: &Plan, reason: Reason, first: Timestamp, last: Timestamp) -> Record {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::notice::Notice;
-use crate::backend::{Admission, Changes, Claims, Finish, Firing, Ledger, Left, Registered, Stored, TaskKey};
+use crate::backend::{Admission, Changes, Claims, Finish, Firing, Ledger, Left, Record, Registered, Stored, TaskKey};
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, RunningRun};
 use crate::outcome::CancelCause;
 use crate::run::RunId;
-use crate::task::LiveTask;
+use crate::task::{LiveTask, TaskName};
 
 /// Something that happened.
 pub(crate) enum Event {
@@ -76,6 +76,14 @@ pub(crate) struct Actions {
     pub(crate) notices: Vec<Notice>,
     /// Whether the ends of runs, which the log does not tell again, are to be among the notices: somebody listens.
     pub(crate) with_ends: bool,
+}
+
+impl Actions {
+    /// The store has recorded why occurrences of `task` are no runs.
+    pub(super) fn recorded(&mut self, task: &TaskName, record: Record) {
+        self.counted.ledger.count_recorded(record.count);
+        self.notices.push(Notice::Recorded { task: task.clone(), record });
+    }
 }
 
 /// Which of a task's runs are taken back.

@@ -61,9 +61,7 @@ impl State {
                 continue;
             };
             let task = Arc::clone(&self.tasks[place as usize].live);
-            if run.was == RunState::Retrying {
-                task.tally().retried();
-            }
+            self.resumed(run.id);
             let job = Job {
                 task,
                 id: run.id,
@@ -79,6 +77,14 @@ impl State {
             self.start_unless_held_back(job, Some(place), actions);
         }
         self.forget_early_cancellations();
+    }
+
+    /// A run waits for its next attempt no more, and is counted out where it was counted in: its task may have been
+    /// registered anew meanwhile.
+    pub(super) fn resumed(&mut self, id: RunId) {
+        if let Some(task) = self.put_off.remove(&id) {
+            task.tally().retried();
+        }
     }
 
     /// Starts a run that the store has just given, unless its task was removed or paused while the answer was under way:
@@ -118,6 +124,7 @@ impl State {
                 (Some(wait), _) => {
                     let at = finished_at.plus(wait);
                     job.task.tally().retries();
+                    self.put_off.insert(job.id, Arc::clone(&job.task));
                     actions.counted.retried += 1;
                     let failure = outcome.text().unwrap_or_default();
                     actions.notices.push(Notice::Retries {
@@ -218,6 +225,8 @@ impl State {
                 }
             }
             match finish.end {
+                // Another node has it, or an earlier call has stored this: then a claim brings it.
+                End::Retry { .. } if *stored == Stored::Stale => self.resumed(finish.id),
                 End::Retry { at, .. } => self.claims.at = self.claims.at.into_iter().chain([at]).min(),
                 End::HandBack => {}
                 End::Final(_) if *stored == Stored::Stale => actions.look.push(finish.task),
@@ -249,7 +258,7 @@ impl State {
     pub(super) fn remove(&mut self, key: TaskKey, actions: &mut Actions) {
         let Some(place) = self.place(key) else { return };
         let task = &mut self.tasks[place as usize];
-        (task.next, task.wake, task.owed, task.replaced) = (Next::Over, Timestamp::MAX, None, None);
+        (task.next, task.wake) = (Next::Over, Timestamp::MAX);
         actions.withdraw.push((Arc::clone(&task.live), Withdraw::All));
         if let Some(places) = &mut self.places {
             places.remove(&key);

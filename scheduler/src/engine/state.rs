@@ -50,6 +50,10 @@ pub(crate) struct State {
     pub(super) finishing: bool,
     /// Ends that are not stored yet; never more than `held`.
     pub(super) to_finish: Vec<Finish>,
+    /// What the store has recorded of earlier schedules as tasks were added, and nobody was told of yet.
+    pub(super) untold: Vec<(TaskName, Box<Record>)>,
+    /// Runs whose next attempt this node has put off, and that wait for it as far as is known.
+    pub(super) put_off: HashMap<RunId, Arc<LiveTask>>,
     /// Cancellations of runs that a call under way may bring.
     pub(super) cancelled_early: Vec<(RunId, CancelCause)>,
     pub(super) phase: Phase,
@@ -109,10 +113,6 @@ pub(crate) struct TaskState {
     pub(super) pause: Option<Box<Pause>>,
     /// What had fallen due until then, in a pause, is recorded and not caught up.
     pub(super) resumed_at: Option<Timestamp>,
-    /// A plan that another has replaced while the backend had not answered about it.
-    pub(super) replaced: Option<Box<Plan>>,
-    /// What is still to be recorded of a plan that another has replaced.
-    pub(super) owed: Option<Box<Record>>,
 }
 
 /// What a task waits for.
@@ -189,6 +189,8 @@ impl State {
             enqueueing: 0,
             finishing: false,
             to_finish: Vec::new(),
+            untold: Vec::new(),
+            put_off: HashMap::new(),
             cancelled_early: Vec::new(),
             phase: Phase::Firing,
             cancelled: Vec::new(),
@@ -200,6 +202,7 @@ impl State {
     pub(crate) fn add(&mut self, live: Arc<LiveTask>, registered: &Registered) {
         let plan = live.shown().plan.clone();
         let mark = registered.mark;
+        self.untold.extend(registered.ended.clone().map(|record| (live.name.clone(), record)));
         self.has_delays |= plan.fixed_delay().is_some();
         self.has_priorities |= live.priority != 0;
         let next = match plan.only() {
@@ -221,8 +224,6 @@ impl State {
             wake: Timestamp::MAX,
             pause: registered.pause.clone().map(Box::new),
             resumed_at: registered.resumed_at,
-            replaced: None,
-            owed: None,
         };
         let key = task.live.key;
         let place = match self.free.pop() {
@@ -267,7 +268,6 @@ impl State {
 
     pub(super) fn arm_at(&mut self, task: u32, next: Next, wake: Timestamp) {
         let state = &mut self.tasks[task as usize];
-        let wake = if state.owed.is_some() { Timestamp::MIN } else { wake };
         (state.next, state.wake) = (next, wake);
         if wake < Timestamp::MAX {
             self.timer.wake(task, wake);
@@ -293,16 +293,20 @@ impl State {
 }
 
 impl TaskState {
-    /// Shows a program what has changed.
-    pub(super) fn show(&self) {
+    /// Shows a program what has changed by what is `stored`.
+    pub(super) fn show(&self, stored: &Registered) {
         let mut shown = self.live.shown();
-        *shown = Shown { plan: self.plan.clone(), pause: self.pause.clone(), ..shown.clone() };
+        let (plan, pause, next) = (self.plan.clone(), self.pause.clone(), shown.next);
+        *shown = Shown { plan, pause, next, is_exhausted: stored.is_exhausted() };
     }
 }
 
 /// What a task waits for that stands where `registered` says. Where its mark lies ahead of the clock, which was set back,
 /// that is an instant which is shown again, and is to be recorded.
 pub(super) fn first_step(plan: &Plan, registered: &Registered, now: Timestamp) -> Next {
+    if registered.is_exhausted() {
+        return Next::Over;
+    }
     let Some(period) = plan.fixed_delay() else {
         let mark = registered.mark;
         let after = if mark > now { now.max(registered.anchor) } else { mark };

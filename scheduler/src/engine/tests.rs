@@ -16,4 +16,5 @@ mod queue;
 mod restarts;
 mod rig;
 mod stopping;
+mod two_nodes;
 mod zones;

@@ -133,6 +133,16 @@ impl Plan {
         }
     }
 
+    /// The newest occurrence from `first` on that was due at `until`; at least `first`.
+    pub(crate) fn newest_due(&self, first: Timestamp, until: Timestamp) -> Timestamp {
+        let newest = self.last(until).unwrap_or(first).max(first);
+        // Jitter never passes the next occurrence, so that only the last one before can still lie ahead.
+        if newest > first && self.due(newest) > until {
+            return self.last(just_before(newest)).unwrap_or(first).max(first);
+        }
+        newest
+    }
+
     /// Whether `at` is an instant of the rule that `except` takes out.
     pub(crate) fn is_excepted(&self, at: Timestamp) -> bool {
         let Some(except) = &self.timetable.except else { return false };

@@ -29,7 +29,6 @@ pub(crate) struct LiveTask {
     pub(crate) misfire: Misfire,
     pub(crate) catch_up_window: Option<Duration>,
     pub(crate) expect_success_within: Option<Duration>,
-    pub(crate) max_runs: Option<u64>,
     tags: Box<[Cow<'static, str>]>,
     metadata: Box<[(Cow<'static, str>, Cow<'static, str>)]>,
     source: Source,
@@ -55,8 +54,8 @@ impl LiveTask {
         let options = task.options();
         let timetable = Arc::clone(&registered.timetable);
         let plan = Plan::new(timetable, name.as_str(), registered.anchor, registered.since);
-        let is_exhausted = options.max_runs.is_some_and(|max| registered.runs >= max);
-        let shown = Shown { plan, pause: registered.pause.clone().map(Box::new), next: None, is_exhausted };
+        let pause = registered.pause.clone().map(Box::new);
+        let shown = Shown { plan, pause, next: None, is_exhausted: registered.is_exhausted() };
         Self {
             name,
             key: registered.key,
@@ -69,7 +68,6 @@ impl LiveTask {
             misfire: options.misfire.unwrap_or_default(),
             catch_up_window: task.caught_up_within(),
             expect_success_within: options.expect_success_within,
-            max_runs: options.max_runs,
             tags: options.tags.as_slice().into(),
             metadata: options.metadata.as_slice().into(),
             source: task.source(),

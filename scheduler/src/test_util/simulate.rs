@@ -98,7 +98,9 @@ impl Simulation {
                 last_end: None,
                 alive: None,
                 runs: 0,
+                max_runs: registration.rules.max_runs,
                 run_on_start: false,
+                ended: None,
             };
             let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));
             let mut becomes = Vec::new();

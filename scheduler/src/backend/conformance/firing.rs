@@ -138,12 +138,13 @@ pub async fn after_its_last_run_a_task_has_no_occurrences(backend: Subject) {
         let hold = task.hold(&node("a"), n).await;
         task.succeed(n, hold).await;
     }
-    assert_eq!(task.look().await.runs, 2, "a look tells how many there were");
+    let seen = task.look().await;
+    assert_eq!((seen.runs, seen.max_runs), (2, Some(2)), "a look tells how many there were, and may be");
     assert_eq!(task.fire(&node("b"), 4).await, Admission::Exhausted, "the schedule is over");
     assert_eq!(task.look().await.mark, task.at(3), "the mark stays");
     task.accounts_for(2, 1).await;
     let again = register(&backend, &node("b"), declared("pay", &every(1), &TaskRules::default())).await;
-    assert_eq!(again.runs, 2, "the number survives a registration");
+    assert_eq!((again.runs, again.max_runs), (2, None), "the number survives a registration, and the limit is another");
 }
 
 /// A task seen for the first time gets the present as mark and anchor; registered again, it has both as they stand.

@@ -80,3 +80,23 @@ pub async fn a_repeated_end_does_not_touch_the_next_attempt(backend: Subject) {
     assert_eq!(task.row(1).await.state, RunState::Running, "the new one goes on");
     task.succeed(1, next.hold).await;
 }
+
+/// The node that has put off an attempt is told when another node begins it, and when it does so itself it knows.
+pub async fn a_next_attempt_on_another_node_is_told(backend: Subject) {
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let at = now(&backend).await;
+    for n in 1..=2 {
+        let hold = task.hold(&node("a"), n).await;
+        task.end(n, hold, retry(at)).await;
+    }
+    let before = super::version(&backend).await;
+    let one = super::Claim { number: 1, tasks: [task.key].into(), max: 1 };
+    let own = backend.claim(&node("a"), &one).await.expect("a claim is answered").runs;
+    let other = task.claim(&node("b"), 1).await;
+    assert_eq!((own.len(), other.len()), (1, 1), "each node has one");
+    let told = super::changes(&backend, before).await;
+    assert_eq!(told.resumed, [other[0].id]);
+    let later = super::version(&backend).await;
+    task.end(1, own[0].hold, End::HandBack).await;
+    assert_eq!(super::changes(&backend, later).await.resumed, [], "nothing is told twice");
+}

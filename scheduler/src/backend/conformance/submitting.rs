@@ -137,3 +137,21 @@ pub async fn a_run_at_start_heeds_pause_and_overlap(backend: Subject) {
     assert_eq!(submit(&backend, start(task.key, Overlap::Skip)).await, QUEUED, "else it runs");
     assert_eq!(task.claim(&node("a"), 1).await[0].origin, Origin::Start);
 }
+
+/// Two starts of a task at one instant have one key: they are one run.
+pub async fn two_starts_at_one_instant_are_one_run(backend: Subject) {
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let at = now(&backend).await;
+    let first = Submission { scheduled_at: Some(at), ..start(task.key, Overlap::Allow) };
+    let second = Submission { id: id(task.key, 3_000_000), ..first.clone() };
+    let later = Submission { id: id(task.key, 3_000_001), scheduled_at: Some(super::after(at, 1)), ..first.clone() };
+    assert_eq!(submit(&backend, first.clone()).await, QUEUED);
+    let hold = task.claim(&node("a"), 1).await.remove(0).hold;
+    assert_eq!(submit(&backend, second.clone()).await, QUEUED);
+    assert_eq!(task.claim(&node("a"), 2).await, [], "while the first is alive");
+    succeed(&backend, task.key, first.id, hold).await;
+    assert_eq!(submit(&backend, second).await, QUEUED);
+    assert_eq!(task.claim(&node("a"), 3).await, [], "and after its end");
+    assert_eq!(submit(&backend, later.clone()).await, QUEUED);
+    assert_eq!(ids(&task.claim(&node("a"), 4).await), [later.id], "a later start is another");
+}

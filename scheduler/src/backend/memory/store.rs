@@ -73,6 +73,8 @@ struct TaskRow {
     records: Vec<Record>,
     ledger: Ledger,
     ended: Chain,
+    /// The instant of its last run at a start: another one then is the same.
+    last_start: Option<Timestamp>,
     last_success: Option<Timestamp>,
     last_end: Option<Timestamp>,
     failed_in_a_row: u32,
@@ -109,6 +111,8 @@ struct AliveRun {
     /// The number of its holder's claim that got it, and where it was before.
     claim: Option<(u64, RunState)>,
     abandoned: u32,
+    /// Who put off its next attempt.
+    put_off_by: Option<u32>,
     /// How many of the abandoned attempts ended because their node died; the others were given back.
     deaths: u32,
     /// Whether it runs beside others, however many there are.
@@ -185,6 +189,7 @@ impl Store {
             records: Vec::new(),
             ledger: Ledger::default(),
             ended: Chain::default(),
+            last_start: None,
             last_success: None,
             last_end: None,
             failed_in_a_row: 0,
@@ -206,12 +211,14 @@ impl Store {
             let row = &self.holders[other as usize];
             other != holder && !row.has_left && row.lease_until >= present
         });
+        let is_other = self.tasks[number as usize].declared != task.timetable;
+        let ended = is_other.then(|| {
+            self.replace_timetable(number, now, |row| {
+                row.declared = Arc::clone(&task.timetable);
+                row.rescheduled = None;
+            })
+        });
         let known = &mut self.tasks[number as usize];
-        if known.declared != task.timetable {
-            known.declared = Arc::clone(&task.timetable);
-            known.rescheduled = None;
-            known.since = now;
-        }
         if known.rules.disabled != task.rules.disabled {
             known.declared_at = now;
             match known.operator {
@@ -228,7 +235,8 @@ impl Store {
         }
         self.log.push(Change::Task(number));
         self.mark_runnable(number);
-        Registered { run_on_start: task.rules.run_on_start && !known_elsewhere, ..self.view(number) }
+        let run_on_start = task.rules.run_on_start && !known_elsewhere;
+        Registered { run_on_start, ended: ended.flatten(), ..self.view(number) }
     }
 
     /// The place of the group that the rules name, which the task is in from now on, and in no other.
@@ -282,8 +290,28 @@ impl Store {
             last_end: row.last_end,
             alive: scheduled.filter(|run| run.origin == Origin::Schedule).map(|run| run.id).next(),
             runs: row.ledger.runs,
+            max_runs: row.rules.max_runs,
             run_on_start: false,
+            ended: None,
         }
+    }
+
+    /// Has another timetable count from now on. What the one before still owes is recorded in this step.
+    fn replace_timetable(
+        &mut self,
+        number: u32,
+        now: Timestamp,
+        with: impl FnOnce(&mut TaskRow),
+    ) -> Option<Box<Record>> {
+        let before = self.view(number);
+        let row = &mut self.tasks[number as usize];
+        let owed = before.owed(&row.name, now);
+        if let Some(owed) = &owed {
+            row.record(owed.clone());
+        }
+        row.since = now;
+        with(row);
+        owed.map(Box::new)
     }
 
     /// Why no occurrence of the task becomes a run.

@@ -46,7 +46,9 @@ fn state(ids: u64, origin: Timestamp) -> State {
             last_end: None,
             alive: None,
             runs: 0,
+            max_runs: None,
             run_on_start: false,
+            ended: None,
         };
         let live = Arc::new(LiveTask::new(&task, name, &registered, origin));
         state.add(live, &registered);

@@ -168,6 +168,10 @@ impl Store {
         if submission.origin == Origin::Start && self.is_paused(row) {
             return Submitted::Refused(Refusal::Paused);
         }
+        let is_start = submission.origin == Origin::Start;
+        if is_start && row.last_start == Some(at) {
+            return Submitted::Queued { cancel: None };
+        }
         let number = number(index(submission.task));
         let mut cancel = None;
         match self.room(number, submission.overlap, submission.origin) {
@@ -184,6 +188,9 @@ impl Store {
         }
         self.submitted.push_back(submission.id);
         let slot = self.insert(RunRow::accepted(submission.id, submission.task, &run));
+        if is_start {
+            self.tasks[number as usize].last_start = Some(at);
+        }
         self.enter_waiting(slot);
         self.alive.get_mut(slot).beside = submission.overlap == Some(Overlap::Allow);
         self.mark_runnable(number);
@@ -202,6 +209,7 @@ impl Store {
             holder: None,
             claim: None,
             abandoned: 0,
+            put_off_by: None,
             deaths: 0,
             beside: false,
             cancelling: None,

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
-use super::{HolderRow, Store, index, key, number};
+use super::{Change, HolderRow, Store, index, key, number};
 use crate::backend::{Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{Origin, RunState};
@@ -51,6 +51,9 @@ impl Store {
             };
             let was = self.take(slot);
             self.give(slot, claimant);
+            if was == RunState::Retrying && self.alive.get(slot).put_off_by != Some(claimant) {
+                self.log.push(Change::Resumed(self.alive.get(slot).row.id));
+            }
             self.alive.get_mut(slot).claim = Some((claim.number, was));
             claims.runs.push(self.claimed(slot, was));
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::{Operator, Store, index, number};
-use crate::backend::{Cancelled, Changes, Command, Pause, TaskKey};
+use super::{Operator, Store, TaskRow, index, number};
+use crate::backend::{Cancelled, Changes, Command, Pause, Record, TaskKey};
+use crate::run::RunId;
 
 /// How many changes are kept: a node that is further behind looks at everything.
 const CHANGES_MAX: usize = 1_024;
@@ -20,6 +21,8 @@ pub(super) enum Change {
     AllTasks,
     /// A run was asked to cancel.
     Cancelled(Cancelled),
+    /// A run is tried again by another node than had put that off.
+    Resumed(RunId),
     /// Runs wait that may be claimed.
     Runnable,
 }
@@ -67,6 +70,7 @@ impl Store {
                         Change::Task(task) => drop(tasks.insert(task)),
                         Change::AllTasks => all = true,
                         Change::Cancelled(cancelled) => changes.cancelled.push(cancelled),
+                        Change::Resumed(resumed) => changes.resumed.push(resumed),
                         Change::Runnable => changes.runnable = true,
                     }
                 }
@@ -78,6 +82,8 @@ impl Store {
                     run.cancelling.map(|cause| Cancelled { id, task, cause, was })
                 });
                 changes.cancelled.extend(asked);
+                let resumed = self.alive.iter().filter(|run| run.holder.is_some() && run.put_off_by.is_some());
+                changes.resumed.extend(resumed.map(|run| run.row.id));
             }
         }
         if all {
@@ -87,7 +93,9 @@ impl Store {
         changes
     }
 
-    pub(in super::super) fn control(&mut self, command: &Command, now: Timestamp) {
+    /// Does what is asked; the answer is what is recorded of a timetable that ends with it.
+    pub(in super::super) fn control(&mut self, command: &Command, now: Timestamp) -> Option<Box<Record>> {
+        let mut ended = None;
         match command {
             Command::Pause { task, by, reason } => {
                 let pause = Pause { by: Arc::clone(by), reason: reason.clone(), since: now };
@@ -127,9 +135,9 @@ impl Store {
                 self.log.push(Change::Runnable);
             }
             Command::Reschedule { task, timetable } => {
-                if let Some(row) = self.tasks.get_mut(index(*task)) {
-                    row.rescheduled = Some(Arc::clone(timetable));
-                    row.since = now;
+                if index(*task) < self.tasks.len() {
+                    let with = |row: &mut TaskRow| row.rescheduled = Some(Arc::clone(timetable));
+                    ended = self.replace_timetable(number(index(*task)), now, with);
                 }
                 self.changed(Some(*task));
             }
@@ -141,6 +149,7 @@ impl Store {
                 self.changed(Some(*task));
             }
         }
+        ended
     }
 
     fn changed(&mut self, task: Option<TaskKey>) {

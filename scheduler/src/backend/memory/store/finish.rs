@@ -26,6 +26,7 @@ impl Store {
                 self.end_run(slot, &Outcome::Cancelled(cause), end.started_at, now);
             }
             End::Retry { at, failure } => {
+                run.put_off_by = run.holder;
                 self.release(slot);
                 let run = self.alive.get_mut(slot);
                 run.row.state = RunState::Retrying;
