@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use symphra_scheduler::test_util::Held;
+use symphra_scheduler::test_util::{Fault, Held};
 use symphra_scheduler::{Reason, RunContext, RunState, Scheduler, SchedulerHandle, Task};
 
 use crate::kit::{
-    Between, began, every, ledger, records, runs, seconds, start_on, start_one, start_one_between, states,
+    Between, began, every, ledger, records, runs, second, seconds, start_on, start_one, start_one_between, states,
 };
 
 fn tick() -> Task {
@@ -168,7 +168,7 @@ async fn a_run_whose_task_is_unregistered_while_the_answer_that_brings_it_is_und
         test.advance(Duration::ZERO).await;
         assert_eq!(runs(&test, "tick").await[0].state, RunState::Queued, "{call}: it is nobody's");
         assert_eq!(began(&test, "tick"), [], "{call}");
-        let now = crate::kit::second(test.now());
+        let now = second(test.now());
         test.advance(seconds(7)).await;
         let due = [(now + 3, now + 3), (now + 6, now + 6)];
         assert_eq!(began(&test, "other"), due, "{call}: its own schedule counts");
@@ -190,7 +190,7 @@ async fn a_registration_that_is_cancelled_before_its_store_answers_leaves_the_na
         assert!(test.task("tick").expect_err("it is not registered").is_unknown_task());
         test.register(tick()).await.expect("its name is free");
         test.advance(seconds(30)).await;
-        assert_eq!(test.fired("tick").last().map(|&at| crate::kit::second(at) > 20), Some(true), "{held:?}");
+        assert_eq!(test.fired("tick").last().map(|&at| second(at) > 20), Some(true), "{held:?}");
     }
 }
 
@@ -270,7 +270,7 @@ async fn a_start_goes_on_although_the_run_on_start_cannot_be_submitted() {
     let given = between.clone();
     let test = start_on(move |store| {
         let store = given.of(store);
-        store.fail_on("submit", symphra_scheduler::test_util::Fault::Before);
+        store.fail_on("submit", Fault::Before);
         Scheduler::empty().backend(store).register(tick().run_on_start(true))
     })
     .await;
