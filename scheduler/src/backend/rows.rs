@@ -425,6 +425,9 @@ pub struct Changes {
 }
 
 /// A run that was asked to cancel.
+///
+/// A store tells of each such run that ends without a node holding it, so that its end is counted: it waited, or its holder
+/// gave it back, or is gone. It is `Queued` or `Retrying` then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled {
     /// The run.

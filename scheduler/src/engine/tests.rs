@@ -15,4 +15,5 @@ mod queue;
 mod restarts;
 mod rig;
 mod stopping;
+mod vain_claims;
 mod zones;

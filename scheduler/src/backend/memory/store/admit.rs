@@ -6,7 +6,7 @@ use super::alive::Links;
 use super::waiting::{Lane, Waiting};
 use super::{AliveRun, FIRST_TOKEN, Step, Store, index, number};
 use crate::backend::{Admission, Firing, NewRun, Record, Refusal, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX};
-use crate::outcome::{CancelCause, Outcome};
+use crate::outcome::CancelCause;
 use crate::run::{Missed, Origin, RunState};
 use crate::schedule::{BUFFERED_MAX, Overlap};
 
@@ -151,7 +151,7 @@ impl Store {
     fn replace_waiting(&mut self, task: u32, now: Timestamp) {
         let replaced: Vec<u32> = self.waiting_of(task).into_iter().flat_map(Waiting::scheduled).collect();
         for slot in replaced {
-            self.end_run(slot, &Outcome::Cancelled(CancelCause::Replaced), None, now);
+            self.ask_to_cancel(slot, CancelCause::Replaced, now);
         }
     }
 

@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
+use super::control::Change;
 use super::{HolderRow, Store, index, number};
-use crate::backend::{Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, Token};
+use crate::backend::{Cancelled, Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{Origin, RunState};
 use crate::schedule::Delivery;
@@ -117,6 +118,8 @@ impl Store {
             let delivery = self.tasks[index(run.row.task)].rules.delivery;
             let deaths = run.deaths + 1;
             if let Some(cause) = run.cancelling {
+                let (id, task, was) = (run.row.id, run.row.task, RunState::Queued);
+                self.log.push(Change::Cancelled(Cancelled { id, task, cause, was }));
                 self.end_run(slot, &Outcome::Cancelled(cause), None, now);
             } else if delivery == Delivery::AtMostOnce {
                 self.abandon(slot, now);

@@ -24,6 +24,9 @@ impl Store {
             // Whoever was asked to cancel it did not come to know in time.
             End::Retry { .. } | End::HandBack if cancelling.is_some() => {
                 let cause = cancelling.unwrap_or(CancelCause::Requested);
+                // The holder takes it for one that goes on.
+                let was = if matches!(end.end, End::Retry { .. }) { RunState::Retrying } else { RunState::Queued };
+                self.log.push(Change::Cancelled(Cancelled { id: end.id, task: end.task, cause, was }));
                 self.end_run(slot, &Outcome::Cancelled(cause), end.started_at, now);
             }
             End::Retry { at, failure } => {
