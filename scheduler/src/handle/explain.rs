@@ -173,7 +173,7 @@ impl SchedulerHandle {
         let now = self.0.clock.now();
         let mark = registered.map_or(now, |registered| registered.mark);
         let runs = registered.map_or(0, |registered| registered.runs);
-        let is_over = shown.is_exhausted || task.max_runs.is_some_and(|max| runs >= max);
+        let is_over = shown.is_exhausted || task.max_runs().is_some_and(|max| runs >= max);
         if is_occurrence {
             if is_over && at > mark {
                 return Ok(no_occurrence(plan, at, NoOccurrence::AfterMaxRuns, is_over));

@@ -83,12 +83,18 @@ struct TaskRow {
     begun: Begun,
     /// Seldom there: most tasks have nothing that waits.
     waiting: Option<Box<Waiting>>,
-    records: Vec<Record>,
+    seldom: Option<Box<Seldom>>,
     ledger: Ledger,
     ended: Chain,
     last_success: Option<Timestamp>,
     last_end: Option<Timestamp>,
     failed_in_a_row: u32,
+}
+
+/// What most tasks do not have.
+#[derive(Default)]
+struct Seldom {
+    records: Vec<Record>,
     /// The nodes that declared it, where that matters.
     known_by: Vec<u32>,
 }
@@ -209,14 +215,16 @@ impl Store {
             group,
             begun: Begun::default(),
             waiting: None,
-            records: Vec::new(),
+            seldom: None,
             ledger: Ledger::default(),
             ended: Chain::default(),
             last_success: None,
             last_end: None,
             failed_in_a_row: 0,
-            known_by: if task.rules.run_on_start { vec![holder] } else { Vec::new() },
         });
+        if task.rules.run_on_start {
+            self.tasks[number as usize].seldom.get_or_insert_default().known_by.push(holder);
+        }
         Registered { run_on_start: task.rules.run_on_start, ..self.view(number) }
     }
 
@@ -230,7 +238,7 @@ impl Store {
     ) -> Registered {
         self.unlist(number);
         let group = self.change_group(&task.rules, number);
-        let known_elsewhere = self.tasks[number as usize].known_by.iter().any(|&other| {
+        let known_elsewhere = self.tasks[number as usize].known_by().iter().any(|&other| {
             let row = &self.holders[other as usize];
             other != holder && !row.has_left && row.lease_until >= present
         });
@@ -251,8 +259,8 @@ impl Store {
         }
         known.rules = task.rules.clone();
         known.group = group;
-        if task.rules.run_on_start && !known.known_by.contains(&holder) {
-            known.known_by.push(holder);
+        if task.rules.run_on_start && !known.known_by().contains(&holder) {
+            known.seldom.get_or_insert_default().known_by.push(holder);
         }
         self.log.push(Change::Task(number));
         self.list(number);
@@ -356,7 +364,8 @@ impl Store {
         };
         self.holders[left] = row;
         let left = number(left);
-        self.tasks.iter_mut().for_each(|task| task.known_by.retain(|&known| known != left));
+        let seldom = self.tasks.iter_mut().filter_map(|task| task.seldom.as_mut());
+        seldom.for_each(|seldom| seldom.known_by.retain(|&known| known != left));
         left
     }
 
@@ -375,7 +384,11 @@ impl Store {
     }
 
     pub(super) fn records(&self, task: TaskKey) -> Vec<Record> {
-        self.tasks.get(index(task)).map(|task| task.records.clone()).unwrap_or_default()
+        self.tasks
+            .get(index(task))
+            .and_then(|task| task.seldom.as_ref())
+            .map(|seldom| seldom.records.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn ledger(&self, task: TaskKey) -> Ledger {
@@ -402,7 +415,11 @@ fn index(key: TaskKey) -> usize {
 impl TaskRow {
     fn record(&mut self, record: Record) {
         self.ledger.count_recorded(record.count);
-        add_record(&mut self.records, record);
+        add_record(&mut self.seldom.get_or_insert_default().records, record);
+    }
+
+    fn known_by(&self) -> &[u32] {
+        self.seldom.as_ref().map_or(&[], |seldom| &seldom.known_by)
     }
 
     /// Whether it is paused itself, whatever holds for all tasks.

@@ -28,5 +28,5 @@ fn schedulers_that_come_and_go_leave_nothing_behind() {
         store.leave(&holder, true, now, present);
     }
     assert_eq!(store.holders.len(), 2, "one that stays, and one place for those that come and go");
-    assert!(store.tasks[0].known_by.len() <= 1);
+    assert!(store.tasks[0].known_by().len() <= 1);
 }
