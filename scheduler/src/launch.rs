@@ -19,7 +19,6 @@ use crate::executor::{Executor, Provided, Surroundings};
 use crate::handle::{Directory, SchedulerHandle, Shared};
 use crate::node;
 use crate::run::RunIds;
-use crate::schedule::Timetable;
 use crate::task::{LiveTask, Task, TaskName};
 
 /// The longest interval that a backend which forgets may count from its start without a word about it.
@@ -145,7 +144,7 @@ const COMPARED_MAX: usize = 8;
 
 /// Gives tasks whose timetables are equal one for all.
 fn share_timetables(tasks: &mut [Registration]) {
-    let mut known: VecDeque<Arc<Timetable>> = VecDeque::with_capacity(COMPARED_MAX);
+    let mut known: VecDeque<Arc<_>> = VecDeque::with_capacity(COMPARED_MAX);
     for task in tasks {
         match known.iter().find(|known| ***known == *task.timetable) {
             Some(known) => task.timetable = Arc::clone(known),
