@@ -5,6 +5,8 @@
 
 #[path = "behaviour/a_year.rs"]
 mod a_year;
+#[path = "behaviour/cancelling.rs"]
+mod cancelling;
 #[path = "behaviour/controlling.rs"]
 mod controlling;
 #[path = "behaviour/explaining.rs"]

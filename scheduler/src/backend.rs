@@ -31,8 +31,8 @@ pub use memory::MemoryBackend;
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
     Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Group, Hold, Holder, Left,
-    NewRun, Pause, Refusal, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
-    TaskRules, Token,
+    NewRun, Pause, Refusal, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted,
+    TRIGGERS_WAITING_MAX, TaskKey, TaskRules, Token,
 };
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.
@@ -98,7 +98,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>>;
 
-    /// Makes runs that no occurrence asks for; they wait to be claimed. The answers are in the order of `submissions`.
+    /// Makes runs that no occurrence asks for; they wait to be claimed, [`TRIGGERS_WAITING_MAX`] of a task at most, those at
+    /// the start of a node apart. The answers are in the order of `submissions`.
     /// Two starts of a task at one instant are one run.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! From checked parts to a running engine: the one place where everything is wired together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use symphra_scheduler_core::format_duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::backend::{Backend, Capabilities, Holder};
+use crate::backend::{Backend, Capabilities, Holder, Registration};
 use crate::clock::Clock;
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, REQUESTS_MAX, State};
@@ -49,8 +49,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
 
     backend.heartbeat(&holder).await?;
     let version = backend.changes(None).await?.version;
-    let registrations: Vec<_> =
+    let mut registrations: Vec<_> =
         (names.iter().cloned().zip(&tasks)).map(|(name, task)| task.registration(name, &config)).collect();
+    share_timetables(&mut registrations);
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
 
@@ -136,6 +137,23 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         handle.run_on_start(key).await;
     }
     Ok(handle)
+}
+
+/// How many timetables are looked at for one that is the same: programs of very many tasks have few different ones.
+const COMPARED_MAX: usize = 8;
+
+/// Gives tasks whose timetables are equal one for all.
+fn share_timetables(tasks: &mut [Registration]) {
+    let mut known: VecDeque<Arc<_>> = VecDeque::with_capacity(COMPARED_MAX);
+    for task in tasks {
+        match known.iter().find(|known| ***known == *task.timetable) {
+            Some(known) => task.timetable = Arc::clone(known),
+            None => {
+                known.truncate(COMPARED_MAX - 1);
+                known.push_front(Arc::clone(&task.timetable));
+            }
+        }
+    }
 }
 
 /// A grid that begins anew at each start may never reach its first instant, if starts are more frequent than it.

@@ -35,7 +35,7 @@ pub struct Stats {
     pub successful_runs: u64,
     /// Those that failed.
     pub failed_runs: u64,
-    /// Those that were cancelled.
+    /// Those that were cancelled. One that no node held, because it waited, is counted by every node that has its task.
     pub cancelled_runs: u64,
     /// Attempts that failed and were followed by another.
     pub retried_attempts: u64,

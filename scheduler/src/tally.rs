@@ -91,6 +91,7 @@ impl Tally {
     /// A run that no node held was cancelled.
     pub(crate) fn cancelled_in_store(&mut self) {
         self.latest = Some(RunState::Cancelled);
+        self.cancelled += 1;
     }
 
     /// A run has ended at `at`; `took` is the duration of its last attempt, `None` if it never began.
@@ -181,7 +182,7 @@ pub struct TaskMetrics {
     pub successful_runs: u64,
     /// Those that failed or timed out, in all their attempts.
     pub failed_runs: u64,
-    /// Those that were cancelled.
+    /// Those that were cancelled. One that no node held, because it waited, is counted by every node that has the task.
     pub cancelled_runs: u64,
     /// How many runs have failed since the last that succeeded.
     pub consecutive_failures: u32,

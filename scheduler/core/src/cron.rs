@@ -2,7 +2,8 @@
 //!
 //! The type and its public face are here. Below it: `parse` (text to masks), `error`, `fields` (what each field may
 //! hold), `calendar` (dates, the days of a month), `search` (next, previous and count on a plain local clock), `zone`
-//! (the same in a time zone: gaps and repeats), `display`, `describe` and `interop` (the crate `cron`).
+//! (the same in a time zone: gaps and repeats), `shared` (what two rules have in common), `display`, `describe` and
+//! `interop` (the crate `cron`).
 //!
 //! Invariant: a value that exists has at least one bit in each of second, minute, hour and month, and a day rule.
 
@@ -15,6 +16,7 @@ mod fields;
 mod interop;
 mod parse;
 mod search;
+mod shared;
 mod zone;
 
 use std::str::FromStr;
@@ -189,25 +191,6 @@ impl CronExpr {
         self.count_seconds(zone, after.as_millis().div_euclid(1_000), through.as_millis().div_euclid(1_000))
     }
 
-    /// The first and the last instant known to be occurrences because `at` is one: all whole seconds between are.
-    ///
-    /// They reach over the minute where every second is an occurrence, and over the quarter of an hour where every
-    /// minute is too (clocks change at whole quarters), so that what is excluded for years is passed in few steps.
-    #[must_use]
-    pub fn covered(&self, at: Timestamp) -> (Timestamp, Timestamp) {
-        let stride = match (self.second == ALL_60, self.minute == ALL_60) {
-            (true, true) => 15 * 60,
-            (true, false) => 60,
-            (false, _) => return (at, at),
-        };
-        let second = at.as_millis().div_euclid(1_000);
-        if second < QUARTERS_FROM {
-            return (at, at);
-        }
-        let first = second.div_euclid(stride) * stride;
-        (from_second(first), from_second(first + stride - 1).max(at))
-    }
-
     /// Whether any date from 1970 to 2100 matches; false for `0 0 30 2 *`, 30 February.
     #[must_use]
     pub fn can_fire(&self) -> bool {
@@ -332,9 +315,6 @@ impl Iterator for Occurrences {
 }
 
 impl std::iter::FusedIterator for Occurrences {}
-
-/// From 2012 on, clocks change at whole quarters of an hour everywhere; until 2011 Newfoundland changed them at 00:01.
-const QUARTERS_FROM: i64 = 1_325_376_000;
 
 fn from_second(second: i64) -> Timestamp {
     Timestamp::from_millis(second * 1_000)

@@ -1,6 +1,7 @@
 //! An instant in whole milliseconds: the one unit in which the scheduler compares, stores and adds time.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,58 +10,67 @@ use chrono::{DateTime, Utc};
 ///
 /// Arithmetic saturates at the ends of what [`chrono`] can show, so that an absurd duration gives a far instant and
 /// never a wrapped one.
+///
+/// An `Option<Timestamp>` is no larger than a `Timestamp`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+pub struct Timestamp(NonZeroU64);
+
+/// Turned by this bit, signed milliseconds keep their order as unsigned ones, and what they never are is zero.
+const SIGN: u64 = 1 << 63;
 
 impl Timestamp {
     /// The earliest instant that [`DateTime<Utc>`] can hold.
-    pub const MIN: Self = Self(DateTime::<Utc>::MIN_UTC.timestamp_millis());
+    pub const MIN: Self = Self::within(DateTime::<Utc>::MIN_UTC.timestamp_millis());
     /// The latest instant that [`DateTime<Utc>`] can hold.
-    pub const MAX: Self = Self(DateTime::<Utc>::MAX_UTC.timestamp_millis());
+    pub const MAX: Self = Self::within(DateTime::<Utc>::MAX_UTC.timestamp_millis());
+
+    const fn within(millis: i64) -> Self {
+        Self(NonZeroU64::new(millis as u64 ^ SIGN).expect("a Timestamp is above the least number of milliseconds"))
+    }
 
     /// The instant `millis` milliseconds after the epoch, clamped to [`MIN`](Self::MIN)..=[`MAX`](Self::MAX).
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
-        if millis < Self::MIN.0 {
+        if millis < Self::MIN.as_millis() {
             Self::MIN
-        } else if millis > Self::MAX.0 {
+        } else if millis > Self::MAX.as_millis() {
             Self::MAX
         } else {
-            Self(millis)
+            Self::within(millis)
         }
     }
 
     /// Milliseconds since the epoch.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN) as i64
     }
 
     /// The instant `duration` later; what is below a millisecond is dropped.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self::from_millis(self.0.saturating_add(millis))
+        Self::from_millis(self.as_millis().saturating_add(millis))
     }
 
     /// The instant `duration` earlier; what is below a millisecond is dropped.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self::from_millis(self.0.saturating_sub(millis))
+        Self::from_millis(self.as_millis().saturating_sub(millis))
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        let millis = self.0.saturating_sub(earlier.0);
+        let millis = self.as_millis().saturating_sub(earlier.as_millis());
         Duration::from_millis(if millis > 0 { millis.unsigned_abs() } else { 0 })
     }
 
     /// The same instant as a [`DateTime<Utc>`].
     #[must_use]
     pub fn to_utc(self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.0).expect("a Timestamp is within the range of DateTime<Utc>")
+        DateTime::from_timestamp_millis(self.as_millis()).expect("a Timestamp is within the range of DateTime<Utc>")
     }
 }
 
@@ -98,6 +108,14 @@ mod tests {
         assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MIN.minus(Duration::MAX), Timestamp::MIN);
         assert_eq!(Timestamp::from_millis(i64::MAX), Timestamp::MAX);
+    }
+
+    #[test]
+    fn the_order_is_that_of_time_on_both_sides_of_the_epoch() {
+        let millis = [i64::MIN, -1_000, -1, 0, 1, 1_000, i64::MAX].map(Timestamp::from_millis);
+        assert!(millis.is_sorted() && millis.windows(2).all(|two| two[0] != two[1]), "{millis:?}");
+        assert_eq!(millis[1..6].iter().map(|at| at.as_millis()).collect::<Vec<_>>(), [-1_000, -1, 0, 1, 1_000]);
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
     }
 
     #[test]

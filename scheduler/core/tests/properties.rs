@@ -79,6 +79,24 @@ fn instant() -> impl Strategy<Value = Timestamp> {
     (-31_536_000_000..4_165_516_800_000_i64).prop_map(Timestamp::from_millis)
 }
 
+/// Periods that divide a day and others, with parts of a second and without.
+fn period() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        1_i64..5_000,
+        (1_i64..100).prop_map(|seconds| seconds * 1_000),
+        (1_i64..100).prop_map(|minutes| minutes * 60_000),
+        (1_i64..100).prop_map(|hours| hours * 3_600_000),
+        Just(1_500),
+    ]
+}
+
+/// The next `steps` occurrences after `start`, and the last of them.
+fn steps_of(expr: CronExpr, zone: Tz, start: Timestamp, steps: usize) -> (Timestamp, Vec<Timestamp>) {
+    let next = |&at: &Timestamp| expr.next(zone, at);
+    let instants: Vec<_> = std::iter::successors(next(&start), next).take(steps).collect();
+    (instants.last().copied().unwrap_or(start), instants)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -132,6 +150,31 @@ proptest! {
         at.sort();
         let count = |from: Timestamp, to: Timestamp| expr.count(zone, from, to);
         prop_assert_eq!(count(at[0], at[1]) + count(at[1], at[2]), count(at[0], at[2]), "{} in {} {:?}", expr, zone, at);
+    }
+
+    #[test]
+    fn what_two_expressions_share_is_what_both_include(
+        one in expression(), other in expression(), zone in zone(), start in instant(), steps in 0_usize..300,
+    ) {
+        let (end, instants) = steps_of(one, zone, start, steps);
+        let shared = instants.iter().filter(|at| other.includes(at.to_utc().with_timezone(&zone))).count() as u64;
+        let what = format!("{one} and {other} in {zone} from {start} to {end}");
+        prop_assert_eq!(one.count_shared(&other, zone, start, end), shared, "{}", what);
+        prop_assert_eq!(other.count_shared(&one, zone, start, end), shared, "{}", what);
+        prop_assert_eq!(one.count_shared(&one, zone, start, end), instants.len() as u64, "{}", what);
+    }
+
+    #[test]
+    fn what_lies_on_a_grid_is_a_whole_number_of_periods_from_its_anchor(
+        expr in expression(), zone in zone(), start in instant(), ahead in -500_000_000_i64..500_000_000,
+        period in period(), steps in 0_usize..300,
+    ) {
+        let (end, instants) = steps_of(expr, zone, start, steps);
+        let anchor = Timestamp::from_millis((start.as_millis() + ahead) / 500 * 500);
+        let is_on_grid = |at: &&Timestamp| **at >= anchor && (at.as_millis() - anchor.as_millis()) % period == 0;
+        let on_grid = instants.iter().filter(is_on_grid).count() as u64;
+        let counted = expr.count_on_grid(zone, anchor, Duration::from_millis(period as u64), start, end);
+        prop_assert_eq!(counted, on_grid, "{} in {} from {} to {}, {} + n × {} ms", expr, zone, start, end, anchor, period);
     }
 
     #[test]
@@ -218,6 +261,37 @@ fn ap_scheduler_1059_the_search_for_the_next_instant_ends() {
     let leap: CronExpr = "0 0 0 29 2 +1".parse().expect("it is valid");
     let next = leap.next(Tz::UTC, start).expect("there is one");
     assert_eq!(next.to_string(), "2044-02-29T00:00:00.000Z");
+}
+
+/// Around the changes of clocks, where random instants seldom fall.
+#[test]
+fn what_is_shared_around_a_change_of_clocks_is_what_both_include() {
+    let read = |text: &str| text.parse::<CronExpr>().expect("a valid expression");
+    let expressions =
+        ["* * * * *", "*/7 * * * * *", "30 2 * * *", "15,30 1,2 * * *", "0 * * * *", "* 2-3 * * *"].map(read);
+    for (zone, day) in [
+        (Tz::America__New_York, 1_772_841_600_000),
+        (Tz::America__New_York, 1_793_404_800_000),
+        (Tz::Australia__Lord_Howe, 1_775_260_800_000),
+        (Tz::Australia__Lord_Howe, 1_790_985_600_000),
+        (Tz::Africa__Casablanca, 1_770_940_800_000),
+    ] {
+        let start = Timestamp::from_millis(day);
+        for one in expressions {
+            let (end, instants) = steps_of(one, zone, start, 30_000);
+            for other in expressions {
+                let shared =
+                    instants.iter().filter(|at| other.includes(at.to_utc().with_timezone(&zone))).count() as u64;
+                assert_eq!(one.count_shared(&other, zone, start, end), shared, "{one} and {other} in {zone}");
+            }
+            for period in [1_000, 7_000, 90_000, 1_800_000, 7_200_000] {
+                let on_grid =
+                    instants.iter().filter(|at| (at.as_millis() - start.as_millis()) % period == 0).count() as u64;
+                let counted = one.count_on_grid(zone, start, Duration::from_millis(period as u64), start, end);
+                assert_eq!(counted, on_grid, "{one} in {zone} each {period} ms");
+            }
+        }
+    }
 }
 
 #[test]

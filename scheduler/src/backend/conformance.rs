@@ -116,7 +116,7 @@ pub use submitting::{
     a_run_at_start_heeds_pause_and_overlap, a_run_beside_others_ignores_the_limit,
     a_submission_may_have_its_own_policy, a_submission_whose_answer_was_lost_is_recognised,
     a_trigger_leaves_the_schedule_alone, a_trigger_of_a_full_task_waits_its_turn,
-    the_runs_of_a_backfill_go_one_after_another, two_starts_at_one_instant_are_one_run,
+    the_runs_of_a_backfill_go_one_after_another, triggers_that_wait_are_bounded, two_starts_at_one_instant_are_one_run,
 };
 
 /// Makes a test of each promise, on the empty stores that an async function gives.
@@ -211,6 +211,7 @@ macro_rules! conformance_tests {
             the_runs_of_a_backfill_go_one_after_another
             a_run_at_start_heeds_pause_and_overlap
             two_starts_at_one_instant_are_one_run
+            triggers_that_wait_are_bounded
             a_waiting_run_is_cancelled_at_once
             a_retrying_run_is_cancelled_at_once
             a_running_run_is_asked_to_cancel

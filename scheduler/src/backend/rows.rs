@@ -361,9 +361,13 @@ pub struct Submission {
     pub origin: Origin,
     /// The nominal instant; `None` is the store's present.
     pub scheduled_at: Option<Timestamp>,
-    /// What becomes of it while the task is full; `None` lets it wait, however many do.
+    /// What becomes of it while the task is full; `None` lets it wait, up to [`TRIGGERS_WAITING_MAX`].
     pub overlap: Option<Overlap>,
 }
+
+/// How many triggers and runs of backfills may wait for one task: more than anybody waits for, and few enough that a program
+/// which triggers faster than its task runs is told so long before its memory, or its store, is full of them.
+pub const TRIGGERS_WAITING_MAX: usize = 10_000;
 
 /// What became of a [`Submission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -375,6 +379,8 @@ pub enum Submitted {
     },
     /// There is no run.
     Refused(Refusal),
+    /// There is no run: [`TRIGGERS_WAITING_MAX`] triggers and runs of backfills wait already for the task.
+    TooMany,
     /// The store knows no such task.
     UnknownTask,
 }
@@ -426,6 +432,9 @@ pub struct Changes {
 }
 
 /// A run that was asked to cancel.
+///
+/// A store tells of each such run that ends without a node holding it, so that its end is counted: it waited, or its holder
+/// gave it back, or is gone. It is `Queued` or `Retrying` then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled {
     /// The run.

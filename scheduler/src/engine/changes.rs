@@ -8,8 +8,9 @@ use super::event::{Actions, Withdraw};
 use super::notice::Notice;
 use super::state::{Next, State, first_step};
 use crate::backend::{Cancelled, Changes, Registered};
-use crate::run::RunState;
+use crate::run::{RunId, RunState};
 use crate::schedule::Plan;
+use crate::task::LiveTask;
 
 impl State {
     pub(super) fn changed(&mut self, changes: Changes, now: Timestamp, actions: &mut Actions) {
@@ -34,7 +35,9 @@ impl State {
             }
             RunState::Queued | RunState::Retrying => {
                 if let Some(place) = self.place(task) {
-                    self.tasks[place as usize].live.tally().cancelled_in_store();
+                    let task = Arc::clone(&self.tasks[place as usize].live);
+                    task.tally().cancelled_in_store();
+                    count_cancelled(&task, id, actions);
                 }
                 self.resumed(id);
             }
@@ -93,5 +96,13 @@ impl State {
                 self.arm(place, next);
             }
         }
+    }
+}
+
+/// Counts, and tells, the end of a run that no node held. Every node that has the task does so: it was nobody's.
+pub(super) fn count_cancelled(task: &LiveTask, id: RunId, actions: &mut Actions) {
+    actions.counted.cancelled += 1;
+    if actions.with_ends {
+        actions.notices.push(Notice::Ended { task: task.name.clone(), id, state: RunState::Cancelled });
     }
 }

@@ -34,7 +34,7 @@ impl State {
             Event::Woke => {}
             Event::ClockStepped(step) => self.clock_stepped(step, now.wall, actions),
             Event::Enqueued(batch, admissions) => self.enqueued(batch, &admissions, now.wall, actions),
-            Event::Claimed(claims) => self.claimed(claims, actions),
+            Event::Claimed(claims) => self.claimed(claims, now, actions),
             Event::Ended(ended) => self.ended(ended, now.wall, actions),
             Event::Withdrawn(jobs) => self.withdrawn(jobs, now.wall, actions),
             Event::Stored(ended, stored) => self.stored(&ended, &stored, actions),
@@ -49,7 +49,7 @@ impl State {
             Event::Drain(timeout) => shutdown::drain(self, timeout, now.passed),
             Event::StopNow => shutdown::stop_now(self, now.passed, actions),
             Event::GaveUp(running) => shutdown::give_up(self, running, now.passed, actions),
-            Event::Left(left) => shutdown::left(self, left),
+            Event::Left(left) => shutdown::left(self, left, actions),
         }
         for (task, record) in self.untold.drain(..) {
             actions.recorded(&task, *record);

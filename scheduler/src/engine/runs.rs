@@ -1,6 +1,7 @@
 //! What becomes of runs: which are claimed, how attempts end, and the one place that decides whether another follows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
@@ -14,18 +15,34 @@ use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Delivery;
 
+/// The pause after the second claim in a row of which runs went back at once; each further one is twice as long.
+const VAIN_CLAIM_PAUSE: Duration = Duration::from_millis(10);
+
 impl State {
     /// When to claim: at once if runs wait that may begin, at the next attempt of one that is tried again, and in any
     /// case each [`CLAIM_EVERY`], for runs of dead nodes.
-    pub(crate) fn claims_in(&self, now: Now) -> Option<std::time::Duration> {
+    pub(crate) fn claims_in(&self, now: Now) -> Option<Duration> {
         if self.phase != Phase::Firing || self.claims.is_under_way || self.claims_at_most() == 0 {
             return None;
         }
+        let held_off = self.claims.not_before.saturating_sub(now.passed);
         if self.claims.now {
-            return Some(std::time::Duration::ZERO);
+            return Some(held_off);
         }
         let look = self.claims.look_at.saturating_sub(now.passed);
-        Some(self.claims.at.map_or(look, |at| look.min(at.since(now.wall))))
+        Some(self.claims.at.map_or(look, |at| look.min(at.since(now.wall))).max(held_off))
+    }
+
+    /// Holds off the next claim if this one has brought runs that go back at once. Once is a pause or a removal that came
+    /// while the store answered; a store that goes on giving them must not keep the loop busy.
+    fn hold_off(&mut self, given_back: usize, passed: Duration) {
+        if given_back == 0 {
+            (self.claims.vain, self.claims.not_before) = (0, Duration::ZERO);
+            return;
+        }
+        let doubled = self.claims.vain.checked_sub(1).map_or(0, |times| 1_u32 << times.min(16));
+        self.claims.not_before = passed + (VAIN_CLAIM_PAUSE * doubled).min(CLAIM_EVERY);
+        self.claims.vain = self.claims.vain.saturating_add(1);
     }
 
     /// For how many runs a claim may ask: half the room at most, so that one which hangs does not keep the scheduler
@@ -44,7 +61,8 @@ impl State {
         (self.claims.made, self.claims.room)
     }
 
-    pub(super) fn claimed(&mut self, claims: Claims, actions: &mut Actions) {
+    pub(super) fn claimed(&mut self, claims: Claims, now: Now, actions: &mut Actions) {
+        let giving_back = self.to_finish.len();
         let asked = std::mem::take(&mut self.claims.room);
         self.claims.is_under_way = false;
         self.claims.now |= claims.runs.len() >= asked;
@@ -76,6 +94,7 @@ impl State {
             };
             self.start_unless_held_back(job, Some(place), actions);
         }
+        self.hold_off(self.to_finish.len() - giving_back, now.passed);
         self.forget_early_cancellations();
     }
 
@@ -162,7 +181,7 @@ impl State {
         &mut self,
         job: &Job,
         outcome: &Outcome,
-        took: Option<std::time::Duration>,
+        took: Option<Duration>,
         at: Timestamp,
         actions: &mut Actions,
     ) {

@@ -1,7 +1,9 @@
 //! The steps of a stop: drain, ask to cancel, abort, give up. Pure, on the time that passes and not on the wall clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::changes::count_cancelled;
 use super::event::{Actions, EndRunning};
 use super::state::{CancelledRun, Phase, State};
 use crate::backend::Left;
@@ -74,11 +76,15 @@ fn leave(state: &mut State, passed: Duration, actions: &mut Actions) {
 }
 
 /// The store has taken leave: what waited in it and does not outlive it was cancelled by that.
-pub(super) fn left(state: &mut State, left: Vec<Left>) {
+pub(super) fn left(state: &mut State, left: Vec<Left>, actions: &mut Actions) {
     for run in left {
         let Some(place) = state.place(run.task) else { continue };
+        let task = Arc::clone(&state.tasks[place as usize].live);
+        task.tally().cancelled_in_store();
+        state.resumed(run.id);
+        count_cancelled(&task, run.id, actions);
         state.cancelled.push(CancelledRun {
-            task: state.tasks[place as usize].live.name.clone(),
+            task: task.name.clone(),
             id: run.id,
             scheduled_at: run.scheduled_at,
             began: run.began,

@@ -78,6 +78,10 @@ pub(super) struct Claiming {
     pub(super) at: Option<Timestamp>,
     /// After how much passed time to look in any case.
     pub(super) look_at: Duration,
+    /// How many claims in a row have brought runs that went back at once.
+    pub(super) vain: u32,
+    /// Before how much passed time not to claim.
+    pub(super) not_before: Duration,
 }
 
 /// The present.

@@ -17,4 +17,5 @@ mod restarts;
 mod rig;
 mod stopping;
 mod two_nodes;
+mod vain_claims;
 mod zones;

@@ -11,7 +11,8 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
-use crate::backend::{RunQuery, Submission};
+use super::change::too_many;
+use crate::backend::{RunQuery, Submission, Submitted};
 use crate::error::Error;
 use crate::run::{Origin, RunId, RunState};
 
@@ -37,7 +38,8 @@ pub struct Backfilled {
     pub id: RunId,
     /// Its runs, in the order in which they begin.
     pub runs: Vec<RunId>,
-    /// How many occurrences of the range were beyond the most that one backfill runs: ask for them by another.
+    /// How many occurrences of the range were beyond the most that one backfill runs, or that may wait for one task: ask for
+    /// them by another.
     pub left_out: usize,
 }
 
@@ -154,10 +156,17 @@ impl Backfill<'_> {
                 overlap: None,
             })
             .collect();
-        let runs = submissions.iter().map(|submission| submission.id).collect();
-        if !submissions.is_empty() {
-            self.handle.submit(submissions).await?;
+        let mut runs: Vec<_> = submissions.iter().map(|submission| submission.id).collect();
+        if runs.is_empty() {
+            return Ok(Backfilled { id, runs, left_out });
         }
+        let wanted = runs.len();
+        let mut answers = self.handle.submit(submissions).await?.into_iter();
+        runs.retain(|_| answers.next() != Some(Submitted::TooMany));
+        if runs.is_empty() {
+            return Err(too_many(&self.task));
+        }
+        let left_out = left_out + (wanted - runs.len());
         Ok(Backfilled { id, runs, left_out })
     }
 }
@@ -165,8 +174,8 @@ impl Backfill<'_> {
 /// Begins the backfill.
 ///
 /// # Errors
-/// [`Error::is_unknown_task`]; an error if the range has no beginning, or the task a fixed delay; [`Error::is_backend`];
-/// [`Error::is_stopped`].
+/// [`Error::is_unknown_task`]; an error if the range has no beginning, the task a fixed delay, or as many runs of it wait as
+/// may; [`Error::is_backend`]; [`Error::is_stopped`].
 impl<'a> IntoFuture for Backfill<'a> {
     type Output = Result<Backfilled, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{SchedulerHandle, gone};
-use crate::backend::{Changes, Command, Refusal, RunQuery, Submission, Submitted, TaskKey};
+use crate::backend::{Changes, Command, Refusal, RunQuery, Submission, Submitted, TRIGGERS_WAITING_MAX, TaskKey};
 use tokio::sync::mpsc::Permit;
 use tokio::sync::oneshot;
 
@@ -91,11 +91,14 @@ impl SchedulerHandle {
     /// Runs a task once more, now, whatever its schedule says, and leaves the schedule alone. It is never skipped: while
     /// its task is full it waits its turn, also in a pause.
     ///
+    /// [`TRIGGERS_WAITING_MAX`](crate::backend::TRIGGERS_WAITING_MAX) triggers and runs of backfills of a task may wait; a
+    /// further one is refused with an error.
+    ///
     /// A trigger that is accepted just before a stop may have its run cancelled by that; the stop's report lists it.
     ///
     /// # Errors
     /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached; [`Error::is_stopped`] once a
-    /// stop was asked for.
+    /// stop was asked for; an error that tells how many wait, if too many do.
     ///
     /// # Cancellation
     /// The run may exist or not.
@@ -125,6 +128,7 @@ impl SchedulerHandle {
         match self.submit(vec![submission]).await?[..] {
             [Submitted::Queued { .. }] => Ok(Triggered::Accepted(id)),
             [Submitted::Refused(refusal)] => Ok(Triggered::Refused(refusal)),
+            [Submitted::TooMany] => Err(too_many(name)),
             _ => Err(Error::unknown_task(name, None)),
         }
     }
@@ -134,7 +138,7 @@ impl SchedulerHandle {
         let answers = self.0.backend.submit(&submissions).await?;
         let cancelled = answers.iter().filter_map(|answer| match answer {
             Submitted::Queued { cancel } => *cancel,
-            Submitted::Refused(_) | Submitted::UnknownTask => None,
+            Submitted::Refused(_) | Submitted::TooMany | Submitted::UnknownTask => None,
         });
         for id in cancelled {
             self.0.executor.cancel(id, CancelCause::Replaced);
@@ -325,4 +329,13 @@ impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         self.handle.0.directory_mut().release(self.name);
     }
+}
+
+/// Said of a trigger or a backfill when as many runs wait as may.
+pub(super) fn too_many(task: &str) -> Error {
+    Error::refused(format!(
+        "{TRIGGERS_WAITING_MAX} triggers and runs of backfills of task \"{task}\" wait already, which is the most that may; \
+         trigger it less often, let more of its runs go at once by `max_instances`, or trigger it with an overlap policy \
+         such as `buffer_one`"
+    ))
 }

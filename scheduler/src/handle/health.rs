@@ -87,7 +87,7 @@ fn stale(task: &LiveTask, now: Timestamp) -> Option<StaleTask> {
         return None;
     }
     let since = last_success.unwrap_or(task.registered_at());
-    let expected_by = match (task.expect_success_within, shown.plan.fixed_delay()) {
+    let expected_by = match (task.expect_success_within(), shown.plan.fixed_delay()) {
         (Some(within), _) => since.plus(within),
         (None, Some(period)) => since.plus(period * 2).plus(STALE_GRACE),
         (None, None) => {

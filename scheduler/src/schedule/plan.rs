@@ -67,39 +67,83 @@ impl Plan {
 
     /// The first occurrence after `after`.
     pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let mut next = self.scheduled_next(after.max(self.after))?;
-        while self.is_excepted(next) {
-            next = self.scheduled_next(self.excepted_around(next).1)?;
-        }
-        Some(next)
+        let first = self.scheduled_next(after.max(self.after))?;
+        if self.is_excepted(first) { self.next_beyond(first) } else { Some(first) }
     }
 
     /// The last occurrence at or before `upto`.
     pub(crate) fn last(&self, upto: Timestamp) -> Option<Timestamp> {
-        let mut last = self.scheduled_last(upto)?;
-        while self.is_excepted(last) {
-            last = self.scheduled_last(just_before(self.excepted_around(last).0))?;
-        }
-        (last > self.after).then_some(last)
+        let last = self.scheduled_last(upto).filter(|&last| last > self.after)?;
+        if self.is_excepted(last) { self.last_before(last) } else { Some(last) }
     }
 
-    /// How many occurrences lie in `after < t <= through`.
-    pub(crate) fn count(&self, after: Timestamp, through: Timestamp) -> u64 {
-        let after = after.max(self.after);
-        if self.timetable.except.is_some() {
-            // Which instants two rules share can only be found by looking at them.
-            return std::iter::successors(self.next(after), |&at| self.next(at)).take_while(|&at| at <= through).count()
-                as u64;
+    /// The first occurrence after `excepted`. Spans are counted, each twice as long as the one before, until one holds an
+    /// occurrence, and then its halves: exceptions that reach over years are passed as fast as those over minutes.
+    fn next_beyond(&self, excepted: Timestamp) -> Option<Timestamp> {
+        let end = self.timetable.window.end;
+        let (mut none_upto, mut span) = (excepted, FIRST_SPAN);
+        while self.count(none_upto, none_upto.plus(span)) == 0 {
+            none_upto = none_upto.plus(span);
+            if none_upto >= end {
+                return None;
+            }
+            span = span.saturating_mul(2);
         }
+        let mut some_upto = none_upto.plus(span).min(end);
+        loop {
+            let next = self.scheduled_next(none_upto)?;
+            if !self.is_excepted(next) {
+                return Some(next);
+            }
+            let middle = middle(none_upto, some_upto);
+            *(if self.count(none_upto, middle) == 0 { &mut none_upto } else { &mut some_upto }) = middle;
+        }
+    }
+
+    /// The last occurrence before `excepted`, in the same way.
+    fn last_before(&self, excepted: Timestamp) -> Option<Timestamp> {
+        let start = self.after.max(just_before(self.timetable.window.start));
+        let (mut none_after, mut span) = (excepted, FIRST_SPAN);
+        while self.count(none_after.minus(span), none_after) == 0 {
+            none_after = none_after.minus(span);
+            if none_after <= start {
+                return None;
+            }
+            span = span.saturating_mul(2);
+        }
+        let mut some_after = none_after.minus(span).max(start);
+        loop {
+            let last = self.scheduled_last(none_after)?;
+            if !self.is_excepted(last) {
+                return Some(last);
+            }
+            let middle = middle(some_after, none_after);
+            *(if self.count(middle, none_after) == 0 { &mut none_after } else { &mut some_after }) = middle;
+        }
+    }
+
+    /// How many occurrences lie in `after < t <= through`. The cost grows with the days in between where there are
+    /// exceptions, and else not at all or with the months.
+    pub(crate) fn count(&self, after: Timestamp, through: Timestamp) -> u64 {
+        #[cfg(test)]
+        tests::COUNTS.set(tests::COUNTS.get() + 1);
         let (start, end) = (self.timetable.window.start, self.timetable.window.end);
-        let (after, through) = (after.max(just_before(start)), through.min(end));
+        let (after, through) = (after.max(self.after).max(just_before(start)), through.min(end));
         if through <= after {
             return 0;
         }
+        let (zone, except) = (self.zone(), self.timetable.except.as_deref());
         match self.schedule().rule() {
-            Rule::Cron(expression) => expression.count(self.zone(), after, through),
-            Rule::Interval(grid) => grid.count(self.anchor, after, through),
-            Rule::Once(_) => u64::from(self.anchor > after && self.anchor <= through),
+            Rule::Cron(expression) => {
+                let excepted = except.map_or(0, |except| expression.count_shared(except, zone, after, through));
+                expression.count(zone, after, through) - excepted
+            }
+            Rule::Interval(grid) => {
+                let (anchor, period) = (self.anchor, grid.period());
+                let excepted = except.map_or(0, |except| except.count_on_grid(zone, anchor, period, after, through));
+                grid.count(anchor, after, through) - excepted
+            }
+            Rule::Once(_) => u64::from(self.anchor > after && self.anchor <= through && !self.is_excepted(self.anchor)),
         }
     }
 
@@ -154,22 +198,14 @@ impl Plan {
         self.scheduled_next(just_before(at)) == Some(at)
     }
 
-    /// The first instant from `at` on that no exception takes out, if it lies in the window.
-    pub(crate) fn not_excepted_from(&self, mut at: Timestamp) -> Option<Timestamp> {
-        while at <= self.timetable.window.end {
-            if !self.is_excepted(at) {
-                return Some(at);
-            }
-            at = just_after(self.excepted_around(at).1);
+    /// The first instant from `at` on that no exception takes out, if it lies in the window. Exceptions are whole seconds:
+    /// past one, the next second is looked for.
+    pub(crate) fn not_excepted_from(&self, at: Timestamp) -> Option<Timestamp> {
+        if !self.is_excepted(at) {
+            return (at <= self.timetable.window.end).then_some(at);
         }
-        None
-    }
-
-    /// How far the exceptions around `at` reach without a gap, as far as it is known.
-    fn excepted_around(&self, at: Timestamp) -> (Timestamp, Timestamp) {
-        // Only whole seconds are excepted, so an interval below a second goes on from here.
-        let is_fine = self.schedule().period().is_some_and(|period| period.subsec_millis() > 0);
-        self.timetable.except.as_ref().filter(|_| !is_fine).map_or((at, at), |except| except.covered(at))
+        let seconds = Timetable { schedule: Schedule::from_millis(1_000), ..(*self.timetable).clone() };
+        Self { timetable: Arc::new(seconds), anchor: at, after: at, ..self.clone() }.next(at)
     }
 
     fn scheduled_next(&self, after: Timestamp) -> Option<Timestamp> {
@@ -201,6 +237,16 @@ impl Plan {
     }
 }
 
+/// Exceptions of some minutes are passed in a few counts, and those without end in some forty.
+const FIRST_SPAN: Duration = Duration::from_secs(60);
+
+/// Halfway between two instants of which the earlier comes first.
+fn middle(earlier: Timestamp, later: Timestamp) -> Timestamp {
+    let middle = earlier.as_millis() + (later.as_millis() - earlier.as_millis()) / 2;
+    assert!(middle > earlier.as_millis(), "a span that counts an occurrence holds one");
+    Timestamp::from_millis(middle)
+}
+
 fn just_before(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millis() - 1)
 }
@@ -212,6 +258,12 @@ fn just_after(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use symphra_scheduler_core::CronExpr;
+
+    thread_local! {
+        /// How often occurrences were counted.
+        pub(super) static COUNTS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    }
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -280,6 +332,82 @@ mod tests {
         let mut never = cron("0 0 9 * * *", Tz::Europe__Paris);
         never.except = Some(Box::new("* * * * * *".parse().expect("a valid expression")));
         assert_eq!(plan(never).next(at(1_800_000_000_000)), None);
+    }
+
+    /// Were they passed one after another, these would take from a thousand steps to two thousand million.
+    #[test]
+    fn however_far_exceptions_reach_a_few_counts_pass_them() {
+        let zone = Tz::America__New_York;
+        let every = |millis| Timetable::new(Schedule::from_millis(millis), zone);
+        let year_2101 = Some(at(4_133_998_800_000));
+        for (timetable, except, next) in [
+            (cron("* * * * *", zone), "* * * * *", None),
+            (cron("*/15 * * * *", zone), "0/5 * * * *", None),
+            (cron("0 0 9 * * *", zone), "* * * * * *", None),
+            (cron("0 9 * * *", zone), "0 0 9 * * * 2026-2098", Some(at(4_070_959_200_000))),
+            (every(1_000), "* * * * * *", year_2101),
+            (every(60_000), "* * * * *", year_2101),
+            (every(7_000), "* * 0-22 * * *", Some(at(1_800_072_002_000))),
+        ] {
+            let timetable = Timetable { except: Some(Box::new(except.parse().expect("it is valid"))), ..timetable };
+            let name = format!("{:?} except {except}", timetable.schedule);
+            let plan = Plan::new(Arc::new(timetable), "a", at(1_800_000_000_000), Timestamp::MIN);
+            COUNTS.set(0);
+            assert_eq!(plan.next(Timestamp::MIN), next, "{name}");
+            let before_next = just_before(next.unwrap_or(Timestamp::MAX));
+            assert_eq!(plan.last(before_next), None, "{name}");
+            assert_eq!(plan.count(Timestamp::MIN, before_next), 0, "{name}");
+            assert!(COUNTS.get() <= 200, "{name}: {} counts", COUNTS.get());
+        }
+    }
+
+    #[test]
+    fn with_exceptions_too_next_last_and_count_are_those_of_one_instant_after_another() {
+        let mut random = fastrand::Rng::with_seed(fastrand::u64(..));
+        println!("seed {}", random.get_seed());
+        let excepts =
+            ["* * * * * *", "*/2 * * * * *", "* * * * *", "30 10-20 2 * * *", "0-40 */3 * * * *", "* * 0-22 * * *"];
+        let zones = [Tz::UTC, Tz::America__New_York, Tz::Australia__Lord_Howe];
+        for _ in 0..300 {
+            let zone = zones[random.usize(..zones.len())];
+            // Half of them around a change of clocks in New York and in Lord Howe.
+            let begin = [1_772_953_200_000, 1_793_440_800_000, 1_775_318_400_000][random.usize(..3)]
+                + if random.bool() { 0 } else { random.i64(0..31_536_000_000) };
+            let begin = begin + random.i64(-4_000..4_000);
+            let mut timetable = match random.u8(..4) {
+                0 => cron("*/10 * * * * *", zone),
+                1 => cron("30 2 * * *", zone),
+                2 => Timetable::new(Schedule::from_millis(random.u64(1..40) * 250), zone),
+                _ => Timetable::new(Schedule::from_millis(random.u64(1..90) * 1_000), zone),
+            };
+            timetable.window.end = at(begin + 10_800_000);
+            let plain = Plan::new(Arc::new(timetable.clone()), "a", at(begin), Timestamp::MIN);
+            let except: CronExpr = excepts[random.usize(..excepts.len())].parse().expect("it is valid");
+            timetable.except = Some(Box::new(except));
+            let what = format!("{timetable:?} from {begin}");
+            let plan = Plan::new(Arc::new(timetable), "a", at(begin), Timestamp::MIN);
+            let all = std::iter::successors(plain.next(at(begin)), |&at| plain.next(at));
+            let left: Vec<_> = all.filter(|at| !except.includes(at.to_utc().with_timezone(&zone))).collect();
+            for _ in 0..20 {
+                let from = at(begin + random.i64(-1_000..10_801_000));
+                let to = from.plus(Duration::from_millis(random.u64(..10_800_000)));
+                let (passed, within) = (left.partition_point(|&at| at <= from), left.partition_point(|&at| at <= to));
+                assert_eq!(plan.next(from), left.get(passed).copied(), "next after {from}: {what}");
+                assert_eq!(plan.last(from), left[..passed].last().copied(), "last up to {from}: {what}");
+                assert_eq!(plan.count(from, to), (within - passed) as u64, "count after {from} to {to}: {what}");
+            }
+        }
+    }
+
+    #[test]
+    fn past_an_exception_a_delay_ends_at_the_first_second_that_is_none() {
+        let mut timetable = every_second();
+        timetable.except = Some(Box::new("* * 9-17 * * *".parse().expect("a valid expression")));
+        let plan = plan(timetable);
+        let (nine, eighteen) = (at(9 * 3_600_000), at(18 * 3_600_000));
+        assert_eq!(plan.not_excepted_from(nine), Some(eighteen));
+        let between = nine.plus(Duration::from_millis(250));
+        assert_eq!(plan.not_excepted_from(between), Some(between), "only whole seconds are excepted");
     }
 
     #[test]

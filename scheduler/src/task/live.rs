@@ -28,13 +28,19 @@ pub(crate) struct LiveTask {
     pub(crate) overlap: Overlap,
     pub(crate) misfire: Misfire,
     pub(crate) catch_up_window: Option<Duration>,
-    pub(crate) expect_success_within: Option<Duration>,
-    tags: Box<[Cow<'static, str>]>,
-    metadata: Box<[(Cow<'static, str>, Cow<'static, str>)]>,
+    /// What most tasks do not say.
+    seldom: Option<Box<Seldom>>,
     source: Source,
     registered_at: Timestamp,
     tally: Mutex<Tally>,
     shown: Mutex<Shown>,
+}
+
+#[derive(Default, PartialEq)]
+struct Seldom {
+    expect_success_within: Option<Duration>,
+    tags: Box<[Cow<'static, str>]>,
+    metadata: Box<[(Cow<'static, str>, Cow<'static, str>)]>,
 }
 
 /// What the engine shows of a task: its plan and whether it is paused, as its store has told.
@@ -56,6 +62,11 @@ impl LiveTask {
         let plan = Plan::new(timetable, name.as_str(), registered.anchor, registered.since);
         let pause = registered.pause.clone().map(Box::new);
         let shown = Shown { plan, pause, next: None, is_exhausted: registered.is_exhausted() };
+        let seldom = Seldom {
+            expect_success_within: options.expect_success_within,
+            tags: options.tags.as_slice().into(),
+            metadata: options.metadata.as_slice().into(),
+        };
         Self {
             name,
             key: registered.key,
@@ -67,9 +78,7 @@ impl LiveTask {
             overlap: task.overlap_policy(),
             misfire: options.misfire.unwrap_or_default(),
             catch_up_window: task.caught_up_within(),
-            expect_success_within: options.expect_success_within,
-            tags: options.tags.as_slice().into(),
-            metadata: options.metadata.as_slice().into(),
+            seldom: Some(seldom).filter(|seldom| *seldom != Seldom::default()).map(Box::new),
             source: task.source(),
             registered_at: now,
             tally: Mutex::default(),
@@ -96,7 +105,15 @@ impl LiveTask {
     }
 
     pub(crate) fn tags(&self) -> &[Cow<'static, str>] {
-        &self.tags
+        self.seldom.as_ref().map_or(&[], |seldom| &seldom.tags)
+    }
+
+    fn metadata(&self) -> &[(Cow<'static, str>, Cow<'static, str>)] {
+        self.seldom.as_ref().map_or(&[], |seldom| &seldom.metadata)
+    }
+
+    pub(crate) fn expect_success_within(&self) -> Option<Duration> {
+        self.seldom.as_ref()?.expect_success_within
     }
 
     pub(crate) fn registered_at(&self) -> Timestamp {
@@ -136,8 +153,8 @@ impl LiveTask {
             name: self.name.clone(),
             schedule: *shown.plan.schedule(),
             timezone: shown.plan.zone(),
-            tags: self.tags.to_vec(),
-            metadata: self.metadata.to_vec(),
+            tags: self.tags().to_vec(),
+            metadata: self.metadata().to_vec(),
             source: self.source,
             status: if shown.pause.is_some() { TaskStatus::Paused } else { tally.status() },
             priority: self.priority,

@@ -5,8 +5,9 @@
 
 use super::CronExpr;
 use super::calendar::{DAYS_END, Month, date_of};
+use super::shared::Times;
 
-const DAY_SECONDS: u32 = 86_400;
+pub(super) const DAY_SECONDS: u32 = 86_400;
 /// The local second that ends 2100.
 pub(super) const LOCAL_END: i64 = DAYS_END as i64 * DAY_SECONDS as i64;
 
@@ -105,10 +106,10 @@ impl CronExpr {
         // is taken off, which may be all of it.
         let mut count = self.days_between(first_day, last_day) * times;
         if end % DAY_SECONDS != 0 && self.matches_day(last_day) {
-            count += self.times_before(end % DAY_SECONDS);
+            count += Times::of(self).before(end % DAY_SECONDS);
         }
         if self.matches_day(first_day) {
-            count -= self.times_before(from % DAY_SECONDS);
+            count -= Times::of(self).before(from % DAY_SECONDS);
         }
         count
     }
@@ -187,21 +188,6 @@ impl CronExpr {
             return None;
         }
         Some(earlier.ilog2() * 3_600 + self.minute.ilog2() * 60 + self.second.ilog2())
-    }
-
-    /// How many seconds of a day match before `time`.
-    fn times_before(&self, time: u32) -> u64 {
-        let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
-        let below = |mask: u64, bit: u32| (mask & !(!0 << bit)).count_ones();
-        let hours = u64::from(self.hour);
-        let mut count = below(hours, hour) * self.minute.count_ones() * self.second.count_ones();
-        if hours >> hour & 1 == 1 {
-            count += below(self.minute, minute) * self.second.count_ones();
-            if self.minute >> minute & 1 == 1 {
-                count += below(self.second, second);
-            }
-        }
-        u64::from(count)
     }
 
     #[inline]

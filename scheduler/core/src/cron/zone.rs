@@ -28,8 +28,8 @@ const SET_BACK_MAX: i64 = 12 * HOUR;
 const SPREAD: i64 = 30 * HOUR;
 
 /// Instants between which every local second of 1970 to 2100 lies in every zone.
-const INSTANT_MIN: i64 = -2 * DAY;
-const INSTANT_MAX: i64 = LOCAL_END + 2 * DAY;
+pub(super) const INSTANT_MIN: i64 = -2 * DAY;
+pub(super) const INSTANT_MAX: i64 = LOCAL_END + 2 * DAY;
 
 impl CronExpr {
     /// The first occurrence after second `after`.
@@ -175,7 +175,7 @@ fn first_reached(zone: Tz, from: i64, offset: i64, local: i64) -> i64 {
 
 /// The latest local time that the clock has shown up to `instant`: in the second pass of a repeat it is the end of the
 /// first.
-fn reached_at(zone: Tz, instant: i64, offset: i64) -> i64 {
+pub(super) fn reached_at(zone: Tz, instant: i64, offset: i64) -> i64 {
     let earlier = instant - SET_BACK_MAX;
     let offset_earlier = offset_at(zone, earlier);
     if offset_earlier <= offset {
@@ -201,21 +201,21 @@ fn change_between(zone: Tz, from: i64, until: i64, offset: i64) -> i64 {
 }
 
 /// A span of seconds, both ends included, in which a zone's offset stays the same.
-struct Stretch {
-    first: i64,
-    last: i64,
-    offset: i64,
+pub(super) struct Stretch {
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) offset: i64,
 }
 
 /// The stretches of a zone from one second through another, in order.
-struct Stretches {
+pub(super) struct Stretches {
     zone: Tz,
     next: i64,
     through: i64,
 }
 
 impl Stretches {
-    fn new(zone: Tz, from: i64, through: i64) -> Self {
+    pub(super) fn new(zone: Tz, from: i64, through: i64) -> Self {
         Self { zone, next: from, through }
     }
 }
@@ -250,7 +250,7 @@ fn is_utc(zone: Tz) -> bool {
 
 /// Seconds east of UTC at an instant.
 #[inline]
-fn offset_at(zone: Tz, instant: i64) -> i64 {
+pub(super) fn offset_at(zone: Tz, instant: i64) -> i64 {
     let instant = DateTime::from_timestamp(instant, 0).expect("a searched instant lies near 1970 to 2100");
     zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc().into()
 }

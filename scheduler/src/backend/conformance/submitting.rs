@@ -3,7 +3,7 @@
 use symphra_scheduler_core::Timestamp;
 
 use super::{Subject, Ticking, control, id, ids, node, now, pause, submit, succeed, trigger};
-use crate::backend::{Admission, Refusal, Submission, Submitted, TaskKey, TaskRules};
+use crate::backend::{Admission, Refusal, Submission, Submitted, TRIGGERS_WAITING_MAX, TaskKey, TaskRules};
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Overlap;
 
@@ -154,4 +154,24 @@ pub async fn two_starts_at_one_instant_are_one_run(backend: Subject) {
     assert_eq!(task.claim(&node("a"), 3).await, [], "and after its end");
     assert_eq!(submit(&backend, later.clone()).await, QUEUED);
     assert_eq!(ids(&task.claim(&node("a"), 4).await), [later.id], "a later start is another");
+}
+
+/// Of one task as many triggers and runs of backfills may wait as the contract says; the next is refused, until one has
+/// begun. Neither other tasks nor a run at the start of a node are kept out.
+pub async fn triggers_that_wait_are_bounded(backend: Subject) {
+    let (task, other) = (Ticking::new(&backend, "pay").await, Ticking::new(&backend, "bill").await);
+    let most = TRIGGERS_WAITING_MAX as u64;
+    let mut batch: Vec<_> = (1..most).map(|number| trigger(task.key, number)).collect();
+    batch.push(backfill(task.key, 1, task.at(1)));
+    let answers = backend.submit(&batch).await.expect("a submission is answered");
+    assert!(answers.iter().all(|&answer| answer == QUEUED), "as many as may wait are accepted");
+    assert_eq!(submit(&backend, trigger(task.key, most + 1)).await, Submitted::TooMany, "the next is not");
+    assert_eq!(submit(&backend, backfill(task.key, 2, task.at(2))).await, Submitted::TooMany);
+    assert_eq!(submit(&backend, trigger(task.key, most - 1)).await, QUEUED, "one that was accepted is recognised");
+    assert_eq!(submit(&backend, trigger(other.key, 1)).await, QUEUED, "another task has its own");
+    let start = Submission { overlap: None, ..start(task.key, Overlap::Skip) };
+    assert_eq!(submit(&backend, Submission { id: id(task.key, 1), ..start }).await, QUEUED);
+    let begun = task.claim(&node("a"), 1).await;
+    assert_eq!(begun.len(), 1, "one begins");
+    assert_eq!(submit(&backend, trigger(task.key, most + 2)).await, QUEUED, "and another may wait in its place");
 }

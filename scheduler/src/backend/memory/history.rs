@@ -8,7 +8,7 @@ use crate::backend::{RunRow, TaskKey};
 /// The last runs kept of each task.
 pub(super) const PER_TASK_MAX: u32 = 100;
 
-/// The rows kept over all tasks; at some 150 bytes each they are 15 MB.
+/// The rows kept over all tasks; at some 130 bytes each they are 13 MB.
 pub(super) const ROWS_MAX: usize = 100_000;
 
 /// Ended runs.

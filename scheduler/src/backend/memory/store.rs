@@ -1,16 +1,19 @@
 //! The rows of the memory backend and the steps that change them, each of them one step under the caller's lock.
 //!
-//! Invariants: a task's `alive` holds its runs oldest first, and `waiting` those of them that are queued, by the instant
-//! at which they were due; what is not waiting takes up room. A task is among `runnable` if one of its waiting runs might
-//! be claimed; it may be there in vain, and never missing.
+//! Invariants: a run that is alive has begun, and takes up room, or it is queued; one that is queued, or whose next attempt
+//! is due, is in its task's `waiting`. A task is listed if one of those might be claimed: among `runnable`, or, if it has a
+//! group, with that, which is among `runnable` while it has room. It may be listed in vain, and is never missing.
 
 mod admit;
+mod alive;
 mod claim;
 mod control;
 mod finish;
+mod list;
+mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +29,12 @@ use crate::backend::{
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
+use alive::{Begun, Links, Slab};
 use control::{Change, Log};
+use waiting::Waiting;
+
+/// The order in which runs are claimed.
+type Rank = (Reverse<i8>, Timestamp);
 
 #[derive(Default)]
 pub(super) struct Store {
@@ -38,15 +46,21 @@ pub(super) struct Store {
     by_id: HashMap<RunId, u32, BuildHasherDefault<RandomBits>>,
     holders: Vec<HolderRow>,
     history: History,
-    /// Tasks with waiting runs that might be claimed, by priority and the instant of the first.
-    runnable: BTreeSet<(Reverse<i8>, Timestamp, u32)>,
-    /// Runs between two attempts, by the instant of the next.
+    /// Tasks without a group that have something which might be claimed, and groups with room that have such tasks.
+    runnable: BTreeSet<(Rank, Listed)>,
+    /// Runs between two attempts, by the instant of the next, which has not come.
     retrying: BTreeSet<(Timestamp, u32)>,
-    /// The last submissions.
-    submitted: VecDeque<RunId>,
+    submitted: Submitted,
     pause_of_all: Option<Pause>,
     all_resumed_at: Option<Timestamp>,
     log: Log,
+}
+
+/// The last submissions.
+#[derive(Default)]
+struct Submitted {
+    in_order: VecDeque<RunId>,
+    ids: HashSet<RunId, BuildHasherDefault<RandomBits>>,
 }
 
 struct TaskRow {
@@ -66,11 +80,10 @@ struct TaskRow {
     resumed_at: Option<Timestamp>,
     /// The place of its group.
     group: Option<u32>,
-    /// Slots of its runs that are alive, oldest first.
-    alive: Vec<u32>,
-    /// Those of them that wait for room.
-    waiting: VecDeque<u32>,
-    records: Vec<Record>,
+    begun: Begun,
+    /// Seldom there: most tasks have nothing that waits.
+    waiting: Option<Box<Waiting>>,
+    seldom: Option<Box<Seldom>>,
     ledger: Ledger,
     ended: Chain,
     /// The instant of its last run at a start: another one then is the same.
@@ -78,6 +91,12 @@ struct TaskRow {
     last_success: Option<Timestamp>,
     last_end: Option<Timestamp>,
     failed_in_a_row: u32,
+}
+
+/// What most tasks do not have.
+#[derive(Default)]
+struct Seldom {
+    records: Vec<Record>,
     /// The nodes that declared it, where that matters.
     known_by: Vec<u32>,
 }
@@ -93,7 +112,17 @@ struct GroupRow {
     max: u32,
     /// How many runs of its tasks are held.
     held: u32,
-    tasks: Vec<u32>,
+    /// Its tasks that have something which might be claimed.
+    runnable: BTreeSet<(Rank, u32)>,
+    /// Under what it is among those of the store.
+    listed: Option<Rank>,
+}
+
+/// What may have something to claim.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    Task(u32),
+    Group(u32),
 }
 
 #[derive(Clone, Copy)]
@@ -117,6 +146,10 @@ struct AliveRun {
     deaths: u32,
     /// Whether it runs beside others, however many there are.
     beside: bool,
+    /// A higher one than that of any run accepted before.
+    number: u64,
+    /// Its neighbours among those of its task that have begun.
+    links: Links,
     /// Whether its holder was asked to cancel it.
     cancelling: Option<crate::outcome::CancelCause>,
 }
@@ -170,7 +203,7 @@ impl Store {
     fn add(&mut self, holder: u32, task: &Registration, now: Timestamp) -> Registered {
         let number = number(self.tasks.len());
         let mark = task.timetable.only().map_or(now, |only| now.min(only.minus(Duration::from_millis(1))));
-        let group = self.join_group(&task.rules, number);
+        let group = self.join_group(&task.rules, 0);
         self.tasks.push(TaskRow {
             name: task.name.clone(),
             rules: task.rules.clone(),
@@ -184,17 +217,19 @@ impl Store {
             operator: None,
             resumed_at: None,
             group,
-            alive: Vec::new(),
-            waiting: VecDeque::new(),
-            records: Vec::new(),
+            begun: Begun::default(),
+            waiting: None,
+            seldom: None,
             ledger: Ledger::default(),
             ended: Chain::default(),
             last_start: None,
             last_success: None,
             last_end: None,
             failed_in_a_row: 0,
-            known_by: if task.rules.run_on_start { vec![holder] } else { Vec::new() },
         });
+        if task.rules.run_on_start {
+            self.tasks[number as usize].seldom.get_or_insert_default().known_by.push(holder);
+        }
         Registered { run_on_start: task.rules.run_on_start, ..self.view(number) }
     }
 
@@ -206,8 +241,9 @@ impl Store {
         now: Timestamp,
         present: Instant,
     ) -> Registered {
-        let group = self.join_group(&task.rules, number);
-        let known_elsewhere = self.tasks[number as usize].known_by.iter().any(|&other| {
+        self.unlist(number);
+        let group = self.change_group(&task.rules, number);
+        let known_elsewhere = self.tasks[number as usize].known_by().iter().any(|&other| {
             let row = &self.holders[other as usize];
             other != holder && !row.has_left && row.lease_until >= present
         });
@@ -230,37 +266,40 @@ impl Store {
         }
         known.rules = task.rules.clone();
         known.group = group;
-        if task.rules.run_on_start && !known.known_by.contains(&holder) {
-            known.known_by.push(holder);
+        if task.rules.run_on_start && !known.known_by().contains(&holder) {
+            known.seldom.get_or_insert_default().known_by.push(holder);
         }
         self.log.push(Change::Task(number));
-        self.mark_runnable(number);
+        self.list(number);
         let run_on_start = task.rules.run_on_start && !known_elsewhere;
         Registered { run_on_start, ended: ended.flatten(), ..self.view(number) }
     }
 
-    /// The place of the group that the rules name, which the task is in from now on, and in no other.
-    fn join_group(&mut self, rules: &TaskRules, task: u32) -> Option<u32> {
-        if let Some(before) = self.tasks.get(task as usize).and_then(|row| row.group) {
-            let held = self.tasks[task as usize].alive.iter().filter(|&&slot| self.alive.get(slot).holder.is_some());
-            let held = number(held.count());
-            let group = &mut self.groups[before as usize];
-            group.tasks.retain(|&other| other != task);
-            group.held -= held;
+    /// The place of the group that the rules name, in which the runs of the task that are held count from now on, and in no
+    /// other.
+    fn change_group(&mut self, rules: &TaskRules, task: u32) -> Option<u32> {
+        let row = &self.tasks[task as usize];
+        let held = row.begun.iter(&self.alive).filter(|&slot| self.alive.get(slot).holder.is_some());
+        let held = number(held.count());
+        if let Some(before) = row.group {
+            self.groups[before as usize].held -= held;
+            self.list_group(before);
         }
+        self.join_group(rules, held)
+    }
+
+    /// The place of the group that the rules name, for a task of which `held` runs are.
+    fn join_group(&mut self, rules: &TaskRules, held: u32) -> Option<u32> {
         let group = rules.group.as_ref()?;
         let place = self.groups.iter().position(|row| row.name == group.name).unwrap_or_else(|| {
-            self.groups.push(GroupRow { name: Arc::clone(&group.name), max: 0, held: 0, tasks: Vec::new() });
+            let name = Arc::clone(&group.name);
+            self.groups.push(GroupRow { name, max: 0, held: 0, runnable: BTreeSet::new(), listed: None });
             self.groups.len() - 1
         });
-        let held = self
-            .tasks
-            .get(task as usize)
-            .map_or(0, |row| number(row.alive.iter().filter(|&&slot| self.alive.get(slot).holder.is_some()).count()));
         let row = &mut self.groups[place];
         row.max = group.max;
         row.held += held;
-        row.tasks.push(task);
+        self.list_group(number(place));
         Some(number(place))
     }
 
@@ -277,7 +316,9 @@ impl Store {
 
     fn view(&self, number: u32) -> Registered {
         let row = &self.tasks[number as usize];
-        let scheduled = row.alive.iter().map(|&slot| &self.alive.get(slot).row);
+        let begun = row.begun.iter(&self.alive);
+        let scheduled = begun.chain(row.waiting.iter().flat_map(|waiting| waiting.scheduled()));
+        let mut scheduled = scheduled.map(|slot| &self.alive.get(slot).row);
         Registered {
             key: key(number),
             version: self.log.version(),
@@ -288,7 +329,7 @@ impl Store {
             pause: self.pause(row),
             resumed_at: row.resumed_at.max(self.all_resumed_at),
             last_end: row.last_end,
-            alive: scheduled.filter(|run| run.origin == Origin::Schedule).map(|run| run.id).next(),
+            alive: scheduled.find(|run| run.origin == Origin::Schedule).map(|run| run.id),
             runs: row.ledger.runs,
             max_runs: row.rules.max_runs,
             run_on_start: false,
@@ -337,15 +378,23 @@ impl Store {
         self.holders[index as usize].lease_until = now + holder.lease;
     }
 
-    /// The row of a holder; one that is new begins with a full lease.
+    /// The row of a holder; one that is new begins with a full lease, in the row of one that has left and holds nothing.
     pub(super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
-        let index = self.holders.iter().rposition(|row| row.node == holder.node).unwrap_or_else(|| {
-            let lease_until = now + holder.lease;
-            let node = Arc::clone(&holder.node);
-            self.holders.push(HolderRow { node, lease_until, has_left: false, held: 0, last_claim: None });
-            self.holders.len() - 1
-        });
-        number(index)
+        if let Some(known) = self.holders.iter().rposition(|row| row.node == holder.node) {
+            return number(known);
+        }
+        let lease_until = now + holder.lease;
+        let node = Arc::clone(&holder.node);
+        let row = HolderRow { node, lease_until, has_left: false, held: 0, last_claim: None };
+        let Some(left) = self.holders.iter().position(|row| row.has_left && row.held == 0) else {
+            self.holders.push(row);
+            return number(self.holders.len() - 1);
+        };
+        self.holders[left] = row;
+        let left = number(left);
+        let seldom = self.tasks.iter_mut().filter_map(|task| task.seldom.as_mut());
+        seldom.for_each(|seldom| seldom.known_by.retain(|&known| known != left));
+        left
     }
 
     fn hold(&self, slot: u32) -> Hold {
@@ -363,7 +412,11 @@ impl Store {
     }
 
     pub(super) fn records(&self, task: TaskKey) -> Vec<Record> {
-        self.tasks.get(index(task)).map(|task| task.records.clone()).unwrap_or_default()
+        self.tasks
+            .get(index(task))
+            .and_then(|task| task.seldom.as_ref())
+            .map(|seldom| seldom.records.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn ledger(&self, task: TaskKey) -> Ledger {
@@ -390,7 +443,11 @@ fn index(key: TaskKey) -> usize {
 impl TaskRow {
     fn record(&mut self, record: Record) {
         self.ledger.count_recorded(record.count);
-        add_record(&mut self.records, record);
+        add_record(&mut self.seldom.get_or_insert_default().records, record);
+    }
+
+    fn known_by(&self) -> &[u32] {
+        self.seldom.as_ref().map_or(&[], |seldom| &seldom.known_by)
     }
 
     /// Whether it is paused itself, whatever holds for all tasks.
@@ -412,48 +469,14 @@ impl TaskRow {
         self.rescheduled.as_ref().unwrap_or(&self.declared)
     }
 
-    /// How many of its runs take up room: those that are held and those between two attempts.
-    fn occupied(&self) -> usize {
-        self.alive.len() - self.waiting.len()
+    /// How many of its runs are alive: those that have begun, which take up room, and those that are queued.
+    fn alive(&self) -> usize {
+        self.begun.len() + self.waiting.as_ref().map_or(0, |waiting| waiting.queued())
     }
 }
 
-/// Runs that are alive, in slots that are used again.
-#[derive(Default)]
-struct Slab {
-    slots: Vec<Option<AliveRun>>,
-    free: Vec<u32>,
-}
-
-impl Slab {
-    fn insert(&mut self, run: AliveRun) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = Some(run);
-            return slot;
-        }
-        self.slots.push(Some(run));
-        u32::try_from(self.slots.len() - 1).expect("a process holds fewer than 2^32 runs")
-    }
-
-    fn get(&self, slot: u32) -> &AliveRun {
-        self.slots[slot as usize].as_ref().expect("a slot that is referred to holds a run")
-    }
-
-    fn get_mut(&mut self, slot: u32) -> &mut AliveRun {
-        self.slots[slot as usize].as_mut().expect("a slot that is referred to holds a run")
-    }
-
-    fn remove(&mut self, slot: u32) -> AliveRun {
-        self.free.push(slot);
-        self.slots[slot as usize].take().expect("a slot that is referred to holds a run")
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &AliveRun> {
-        self.slots.iter().flatten()
-    }
-}
-
-/// The hash of a run id is its last eight bytes, which are random already.
+/// The hash of a run id comes of its last eight bytes, which are random but where a caller makes its own ids: mixed, so that
+/// those do not all meet in one place either.
 #[derive(Default)]
 struct RandomBits(u64);
 
@@ -465,6 +488,11 @@ impl Hasher for RandomBits {
     }
 
     fn finish(&self) -> u64 {
-        self.0
+        // An odd number of 64 bits without a pattern: the golden ratio.
+        let wide = u128::from(self.0) * 0x9e37_79b9_7f4a_7c15;
+        (wide >> 64) as u64 ^ wide as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,6 +349,8 @@ fn told(world: &World, version: u64, pause: Option<&str>) -> Event {
         alive: None,
         runs: 0,
         run_on_start: false,
+        max_runs: None,
+        ended: None,
     };
     Event::Changed(crate::backend::Changes { version, tasks: vec![registered], ..crate::backend::Changes::default() })
 }

@@ -2,9 +2,11 @@
 
 use symphra_scheduler_core::Timestamp;
 
+use super::alive::Links;
+use super::waiting::{Lane, Waiting};
 use super::{AliveRun, FIRST_TOKEN, Step, Store, index, number};
-use crate::backend::{Admission, Firing, NewRun, Record, Refusal, RunRow, Submission, Submitted};
-use crate::outcome::{CancelCause, Outcome};
+use crate::backend::{Admission, Firing, NewRun, Record, Refusal, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX};
+use crate::outcome::CancelCause;
 use crate::run::{Missed, Origin, RunState};
 use crate::schedule::{BUFFERED_MAX, Overlap};
 
@@ -75,7 +77,7 @@ impl Store {
                 let slot = self.insert(RunRow::accepted(firing.id, firing.task, run));
                 self.enter_waiting(slot);
                 // What was between two attempts has ended by this, and left its room.
-                if cancel.is_none() && self.may_begin(slot) {
+                if cancel.is_none() && self.may_begin(slot, Lane::Scheduled) {
                     self.leave_waiting(slot);
                     self.give(slot, holder);
                     return Admission::Claimed(self.hold(slot));
@@ -120,46 +122,42 @@ impl Store {
     /// How the task receives one more run under `overlap`; `None` lets it wait, however many do.
     fn room(&self, task: u32, overlap: Option<Overlap>, origin: Origin) -> Room {
         let row = &self.tasks[task as usize];
-        let is_full = row.rules.alive_max.is_some_and(|max| row.alive.len() >= max as usize);
+        let is_full = row.rules.alive_max.is_some_and(|max| row.alive() >= max as usize);
         let Some(overlap) = overlap else { return Room::Wait };
         if overlap == Overlap::Allow || !is_full {
             return if self.group_has_room(row.group) { Room::Free } else { Room::Wait };
         }
-        let oldest = *row.alive.first().expect("a task that is full has a run");
-        // A backfill waits beside all others, and a trigger beside occurrences: they stand for nothing but themselves.
-        let is_buffered = |slot: &&u32| match (self.alive.get(**slot).row.origin, origin) {
-            (Origin::Backfill(_), _) | (Origin::Trigger(_), Origin::Schedule | Origin::Start) => false,
-            (Origin::Schedule | Origin::Start | Origin::Trigger(_), _) => true,
-        };
-        let mut buffered = row.waiting.iter().filter(is_buffered);
+        let mut begun = row.begun.iter(&self.alive);
+        let waiting = self.waiting_of(task);
         match overlap {
-            Overlap::Allow | Overlap::Skip => Room::Refused(Refusal::Overlap(self.alive.get(oldest).row.id)),
-            Overlap::BufferOne => match buffered.next_back() {
-                Some(&waiting) => Room::Refused(Refusal::CoveredBy(self.alive.get(waiting).row.id)),
+            Overlap::Allow | Overlap::Skip => {
+                let of_waiting = waiting.into_iter().flat_map(Waiting::all_queued);
+                let by = begun.chain(of_waiting).next().expect("a task that is full has a run");
+                Room::Refused(Refusal::Overlap(self.alive.get(by).row.id))
+            }
+            Overlap::BufferOne => match waiting.and_then(|waiting| waiting.newest_buffered(origin)) {
+                Some(waiting) => Room::Refused(Refusal::CoveredBy(self.alive.get(waiting).row.id)),
                 None => Room::Wait,
             },
-            Overlap::BufferAll if buffered.count() >= BUFFERED_MAX => Room::Refused(Refusal::BufferFull),
-            Overlap::BufferAll => Room::Wait,
-            Overlap::CancelRunning => {
-                let mut begun = row.alive.iter().filter(|&&slot| self.alive.get(slot).row.state != RunState::Queued);
-                Room::AfterOldest(begun.next().copied())
+            Overlap::BufferAll if waiting.is_some_and(|waiting| waiting.buffered(origin) >= BUFFERED_MAX) => {
+                Room::Refused(Refusal::BufferFull)
             }
+            Overlap::BufferAll => Room::Wait,
+            Overlap::CancelRunning => Room::AfterOldest(begun.next()),
         }
     }
 
     /// Under `cancel_running` only the newest waits: those before it end.
     fn replace_waiting(&mut self, task: u32, now: Timestamp) {
-        let row = &self.tasks[task as usize];
-        let scheduled = |slot: &&u32| matches!(self.alive.get(**slot).row.origin, Origin::Schedule | Origin::Start);
-        let replaced: Vec<u32> = row.waiting.iter().filter(scheduled).copied().collect();
+        let replaced: Vec<u32> = self.waiting_of(task).into_iter().flat_map(Waiting::scheduled).collect();
         for slot in replaced {
-            self.end_run(slot, &Outcome::Cancelled(CancelCause::Replaced), None, now);
+            self.ask_to_cancel(slot, CancelCause::Replaced, now);
         }
     }
 
     pub(in super::super) fn submit(&mut self, submission: &Submission, now: Timestamp) -> Submitted {
         let at = submission.scheduled_at.unwrap_or(now);
-        if self.submitted.contains(&submission.id) {
+        if self.submitted.ids.contains(&submission.id) {
             return Submitted::Queued { cancel: None };
         }
         let Some(row) = self.tasks.get(index(submission.task)) else {
@@ -172,6 +170,10 @@ impl Store {
         if is_start && row.last_start == Some(at) {
             return Submitted::Queued { cancel: None };
         }
+        let submitted = row.waiting.as_ref().map_or(0, |waiting| waiting.submitted());
+        if submission.origin != Origin::Start && submitted >= TRIGGERS_WAITING_MAX {
+            return Submitted::TooMany;
+        }
         let number = number(index(submission.task));
         let mut cancel = None;
         match self.room(number, submission.overlap, submission.origin) {
@@ -183,17 +185,19 @@ impl Store {
             Room::Free | Room::Wait => {}
         }
         let run = NewRun { origin: submission.origin, scheduled_at: at, due_at: now, missed: None, accept_until: None };
-        if self.submitted.len() == SUBMITTED_MAX {
-            self.submitted.pop_front();
+        if self.submitted.in_order.len() == SUBMITTED_MAX
+            && let Some(oldest) = self.submitted.in_order.pop_front()
+        {
+            self.submitted.ids.remove(&oldest);
         }
-        self.submitted.push_back(submission.id);
+        self.submitted.in_order.push_back(submission.id);
+        self.submitted.ids.insert(submission.id);
         let slot = self.insert(RunRow::accepted(submission.id, submission.task, &run));
         if is_start {
             self.tasks[number as usize].last_start = Some(at);
         }
-        self.enter_waiting(slot);
         self.alive.get_mut(slot).beside = submission.overlap == Some(Overlap::Allow);
-        self.mark_runnable(number);
+        self.enter_waiting(slot);
         self.log.push(super::Change::Runnable);
         Submitted::Queued { cancel }
     }
@@ -202,7 +206,7 @@ impl Store {
     fn insert(&mut self, mut row: RunRow) -> u32 {
         row.state = RunState::Queued;
         row.attempt = 0;
-        let (id, task) = (row.id, index(row.task));
+        let id = row.id;
         let slot = self.alive.insert(AliveRun {
             row,
             token: FIRST_TOKEN,
@@ -212,10 +216,11 @@ impl Store {
             put_off_by: None,
             deaths: 0,
             beside: false,
+            number: 0,
+            links: Links::default(),
             cancelling: None,
         });
         self.by_id.insert(id, slot);
-        self.tasks[task].alive.push(slot);
         slot
     }
 
@@ -232,8 +237,8 @@ impl Store {
             }
             if run.holder.is_none() {
                 let task = &self.tasks[index(firing.task)];
-                let alive = task.alive.iter().map(|&slot| self.alive.get(slot));
-                let mut replaced = alive.filter(|other| other.cancelling == Some(CancelCause::Replaced));
+                let begun = task.begun.iter(&self.alive).map(|slot| self.alive.get(slot));
+                let mut replaced = begun.filter(|other| other.cancelling == Some(CancelCause::Replaced));
                 return Admission::Queued { cancel: replaced.next().map(|other| other.row.id) };
             }
         }

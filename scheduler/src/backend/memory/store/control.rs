@@ -128,7 +128,7 @@ impl Store {
                 let all = 0..self.tasks.len();
                 for task in task.map_or(all.clone(), |task| index(task)..index(task).saturating_add(1)) {
                     if all.contains(&task) {
-                        self.mark_runnable(number(task));
+                        self.list(number(task));
                     }
                 }
                 self.changed(*task);

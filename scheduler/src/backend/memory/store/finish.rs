@@ -10,6 +10,7 @@ use crate::run::{Origin, RunId, RunState};
 
 impl Store {
     pub(in super::super) fn finish(&mut self, end: &Finish, now: Timestamp) -> Stored {
+        self.retries_come_due(now);
         let Some(&slot) = self.by_id.get(&end.id) else { return Stored::Stale };
         let run = self.alive.get_mut(slot);
         if run.holder.is_none() || run.token != end.token {
@@ -23,6 +24,9 @@ impl Store {
             // Whoever was asked to cancel it did not come to know in time.
             End::Retry { .. } | End::HandBack if cancelling.is_some() => {
                 let cause = cancelling.unwrap_or(CancelCause::Requested);
+                // The holder takes it for one that goes on.
+                let was = if matches!(end.end, End::Retry { .. }) { RunState::Retrying } else { RunState::Queued };
+                self.log.push(Change::Cancelled(Cancelled { id: end.id, task: end.task, cause, was }));
                 self.end_run(slot, &Outcome::Cancelled(cause), end.started_at, now);
             }
             End::Retry { at, failure } => {
@@ -51,26 +55,19 @@ impl Store {
                     self.retrying.insert((due_at, slot));
                 } else {
                     run.row.state = RunState::Queued;
+                    self.tasks[task as usize].begun.remove(slot, &mut self.alive);
                     self.enter_waiting(slot);
                 }
                 self.log.push(Change::Runnable);
             }
         }
-        let more = self.mark_runnable(task) | self.awaits_group(task, now);
-        if more && self.tasks[task as usize].group.is_some() {
+        let group = self.tasks[task as usize].group;
+        let more = self.list(task) | self.is_group_listed(group);
+        if more && group.is_some() {
             // Whoever ended this run may not know the task that its room goes to.
             self.log.push(Change::Runnable);
         }
         Stored::Done { more }
-    }
-
-    /// Whether a run whose next attempt is due waits for the room that has come free in the group of the task.
-    fn awaits_group(&self, task: u32, now: Timestamp) -> bool {
-        let Some(group) = self.tasks[task as usize].group else { return false };
-        let mut due = self.retrying.iter().take_while(|&&(at, _)| at <= now);
-        due.any(|&(_, slot)| {
-            self.tasks[index(self.alive.get(slot).row.task)].group == Some(group) && !self.is_held_back(slot)
-        })
     }
 
     /// The end of a run, held or not. `started_at` is the beginning of an attempt that ends with it.
@@ -100,8 +97,12 @@ impl Store {
         debug_assert!(self.alive.get(slot).row.state.may_become(state), "a run passes along the table");
         match self.alive.get(slot).row.state {
             RunState::Queued => self.leave_waiting(slot),
-            RunState::Retrying => drop(self.retrying.remove(&(self.alive.get(slot).row.due_at, slot))),
+            RunState::Retrying => self.leave_retrying(slot),
             _ => self.release(slot),
+        }
+        let place = index(self.alive.get(slot).row.task);
+        if self.alive.get(slot).row.state != RunState::Queued {
+            self.tasks[place].begun.remove(slot, &mut self.alive);
         }
         let mut row = self.alive.remove(slot).row;
         self.by_id.remove(&row.id);
@@ -109,9 +110,7 @@ impl Store {
         row.started_at = started_at.or(row.started_at);
         row.finished_at = Some(at);
         row.failure = failure;
-        let place = index(row.task);
         let task = &mut self.tasks[place];
-        task.alive.retain(|&alive| alive != slot);
         if row.origin == Origin::Schedule {
             // Not the latest of all ends: from one before the clock was set back an instant would follow that has run.
             task.last_end = Some(at);
@@ -128,7 +127,7 @@ impl Store {
             _ => {}
         }
         self.history.push(row, &mut self.tasks, |task| &mut task.ended);
-        self.mark_runnable(number(place));
+        self.list(number(place));
     }
 
     fn count_failure(&mut self, task: u32, at: Timestamp) {

@@ -1,0 +1,133 @@
+//! A store that goes on giving a run of a paused task does not keep the loop busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::rig::{every, seconds};
+use crate::backend::{
+    Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command, Finish,
+    Firing, Hold, Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
+    Submitted, TaskKey, Token,
+};
+use crate::run::{Origin, RunId, RunState};
+use crate::{MemoryBackend, Scheduler, Task};
+
+/// Where a busy loop is stopped, so that the test fails instead of running for ever.
+const CLAIMS_MAX: usize = 10_000;
+
+/// A backend that gives the same run at each claim, as often as it is given back.
+#[derive(Clone, Debug)]
+struct Pushy {
+    store: MemoryBackend,
+    gives: Arc<AtomicBool>,
+    claims: Arc<AtomicUsize>,
+}
+
+impl Pushy {
+    fn new() -> Self {
+        Self { store: MemoryBackend::new(), gives: Arc::default(), claims: Arc::default() }
+    }
+}
+
+impl Backend for Pushy {
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
+        let count = self.claims.fetch_add(1, Ordering::SeqCst);
+        if !self.gives.load(Ordering::SeqCst) || count > CLAIMS_MAX {
+            return self.store.claim(holder, claim);
+        }
+        let at = Timestamp::from_millis(0);
+        let run = Claimed {
+            task: claim.tasks[0],
+            id: RunId::from_parts(at, 7),
+            hold: Hold { token: Token(1), previous_success: None },
+            origin: Origin::Schedule,
+            scheduled_at: at,
+            due_at: at,
+            missed: None,
+            attempt: 1,
+            abandoned: 0,
+            was: RunState::Queued,
+        };
+        Box::pin(std::future::ready(Ok(Claims { runs: vec![run], next_at: None })))
+    }
+
+    fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
+        Box::pin(std::future::ready(Ok(vec![Stored::Done { more: true }; ended.len()])))
+    }
+
+    fn name(&self) -> &'static str {
+        self.store.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        self.store.register(holder, tasks)
+    }
+
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
+        self.store.look(tasks)
+    }
+
+    fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
+        self.store.heartbeat(holder)
+    }
+
+    fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
+        self.store.enqueue(holder, firings)
+    }
+
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
+        self.store.submit(submissions)
+    }
+
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
+        self.store.control(command)
+    }
+
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {
+        self.store.cancel(run)
+    }
+
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        self.store.changes(version)
+    }
+
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {
+        self.store.leave(holder)
+    }
+
+    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+        self.store.runs(query)
+    }
+
+    fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
+        self.store.records(task)
+    }
+
+    fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
+        self.store.ledger(task)
+    }
+}
+
+/// A minute of it: at first claims follow each other in milliseconds, and soon only the looks of each five seconds are left.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_goes_on_giving_what_is_given_back_is_asked_ever_less_often() {
+    let pushy = Pushy::new();
+    let task = Task::new("tick", every(3_600_000), async || {});
+    let scheduler = Scheduler::empty().backend(pushy.clone()).register(task).start().await.expect("it starts");
+    scheduler.pause_task("tick").await.expect("it pauses");
+    let before = pushy.claims.load(Ordering::SeqCst);
+    pushy.gives.store(true, Ordering::SeqCst);
+    tokio::time::sleep(seconds(60)).await;
+    let claims = pushy.claims.load(Ordering::SeqCst) - before;
+    assert!((10..=40).contains(&claims), "{claims} claims in a minute");
+    pushy.gives.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(scheduler.stop().await.expect("the runtime goes on").is_clean());
+}
