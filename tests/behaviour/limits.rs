@@ -161,6 +161,31 @@ async fn a_fixed_delay_counts_from_the_end_of_the_last_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn behind_a_clock_that_was_set_back_a_fixed_delay_names_no_instant_twice() {
+    let test = start(|| {
+        let config = SchedulerConfig::new().max_workers(1);
+        let holder = Task::new("holder", every(1_000), || tokio::time::sleep(seconds(5)));
+        Scheduler::empty().config(config).register(holder).register(tick().delay(Delay::FixedDelay))
+    })
+    .await;
+    test.advance(seconds(39)).await;
+    test.trigger_task("holder").await.expect("it is accepted");
+    // The run of 40 waits for the worker until 10, by a clock that went back: ten seconds later it is 20 again.
+    test.advance(seconds(2)).await;
+    test.set_clock_back(seconds(34));
+    test.advance(seconds(32)).await;
+    let fired = || test.fired("tick").into_iter().map(millis).collect::<Vec<_>>();
+    assert_eq!(fired(), [10_000, 20_000, 30_000, 40_000]);
+    test.advance(seconds(2)).await;
+    assert_eq!(
+        fired(),
+        [10_000, 20_000, 30_000, 40_000, 40_001],
+        "the next is a millisecond after the mark, once that is reached"
+    );
+    assert_eq!(ledger(&test, "tick").await, (5, 5, 0), "a delay is late, and not missed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fixed_delay_that_falls_due_beside_a_trigger_waits_for_it_and_is_not_lost() {
     let test = start_one(|| busy("tick", 4).delay(Delay::FixedDelay)).await;
     test.advance(seconds(8)).await;

@@ -278,10 +278,7 @@ impl Seen {
     /// One run for one key, and one key for one run.
     fn check_key(&mut self, task: usize, id: RunId, origin: Origin, at: i64) {
         let known = *self.keys.entry((task, origin, at)).or_insert(id);
-        // A fixed delay behind a clock that was set back may name an instant a second time: SYMPHRA_SEED=660110374.
-        let is_delay = |version: &Version| version.calendar.is_delay();
-        let is_named_again = !self.set_back.is_empty() && self.tasks[task].versions.iter().any(is_delay);
-        if known != id && !(origin == Origin::Schedule && is_named_again) {
+        if known != id {
             self.violation(format_args!("task {task}: runs {known} and {id} are both of {origin} {at}"));
         }
         if self.runs.get(&id).is_some_and(|run| (run.task, run.origin) != (task, origin)) {

@@ -150,7 +150,7 @@ impl State {
                         (Some(_), Some(_), Admission::Claimed(_) | Admission::Queued { .. }) => {
                             Next::Awaits(Some(firing.id))
                         }
-                        (Some(period), _, _) => delayed(&task.plan, now.max(firing.advance_to), period),
+                        (Some(period), _, _) => delayed(&task.plan, now, period, firing.advance_to),
                         // If the clock was set back during the call, what it shows again begins at its present.
                         (None, _, _) => self.next_after(index, dealt_with_upto(firing).min(now)),
                     };

@@ -35,7 +35,7 @@ pub(crate) fn rehearse(
         let task = &mut state.tasks[0];
         task.mark = firing.advance_to;
         let next = match task.plan.fixed_delay() {
-            Some(period) => delayed(&task.plan, now.max(firing.advance_to), period),
+            Some(period) => delayed(&task.plan, now, period, firing.advance_to),
             None => task.plan.next(task.mark).map_or(Next::Over, Next::Ahead),
         };
         state.timer.clear();

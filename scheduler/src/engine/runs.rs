@@ -268,7 +268,7 @@ impl State {
             return;
         }
         if let Some(period) = task.plan.fixed_delay() {
-            let next = delayed(&task.plan, finish.finished_at, period);
+            let next = delayed(&task.plan, finish.finished_at, period, task.mark);
             self.arm(place, next);
         }
     }

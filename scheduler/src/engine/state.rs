@@ -322,14 +322,16 @@ pub(super) fn first_step(plan: &Plan, registered: &Registered, now: Timestamp) -
     };
     match (registered.alive, registered.last_end) {
         (Some(run), _) => Next::Awaits(Some(run)),
-        (None, Some(end)) => delayed(plan, end.max(plan.since()), period),
+        (None, Some(end)) => delayed(plan, end.max(plan.since()), period, registered.mark),
         (None, None) => {
             plan.not_excepted_from(plan.first_of_delay().max(plan.since())).map_or(Next::Over, Next::Delayed)
         }
     }
 }
 
-/// The instant of a fixed delay after a run that ended at `end`.
-pub(super) fn delayed(plan: &Plan, end: Timestamp, period: Duration) -> Next {
-    plan.not_excepted_from(end.plus(period)).map_or(Next::Over, Next::Delayed)
+/// The instant of a fixed delay after a run that ended at `end`. It lies after the mark, also where the clock was set back
+/// meanwhile: an instant that has fired is not named a second time.
+pub(super) fn delayed(plan: &Plan, end: Timestamp, period: Duration, mark: Timestamp) -> Next {
+    let earliest = end.plus(period).max(mark.plus(Duration::from_millis(1)));
+    plan.not_excepted_from(earliest).map_or(Next::Over, Next::Delayed)
 }
