@@ -154,8 +154,12 @@ pub(crate) async fn goes_on<B>(journal: &Journal, test: &TestScheduler<B>, befor
         let ledger = test.ledger(&spec.name).await.expect("it is registered");
         let seen = journal.see();
         let (now, version) = (seen.now().wall, seen.tasks[number].versions.last().expect("it is registered"));
-        let next = version.calendar.next(version.answered.max(now - 100_000));
-        let is_due = next.is_some_and(|at| at + spec.jitter < now - 1_000);
+        // A clock that was set back shows again what lies before the first registration, where no occurrence is.
+        let registered = seen.tasks[number].versions[0].answered;
+        let next = version.calendar.next(version.answered.max(registered).max(now - 100_000));
+        // A delay names no instant before its mark, and waits until a clock that was set back has come to it.
+        let shown = seen.set_back.iter().map(|&(before, _)| before).max().filter(|_| version.calendar.is_delay());
+        let is_due = next.is_some_and(|at| (at + spec.jitter).max(shown.unwrap_or(at)) < now - 1_000);
         let is_over = spec.max_runs.is_some_and(|max| ledger.runs >= max);
         // Behind a mark that lies ahead what is shown again is recorded, so that it goes on as well.
         if is_due && !is_over && ledger.occurrences <= before && is_fast(seen.scenario.max_workers, &scenario.tasks) {
