@@ -194,7 +194,7 @@ impl Attempt<'_> {
 
 fn tell(logger: &Logger, job: &Job, outcome: &Outcome, ran: Duration) {
     let (task, run_id, attempt) = (job.task.name.as_str(), &job.id, u64::from(job.attempt));
-    let duration_ms = ran.as_secs_f64() * 1e3;
+    let duration_ms = ran.as_micros() as f64 / 1e3;
     logger.write(match outcome {
         Outcome::Succeeded => Entry::RunSucceeded { task, run_id, attempt, duration_ms },
         Outcome::Failed(failure) => Entry::AttemptFailed { task, run_id, attempt, duration_ms, error: failure.text() },
