@@ -105,9 +105,6 @@ fn whoever_panics_loses_the_event_and_nothing_else() {
         }
     }
 
-    for at_log in [true, false] {
-        Logger::with_adapter(Breaks(at_log)).write(Entry::StoreReachable {});
-    }
     let unspeakable = Entry::TaskPaused { task: "tick", pause: &Unspeakable };
     let (told, traced) = (Seen::default(), Seen::default());
     let logger = Logger::with_adapter(told.clone());
@@ -118,6 +115,9 @@ fn whoever_panics_loses_the_event_and_nothing_else() {
         Logger::default().write(Entry::StoreReachable {});
     });
     assert_eq!((told.all().len(), traced.all().len()), (1, 1), "what comes after is written");
+    for at_log in [true, false] {
+        Logger::with_adapter(Breaks(at_log)).write(Entry::StoreReachable {});
+    }
 }
 
 #[test]

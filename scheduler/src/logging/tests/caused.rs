@@ -10,7 +10,7 @@ use symphra_scheduler_core::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::seen::{Seen, Written};
-use super::super::{EVENTS, Level, Logger, LoggingConfig};
+use super::super::{EVENTS, Level, LogEvent, Logger, LoggerAdapter, LoggingConfig};
 use super::odd_store::{OddStore, Oddity};
 use crate::backend::Holder;
 use crate::clock::Clock;
@@ -346,6 +346,28 @@ fn success_is_said_at_info_where_the_settings_ask_for_it() {
             assert_eq!(stage.seen.take("run.succeeded").level, Level::INFO, "{way:?}");
         });
     }
+}
+
+#[test]
+fn an_adapter_that_always_panics_hurts_no_run() {
+    struct Breaks;
+
+    impl LoggerAdapter for Breaks {
+        fn log(&self, event: &LogEvent<'_>) {
+            panic!("{event}");
+        }
+    }
+
+    runtime().block_on(async {
+        let stage = Stage::new(Way::Tracing);
+        let fails = Task::new("fails", every(1), async || Err::<(), _>("the shop is closed")).retry(twice());
+        let scheduler = stage.scheduler([Task::new("tick", every(1), async || {}), fails]).logger(Breaks);
+        let scheduler = scheduler.start().await.expect("it starts");
+        pass(10).await;
+        let metrics = scheduler.stats();
+        assert!(metrics.successful_runs >= 9 && metrics.failed_runs > 0, "{metrics:?}");
+        assert!(scheduler.stop().await.expect("it stops").is_clean());
+    });
 }
 
 /// The names that the tests of this file, and of the foreground, ask for.
