@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
-    ("config", &["error"]),
+    ("config", &["error", "logging"]),
+    ("logging", &["clock", "error"]),
     ("node", &[]),
     ("error", &["backend", "task"]),
     ("backend", &["TaskName", "clock", "outcome", "run", "schedule", "conformance_tests", "MemoryBackend"]),
@@ -26,8 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("task", &["backend", "config", "error", "executor", "handler", "outcome", "retry", "run", "schedule", "tally"]),
     ("events", &["backend", "run", "schedule", "task"]),
     ("handler", &["executor", "outcome"]),
-    ("executor", &["backend", "clock", "events", "handler", "node", "outcome", "retry", "run", "task"]),
-    ("engine", &["backend", "clock", "events", "executor", "node", "outcome", "run", "schedule", "task"]),
+    ("executor", &["backend", "clock", "events", "handler", "logging", "node", "outcome", "retry", "run", "task"]),
+    ("engine", &["backend", "clock", "events", "executor", "logging", "node", "outcome", "run", "schedule", "task"]),
     ("registry", &["executor", "handler", "schedule", "task"]),
     ("stats", &["backend"]),
     (
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error",
             "events",
             "executor",
+            "logging",
             "node",
             "outcome",
             "run",
@@ -50,7 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
-    ("foreground", &["engine", "error", "handle", "scheduler", "stats", "task"]),
+    ("foreground", &["engine", "error", "handle", "logging", "scheduler", "stats", "task"]),
     (
         "scheduler",
         &[
@@ -64,13 +66,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "foreground",
             "handle",
             "launch",
+            "logging",
             "registry",
             "task",
         ],
     ),
     (
         "launch",
-        &["backend", "clock", "config", "engine", "error", "events", "executor", "handle", "node", "run", "task"],
+        &[
+            "backend", "clock", "config", "engine", "error", "events", "executor", "handle", "logging", "node", "run",
+            "task",
+        ],
     ),
     (
         "test_util",
@@ -199,6 +205,24 @@ fn one_file_reads_clocks() {
             let read = readers.iter().find(|reader| code.contains(**reader));
             assert!(read.is_none() || path.ends_with("scheduler/src/clock.rs"), "{} reads {read:?}", name(&path));
         }
+    }
+}
+
+#[test]
+fn one_file_writes_to_the_log() {
+    let writers = ["trace!", "debug!", "info!", "warn!", "error!", "event!", "span!"];
+    for path in rust_files(&root().join("scheduler/src")).into_iter().filter(|path| !is_test_code(path)) {
+        let code = shipped_code(&path);
+        // By whichever path it is called; `info_span!` is one of them.
+        let is_called = |writer: &str| {
+            code.match_indices(writer).any(|(at, _)| !code[..at].ends_with(|before: char| before.is_alphanumeric()))
+        };
+        let written = writers.iter().find(|writer| is_called(writer));
+        assert!(
+            written.is_none() || path.ends_with("scheduler/src/logging/events.rs"),
+            "{} writes by {written:?}: give the event a name in logging/events.rs",
+            name(&path)
+        );
     }
 }
 

@@ -362,6 +362,29 @@ fn the_monitoring_example_shows_counts_states_reasons_and_events() {
 }
 
 #[test]
+fn the_logging_example_writes_by_its_settings_and_then_to_an_adapter() {
+    let printed = walk_through("logging");
+    prints_in_order(
+        &printed,
+        &[
+            "-- to tracing",
+            "-- to an adapter",
+            "INFO scheduler.started: scheduler started",
+            "ERROR attempt.failed: attempt failed",
+            "WARN run.retrying: run is tried again",
+            "INFO scheduler.stopped: scheduler stopped",
+            "-- all there is",
+            "scheduler.started         INFO  node tasks backend",
+        ],
+    );
+    let output = Command::new(built().join("logging")).arg("json").output().expect("it starts");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let events = log.lines().filter(|line| line.starts_with("{\"timestamp\":") && line.ends_with('}')).count();
+    assert_eq!((events, log.contains("\"event\":\"run.succeeded\"")), (log.lines().count(), true), "{log}");
+    assert!(log.contains("\"orders\":7") && !log.contains("never shown"), "{log}");
+}
+
+#[test]
 fn the_testing_example_lets_days_pass_at_once() {
     let printed = walk_through("testing");
     prints_in_order(

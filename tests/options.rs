@@ -356,7 +356,7 @@ async fn disabled() {}
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_enabled_does_not_run() {
-    assert_eq!(half_a_minute("disabled").await, []);
+    assert!(half_a_minute("disabled").await.is_empty());
 }
 
 #[every(10, run_on_start)]
@@ -488,7 +488,7 @@ async fn the_keys_of_a_retry_set_its_instants() {
     assert_eq!(waits("again_later").await, [5_000, 10_000]);
     assert_eq!(waits("again_sooner").await, [1_000, 1_000]);
     assert_eq!(waits("again_rarer").await, [1_000, 3_000]);
-    assert_eq!(waits("again_never").await, []);
+    assert!(waits("again_never").await.is_empty());
     assert_ne!(waits("again_with_jitter").await, [1_000, 2_000]);
 }
 

@@ -13,6 +13,10 @@ pub struct StateAndArguments;
 pub struct Control;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/logging.md")]
+pub struct Logging;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/testing.md")]
 pub struct Testing;
 

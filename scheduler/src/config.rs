@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::format_duration;
 
 use crate::error::Problem;
+use crate::logging::LoggingConfig;
 
 /// The upper bound of `max_workers` and of `queue_size`: more runs than this in one process are a mistake in a unit.
 const RUNS_MAX: usize = 10_000_000;
@@ -39,6 +40,7 @@ pub struct SchedulerConfig {
     pub(crate) lease: Duration,
     pub(crate) node: Option<Arc<str>>,
     pub(crate) groups: Vec<(Arc<str>, u32)>,
+    pub(crate) logging: LoggingConfig,
 }
 
 impl Default for SchedulerConfig {
@@ -52,6 +54,7 @@ impl Default for SchedulerConfig {
             lease: Duration::from_secs(30),
             node: None,
             groups: Vec::new(),
+            logging: LoggingConfig::default(),
         }
     }
 }
@@ -129,6 +132,13 @@ impl SchedulerConfig {
         self
     }
 
+    /// How the log is written. Default: [`LoggingConfig::default`].
+    #[must_use]
+    pub fn logging(mut self, logging: LoggingConfig) -> Self {
+        self.logging = logging;
+        self
+    }
+
     /// How many runs of a group execute at once.
     pub(crate) fn group_max(&self, name: &str) -> u32 {
         self.groups.iter().find(|(known, _)| **known == *name).map_or(1, |&(_, runs)| runs)
@@ -136,7 +146,7 @@ impl SchedulerConfig {
 
     /// Everything that is impossible in these settings.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        let mut found = Vec::new();
+        let mut found = self.logging.problems();
         for (key, runs) in [("max_workers", self.max_workers), ("queue_size", self.queue_size)] {
             if runs == 0 || runs > RUNS_MAX {
                 found.push(setting(key, &runs, "1 to 10000000"));

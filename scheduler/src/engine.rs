@@ -38,6 +38,7 @@ use crate::backend::{Backend, Changes, Claim, Holder, Registered, TaskKey};
 use crate::clock::{Clock, ClockStep, ClockWatch};
 use crate::events::{SchedulerEvent, Teller};
 use crate::executor::{Executor, Job};
+use crate::logging::{Entry, Logger};
 use crate::task::LiveTask;
 use calls::{Answer, Calls};
 use event::{Actions, EndRunning, Event, Withdraw};
@@ -96,6 +97,8 @@ pub(crate) struct Engine {
     /// The version of the store when its tasks were registered.
     pub(crate) version: u64,
     pub(crate) teller: Teller,
+    pub(crate) logger: Logger,
+    pub(crate) node: Arc<str>,
     pub(crate) clock: Clock,
     pub(crate) executor: Executor,
     /// Woken by the executor when runs have ended.
@@ -211,15 +214,17 @@ impl Turns {
         // First, so that the place of a run that has ended is free for what falls due now.
         if !self.actions.finish.is_empty() {
             let ended = std::mem::take(&mut self.actions.finish);
-            answered |= self.call(calls::finish(Arc::clone(&self.engine.backend), ended)).await;
+            answered |=
+                self.call(calls::finish(self.engine.logger.clone(), Arc::clone(&self.engine.backend), ended)).await;
         }
         if !self.actions.look.is_empty() {
             let keys = std::mem::take(&mut self.actions.look);
-            answered |= self.call(calls::look(Arc::clone(&self.engine.backend), keys)).await;
+            answered |=
+                self.call(calls::look(self.engine.logger.clone(), Arc::clone(&self.engine.backend), keys)).await;
         }
         if let Some(batch) = self.actions.enqueue.take() {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
-            answered |= self.call(calls::enqueue(backend, holder, batch)).await;
+            answered |= self.call(calls::enqueue(self.engine.logger.clone(), backend, holder, batch)).await;
         }
         answered |= self.claim().await;
         let submitted = !self.actions.start.is_empty();
@@ -235,14 +240,14 @@ impl Turns {
         }
         if std::mem::take(&mut self.actions.leave) {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
-            answered |= self.call(calls::leave(backend, holder)).await;
+            answered |= self.call(calls::leave(self.engine.logger.clone(), backend, holder)).await;
         }
         let counted = std::mem::take(&mut self.actions.counted);
         if counted != Counted::default() {
             self.engine.counts.lock().counted.add(counted);
         }
         for notice in self.actions.notices.drain(..) {
-            notice.log();
+            notice.log(&self.engine.logger);
             self.engine.teller.tell(|| notice.into_event());
         }
         answered || submitted
@@ -253,7 +258,7 @@ impl Turns {
     async fn take_answers(&mut self) {
         for _ in 0..ANSWERS_PER_TURN {
             if let Some(version) = self.seen.take() {
-                let call = calls::changes(Arc::clone(&self.engine.backend), version);
+                let call = calls::changes(self.engine.logger.clone(), Arc::clone(&self.engine.backend), version);
                 self.call(call).await;
             }
             match self.calls.ready().await {
@@ -289,7 +294,7 @@ impl Turns {
         let (number, max) = self.engine.state.begin_claim(now);
         let claim = Claim { number, tasks: Arc::clone(&self.engine.keys), max };
         let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
-        self.call(calls::claim(backend, holder, claim)).await
+        self.call(calls::claim(self.engine.logger.clone(), backend, holder, claim)).await
     }
 
     /// Makes a call, and takes its answer in if it is there at once.
@@ -341,6 +346,7 @@ impl Turns {
             Request::Runnable => self.decide(Event::Runnable),
             Request::Add(task, registered) => {
                 self.change_keys(|keys| keys.push(task.key));
+                self.engine.logger.write(Entry::TaskRegistered { task: task.name.as_str() });
                 self.engine.teller.tell(|| SchedulerEvent::TaskRegistered { task: task.name.clone() });
                 self.decide(Event::Added(task, registered));
             }
@@ -365,6 +371,12 @@ impl Turns {
     /// Takes in what the program has asked for.
     fn heed(&mut self) {
         let asked = *self.engine.asked.borrow_and_update();
+        let how = match asked {
+            Asked::Run => return,
+            Asked::Drain => "drain",
+            Asked::StopNow => "now",
+        };
+        self.engine.logger.write(Entry::SchedulerStopping { node: &self.engine.node, how });
         match asked {
             Asked::Run => {}
             Asked::Drain => self.decide(Event::Drain(self.engine.shutdown_timeout)),

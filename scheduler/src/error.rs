@@ -1,5 +1,6 @@
 //! The one error of the public API: opaque, with predicates, and with everything that is wrong in one message.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -23,7 +24,7 @@ enum Kind {
     UnknownRun(String),
     NoRuntime,
     NoTimer,
-    System { says: &'static str, cause: std::io::Error },
+    System { says: Cow<'static, str>, cause: std::io::Error },
 }
 
 /// One thing that keeps a scheduler from starting.
@@ -117,11 +118,29 @@ impl Error {
     }
 
     pub(crate) fn signals(cause: std::io::Error) -> Self {
-        Self(Box::new(Kind::System { says: "the handlers of Ctrl+C and SIGTERM cannot be installed", cause }))
+        Self(Box::new(Kind::System { says: "the handlers of Ctrl+C and SIGTERM cannot be installed".into(), cause }))
     }
 
     pub(crate) fn no_thread(cause: std::io::Error) -> Self {
-        Self(Box::new(Kind::System { says: "the thread that renews leases cannot be started", cause }))
+        Self(Box::new(Kind::System { says: "the thread that renews leases cannot be started".into(), cause }))
+    }
+
+    #[cfg(feature = "logging")]
+    pub(crate) fn logging(problems: Vec<Problem>) -> Self {
+        Self(Box::new(Kind::Problems { what: "the log cannot be set up", problems }))
+    }
+
+    #[cfg(feature = "logging")]
+    pub(crate) fn log_file(path: &std::path::Path, cause: std::io::Error) -> Self {
+        Self(Box::new(Kind::System { says: format!("the log file {path:?} cannot be opened").into(), cause }))
+    }
+
+    #[cfg(feature = "logging")]
+    pub(crate) fn subscriber_is_set() -> Self {
+        Self::refused(
+            "the log cannot be set up: this program has a global subscriber of `tracing` already, which stays; add \
+             `logging::layer` to it instead",
+        )
     }
 
     /// A setting or a task cannot be used as it is written.

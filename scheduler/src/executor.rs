@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::backend::Token;
 use crate::clock::Clock;
 use crate::events::Teller;
+use crate::logging::Logger;
 use crate::node::Lease;
 use crate::outcome::{CancelCause, Outcome};
 use crate::retry::Advice;
@@ -68,6 +69,7 @@ pub(crate) struct Surroundings {
     pub(crate) provided: Provided,
     pub(crate) lease: Arc<Lease>,
     pub(crate) teller: Teller,
+    pub(crate) logger: Logger,
 }
 
 /// The end of a job.

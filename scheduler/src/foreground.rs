@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write as _;
 use std::pin::pin;
 
 use symphra_scheduler_core::TZDB_VERSION;
@@ -10,12 +9,15 @@ use symphra_scheduler_core::TZDB_VERSION;
 use crate::engine::StopReport;
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
+use crate::logging::{Entry, Logger};
 use crate::scheduler::Scheduler;
 use crate::stats::Stats;
 use crate::task::TaskInfo;
 
 /// Runs until a signal asks to stop, and drains.
 pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
+    #[cfg(feature = "logging")]
+    let _log = crate::logging::init_unless_set(&scheduler.settings().logging)?;
     // Listened to before anything starts, so that an early Ctrl+C drains too.
     let mut signals = Signals::listen().map_err(Error::signals)?;
     let handle = tokio::select! {
@@ -25,7 +27,8 @@ pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
     };
     // Nobody else has a handle: when this future is dropped, the scheduler must not go on unseen.
     let handle = handle.stop_on_drop();
-    say(&start_up_table(&handle));
+    let logger = handle.logger();
+    say(logger, &start_up_table(&handle));
     let ended = {
         let mut ended = pin!(handle.wait());
         tokio::select! {
@@ -36,21 +39,22 @@ pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
     let report = match ended {
         Some(report) => report?,
         None => {
-            say("stopping: what runs may end; a second signal stops at once\n");
+            say(logger, "stopping: what runs may end; a second signal stops at once\n");
             tokio::select! {
                 report = handle.stop() => report?,
                 () = signals.next() => handle.stop_now().await?,
             }
         }
     };
-    say(&farewell(&handle.stats(), &report));
+    say(logger, &farewell(&handle.stats(), &report));
     Ok(())
 }
 
 /// Runs until `until` is ready, and drains.
 pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
     let handle = scheduler.start().await?.stop_on_drop();
-    say(&start_up_table(&handle));
+    let logger = handle.logger();
+    say(logger, &start_up_table(&handle));
     let ended = {
         let mut ended = pin!(handle.wait());
         tokio::select! {
@@ -62,15 +66,18 @@ pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = 
         Some(report) => report?,
         None => handle.stop().await?,
     };
-    say(&farewell(&handle.stats(), &report));
+    say(logger, &farewell(&handle.stats(), &report));
     Ok(report)
 }
 
+fn say(logger: &Logger, text: &str) {
+    write(logger, &mut std::io::stdout().lock(), text);
+}
+
 /// A closed terminal or pipe is no reason to stop firing, so what cannot be written is let go.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
+fn write(logger: &Logger, out: &mut impl std::io::Write, text: &str) {
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        tracing::debug!("standard output is closed");
+        logger.write(Entry::OutputClosed {});
     }
 }
 
@@ -177,6 +184,8 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::logging::Level;
+    use crate::logging::seen::Seen;
     use crate::{Schedule, Task};
 
     async fn started(period: Duration) -> SchedulerHandle {
@@ -197,6 +206,26 @@ mod tests {
     async fn a_long_interval_that_counts_from_this_start_is_said_at_start() {
         let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await);
         assert!(table.contains("note: task \"tidy up\"") && table.contains("give it a `start`"), "{table}");
+    }
+
+    /// A terminal that is gone.
+    struct Closed;
+
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_output_is_said_and_no_reason_to_stop() {
+        let seen = Seen::default();
+        write(&Logger::with_adapter(seen.clone()), &mut Closed, "the table");
+        assert_eq!(seen.take("output.closed").level, Level::DEBUG);
     }
 
     #[tokio::test(start_paused = true)]

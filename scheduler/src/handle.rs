@@ -22,6 +22,7 @@ use crate::engine::{Asked, Asking, Counts, Request, StopReport};
 use crate::error::Error;
 use crate::events::{Events, Teller};
 use crate::executor::{Executor, Surroundings};
+use crate::logging::Logger;
 use crate::run::{RunId, RunIds};
 
 pub use backfill::{Backfill, Backfilled};
@@ -59,6 +60,10 @@ pub(crate) struct Shared {
 impl SchedulerHandle {
     pub(crate) fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+
+    pub(crate) fn logger(&self) -> &Logger {
+        &self.0.surroundings.logger
     }
 
     /// What a person should know of the tasks from the start.

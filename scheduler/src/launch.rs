@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::events::Teller;
 use crate::executor::{Executor, Provided, Surroundings};
 use crate::handle::{Directory, SchedulerHandle, Shared};
+use crate::logging::{Entry, Logger};
 use crate::node;
 use crate::run::RunIds;
 use crate::task::{LiveTask, Task, TaskName};
@@ -35,6 +36,7 @@ pub(crate) struct Checked {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) provided: Provided,
     pub(crate) teller: Teller,
+    pub(crate) logger: Logger,
     pub(crate) clock: Clock,
 }
 
@@ -43,7 +45,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
     // tokio tells by a panic, and only by it, that a runtime has no timer.
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
-    let Checked { tasks, names, numbers, config, backend, provided, teller, clock } = checked;
+    let Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock } = checked;
     let node = config.node.clone().unwrap_or_else(node::default_name);
     let holder = Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease });
 
@@ -70,19 +72,24 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
 
     let wake = Arc::new(Notify::new());
     let lease = Arc::default();
-    let surroundings =
-        Arc::new(Surroundings { node: Arc::clone(&node), provided, lease: Arc::clone(&lease), teller: teller.clone() });
+    let surroundings = Arc::new(Surroundings {
+        node: Arc::clone(&node),
+        provided,
+        lease: Arc::clone(&lease),
+        teller: teller.clone(),
+        logger: logger.clone(),
+    });
     let executor =
         Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.max_workers, Arc::clone(&wake));
     let counts = Arc::new(Counts::default());
-    let heartbeat =
-        Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), lease, clock.clone()).map_err(Error::no_thread)?;
+    let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), lease, clock.clone(), logger.clone())
+        .map_err(Error::no_thread)?;
     let (asked, asked_of_engine) = watch::channel(Asked::Run);
     let (finish, done) = watch::channel(None);
     let (requests, requested) = mpsc::channel(REQUESTS_MAX);
 
-    notes.iter().for_each(|note| tracing::warn!("{note}"));
-    tracing::info!(node = &*node, tasks = live.len(), backend = backend.name(), "scheduler started");
+    notes.iter().for_each(|note| logger.write(Entry::SchedulerNoted { node: &node, note }));
+    logger.write(Entry::SchedulerStarted { node: &node, tasks: live.len() as u64, backend: backend.name() });
     let mut keys: Vec<_> = registered.iter().map(|registered| registered.key).collect();
     keys.sort_unstable();
     let engine = Engine {
@@ -91,6 +98,8 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         requests: requested,
         version,
         teller: teller.clone(),
+        logger: logger.clone(),
+        node: Arc::clone(&node),
         backend: Arc::clone(&backend),
         holder: Arc::clone(&holder),
         clock: clock.clone(),
@@ -127,10 +136,11 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         teller.end();
         match ended {
             Ok(report) => {
-                tracing::info!(node = &*node, cancelled = report.cancelled.len(), "scheduler stopped");
+                let (cancelled, unstored) = (report.cancelled.len() as u64, report.unstored as u64);
+                logger.write(Entry::SchedulerStopped { node: &node, cancelled, unstored });
                 finish.send_replace(Some(Arc::new(report)));
             }
-            Err(error) => tracing::error!(node = &*node, %error, "the engine panicked, and nothing fires any more"),
+            Err(error) => logger.write(Entry::SchedulerFailed { node: &node, error: &error }),
         }
     });
     for key in starting {

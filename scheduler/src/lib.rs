@@ -51,6 +51,8 @@
 //! # Features
 //!
 //! - `macros` (default): the attributes.
+//! - `logging`: [`logging`] installs a subscriber of `tracing`, for programs that have none.
+//! - `log`, `slog`: the engine's events for programs on these crates.
 //! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
 //! - `conformance`: the suite of tests that defines a [`Backend`](backend::Backend).
 
@@ -65,6 +67,7 @@ mod foreground;
 mod handle;
 mod handler;
 mod launch;
+pub mod logging;
 mod node;
 mod outcome;
 mod registry;

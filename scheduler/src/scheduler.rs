@@ -16,6 +16,7 @@ use crate::executor::Provided;
 use crate::foreground;
 use crate::handle::SchedulerHandle;
 use crate::launch::{Checked, launch};
+use crate::logging::{Logger, LoggerAdapter};
 use crate::registry;
 use crate::task::{Task, TaskName};
 
@@ -47,6 +48,7 @@ struct Parts {
     backend: Option<Arc<dyn Backend>>,
     provided: Provided,
     teller: Teller,
+    logger: Logger,
     clock: Clock,
 }
 
@@ -83,6 +85,7 @@ impl Scheduler {
             backend: None,
             provided: Provided::default(),
             teller: Teller::default(),
+            logger: Logger::default(),
             clock: Clock::default(),
         }))
     }
@@ -104,6 +107,13 @@ impl Scheduler {
     /// task needs and nobody provides.
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.0.provided.add(value);
+        self
+    }
+
+    /// Has the engine's own events go to `adapter` and not to `tracing`. The span of a run, and what its body logs, are
+    /// `tracing`'s all the same.
+    pub fn logger(mut self, adapter: impl LoggerAdapter) -> Self {
+        self.0.logger = Logger::with_adapter(adapter);
         self
     }
 
@@ -135,6 +145,11 @@ impl Scheduler {
     pub(crate) fn recorder(mut self, recorder: Recorder) -> Self {
         self.0.teller = Teller::recording(recorder);
         self
+    }
+
+    #[cfg(feature = "logging")]
+    pub(crate) fn settings(&self) -> &SchedulerConfig {
+        &self.0.config
     }
 
     /// For the test kit: its store, unless the program has set one.
@@ -176,6 +191,9 @@ impl Scheduler {
     ///
     /// A second signal stops at once. From the call on, Ctrl+C and SIGTERM no longer end the process by themselves, also
     /// after it has returned: tokio keeps its handlers.
+    ///
+    /// With the feature `logging`, and if the program has set no subscriber of `tracing`, it installs one by
+    /// [`SchedulerConfig::logging`] first.
     ///
     /// # Errors
     /// As [`start`](Self::start); and if the signals cannot be listened to.
@@ -234,8 +252,9 @@ impl Parts {
         if !problems.is_empty() {
             return Err(Error::start(problems));
         }
-        let Self { tasks, config, backend, provided, teller, clock, .. } = self;
+        let Self { tasks, config, backend, provided, teller, logger, clock, .. } = self;
+        let logger = logger.task_success(config.logging.task_success);
         let backend = backend.unwrap_or_else(|| Arc::new(MemoryBackend::with_clock(clock.clone())));
-        Ok(Checked { tasks, names, numbers, config, backend, provided, teller, clock })
+        Ok(Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock })
     }
 }

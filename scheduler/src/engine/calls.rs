@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::event::{Batch, Event};
 use crate::backend::{Backend, BackendError, BackendFuture, Changes, Claim, Finish, Holder, TaskKey};
+use crate::logging::{Entry, Logger};
 
 /// The first pause before a failed call is repeated; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -64,31 +65,32 @@ impl Calls {
     }
 }
 
-pub(super) async fn enqueue(backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Answer {
-    let admissions = insist(|| answers_all(batch.firings.len(), backend.enqueue(&holder, &batch.firings))).await;
+pub(super) async fn enqueue(logger: Logger, backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Answer {
+    let admissions =
+        insist(&logger, || answers_all(batch.firings.len(), backend.enqueue(&holder, &batch.firings))).await;
     Answer::Event(Event::Enqueued(batch, admissions))
 }
 
-pub(super) async fn finish(backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Answer {
-    let stored = insist(|| answers_all(ended.len(), backend.finish(&ended))).await;
+pub(super) async fn finish(logger: Logger, backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Answer {
+    let stored = insist(&logger, || answers_all(ended.len(), backend.finish(&ended))).await;
     Answer::Event(Event::Stored(ended, stored))
 }
 
-pub(super) async fn claim(backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Answer {
-    Answer::Event(Event::Claimed(insist(|| backend.claim(&holder, &claim)).await))
+pub(super) async fn claim(logger: Logger, backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Answer {
+    Answer::Event(Event::Claimed(insist(&logger, || backend.claim(&holder, &claim)).await))
 }
 
-pub(super) async fn look(backend: Arc<dyn Backend>, keys: Vec<TaskKey>) -> Answer {
-    let tasks = insist(|| backend.look(&keys)).await;
+pub(super) async fn look(logger: Logger, backend: Arc<dyn Backend>, keys: Vec<TaskKey>) -> Answer {
+    let tasks = insist(&logger, || backend.look(&keys)).await;
     Answer::Event(Event::Changed(Changes { tasks, ..Changes::default() }))
 }
 
-pub(super) async fn leave(backend: Arc<dyn Backend>, holder: Arc<Holder>) -> Answer {
-    Answer::Event(Event::Left(insist(|| backend.leave(&holder)).await))
+pub(super) async fn leave(logger: Logger, backend: Arc<dyn Backend>, holder: Arc<Holder>) -> Answer {
+    Answer::Event(Event::Left(insist(&logger, || backend.leave(&holder)).await))
 }
 
-pub(super) async fn changes(backend: Arc<dyn Backend>, version: u64) -> Answer {
-    Answer::Changes(insist(|| backend.changes(Some(version))).await)
+pub(super) async fn changes(logger: Logger, backend: Arc<dyn Backend>, version: u64) -> Answer {
+    Answer::Changes(insist(&logger, || backend.changes(Some(version))).await)
 }
 
 /// A backend that answers for more or less than it was asked has failed: nobody knows which answer is whose.
@@ -100,7 +102,7 @@ async fn answers_all<T>(asked: usize, call: BackendFuture<'_, Vec<T>>) -> Result
     Err(BackendError::new("answer each entry of a batch", format!("{asked} were asked and {} answered", answers.len())))
 }
 
-async fn insist<T, F>(call: impl Fn() -> F) -> T
+async fn insist<T, F>(logger: &Logger, call: impl Fn() -> F) -> T
 where
     F: Future<Output = Result<T, BackendError>>,
 {
@@ -109,18 +111,17 @@ where
         match call().await {
             Ok(answer) => {
                 if pause > PAUSE_MIN {
-                    tracing::info!("the backend answers again");
+                    logger.write(Entry::StoreReachable {});
                 }
                 return answer;
             }
-            Err(error) => warn(&error, "the backend cannot be reached; the call is repeated"),
+            Err(error) => {
+                let source = std::error::Error::source(&error);
+                let cause = source.as_ref().map(|source| source as _);
+                logger.write(Entry::StoreUnreachable { error: &error, cause });
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
-}
-
-pub(super) fn warn(error: &BackendError, what_follows: &str) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(%error, cause, "{what_follows}");
 }

@@ -7,9 +7,9 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::calls::warn;
 use crate::backend::{Backend, Holder};
 use crate::clock::Clock;
+use crate::logging::{Entry, Logger};
 use crate::node::{Contact, Lease};
 
 /// Heartbeats per lease. One that does not answer is given up after half the time to the next, so that at least one more
@@ -35,6 +35,7 @@ impl Heartbeat {
         holder: Arc<Holder>,
         lease: Arc<Lease>,
         clock: Clock,
+        logger: Logger,
     ) -> io::Result<Self> {
         let (alive, ended) = sync_channel(0);
         let every = holder.lease / BEATS_PER_LEASE;
@@ -61,8 +62,12 @@ impl Heartbeat {
                         wait = every;
                         continue;
                     }
-                    Ok(Err(error)) => warn(&error, "the lease was not renewed; the next heartbeat tries again"),
-                    Err(_) => tracing::warn!(?patience, "the backend did not answer a heartbeat in time"),
+                    Ok(Err(error)) => {
+                        let source = std::error::Error::source(&error);
+                        let cause = source.as_ref().map(|source| source as _);
+                        logger.write(Entry::LeaseNotRenewed { error: &error, cause });
+                    }
+                    Err(_) => logger.write(Entry::LeaseUnanswered { patience: &format_args!("{patience:?}") }),
                 }
                 let cut_off = clock.monotonic().duration_since(renewed);
                 lease.set(if cut_off >= warn_after { Contact::Lost } else { Contact::Failing });

@@ -5,6 +5,7 @@ use symphra_scheduler_core::Timestamp;
 use crate::backend::{Pause, Reason, Record};
 use crate::clock::ClockStep;
 use crate::events::SchedulerEvent;
+use crate::logging::{Entry, Logger};
 use crate::run::{RunId, RunState};
 use crate::schedule::Schedule;
 use crate::task::TaskName;
@@ -25,40 +26,38 @@ pub(crate) enum Notice {
 
 impl Notice {
     /// Writes it to the log.
-    pub(super) fn log(&self) {
+    pub(super) fn log(&self, logger: &Logger) {
         match self {
-            Self::ClockStepped(ClockStep::Forward(by)) => tracing::warn!(
-                ?by,
-                "the clock was set forward or the machine was suspended; what was passed over is a misfire"
-            ),
-            Self::ClockStepped(ClockStep::Back(by)) => tracing::warn!(
-                ?by,
-                "the clock was set back; what it shows a second time is recorded and not fired again"
-            ),
+            Self::ClockStepped(ClockStep::Forward(by)) => {
+                logger.write(Entry::ClockForward { by: &format_args!("{by:?}") });
+            }
+            Self::ClockStepped(ClockStep::Back(by)) => logger.write(Entry::ClockBack { by: &format_args!("{by:?}") }),
             Self::Recorded { task, record } => {
-                let (task, count, reason) = (task.as_str(), record.count, record.reason);
-                match reason {
+                let (task, count, reason) = (task.as_str(), record.count, &record.reason);
+                let (first, last) = (&record.first, &record.last);
+                logger.write(match record.reason {
                     Reason::Missed | Reason::TooOld | Reason::TooMany => {
-                        tracing::warn!(task, count, %reason, first = %record.first, "occurrences were missed");
+                        Entry::OccurrencesMissed { task, count, reason, first, last }
                     }
-                    _ => tracing::debug!(task, count, %reason, at = %record.last, "occurrences did not run"),
-                }
+                    _ => Entry::OccurrencesRecorded { task, count, reason, first, last },
+                });
             }
-            Self::Retries { task, id, attempt, at, failure } => {
-                tracing::warn!(task = task.as_str(), run_id = %id, attempt, next_at = %at, error = %failure, "run is tried again");
-            }
+            Self::Retries { task, id, attempt, at, failure } => logger.write(Entry::RunRetrying {
+                task: task.as_str(),
+                run_id: id,
+                attempt: u64::from(*attempt),
+                next_at: at,
+                error: failure,
+            }),
             // The executor has said how the attempt ended.
             Self::Ended { .. } => {}
-            Self::Paused { task, pause } => tracing::info!(task = task.as_str(), %pause, "task paused"),
-            Self::Resumed { task } => tracing::info!(task = task.as_str(), "task resumed"),
+            Self::Paused { task, pause } => logger.write(Entry::TaskPaused { task: task.as_str(), pause }),
+            Self::Resumed { task } => logger.write(Entry::TaskResumed { task: task.as_str() }),
             Self::Rescheduled { task, schedule } => {
-                tracing::info!(task = task.as_str(), schedule = schedule.describe(), "task rescheduled");
+                logger.write(Entry::TaskRescheduled { task: task.as_str(), schedule: &schedule.describe() });
             }
-            Self::TakenOver { runs } => tracing::warn!(runs, "runs of a dead node were taken over"),
-            Self::Stale { runs } => tracing::warn!(
-                runs,
-                "the ends of runs were stale: another node had taken them over, or they were stored already"
-            ),
+            Self::TakenOver { runs } => logger.write(Entry::RunsTakenOver { runs: *runs as u64 }),
+            Self::Stale { runs } => logger.write(Entry::RunsStale { runs: *runs as u64 }),
         }
     }
 

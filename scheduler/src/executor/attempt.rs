@@ -15,10 +15,11 @@ use tokio::time::{Instant, Sleep};
 use super::cancel::{Asked, Cancel};
 use super::context::RunContext;
 use super::slots::Slot;
-use super::{Ended, GRACE, Inner, Job, Ran};
+use super::{Ended, GRACE, Inner, Job, Ran, Surroundings};
 use crate::clock::Clock;
 use crate::events::SchedulerEvent;
 use crate::handler::Body;
+use crate::logging::{self, Entry, Logger};
 use crate::outcome::{BoxError, CancelCause, Failure, Outcome};
 use crate::retry::Advice;
 
@@ -43,14 +44,8 @@ pub(super) async fn run(
         cancel.ask(Asked::Cancelled(CancelCause::Stopped), began);
     }
     let context = RunContext::new(&job, Arc::clone(&cancel), slot.shown());
-    let span = tracing::info_span!(
-        "run",
-        task = job.task.name.as_str(),
-        run_id = %job.id,
-        scheduled_at = %job.scheduled_at,
-        attempt = job.attempt,
-        node = &*executor.surroundings.node,
-    );
+    let Surroundings { node, logger, .. } = &*executor.surroundings;
+    let span = logging::run_span(job.task.name.as_str(), &job.id, &job.scheduled_at, job.attempt, node);
 
     executor.surroundings.teller.tell(|| SchedulerEvent::AttemptStarted {
         task: job.task.name.clone(),
@@ -59,18 +54,18 @@ pub(super) async fn run(
         scheduled_at: job.scheduled_at,
     });
     let timeout = job.task.timeout;
-    let attempt = Attempt { cancel: &cancel, clock: &executor.clock, began, timeout, span: &span };
-    let returned = match caught(|| span.in_scope(|| job.task.call.begin(&context))) {
+    let attempt = Attempt { cancel: &cancel, clock: &executor.clock, began, timeout, span: &span, logger, job: &job };
+    let returned = match attempt.caught(|| span.in_scope(|| job.task.call.begin(&context))) {
         Ok(body) => attempt.drive(body, before_waiting).await,
         Err(failure) => Some(Err(failure)),
     };
 
     let duration = executor.clock.monotonic().duration_since(began);
-    let (outcome, advice) = attempt.outcome(&job, returned, duration);
+    let (outcome, advice) = attempt.outcome(returned, duration);
     // What the slot held alone can be used again for the next run.
     drop((context, cancel));
     slot.end();
-    span.in_scope(|| tell(&job, &outcome, duration));
+    span.in_scope(|| tell(logger, &job, &outcome, duration));
     Ended { job, outcome, advice, ran: Some(Ran { started_at, duration }) }
 }
 
@@ -80,6 +75,8 @@ struct Attempt<'a> {
     began: Instant,
     timeout: Option<Duration>,
     span: &'a tracing::Span,
+    logger: &'a Logger,
+    job: &'a Job,
 }
 
 /// What wakes an attempt whose body waits.
@@ -100,7 +97,7 @@ impl Attempt<'_> {
                 return Poll::Ready(None);
             }
             let body = body.as_mut().expect("a body is polled until it has ended");
-            match caught(|| self.span.in_scope(|| Pin::new(body).poll(context))) {
+            match self.caught(|| self.span.in_scope(|| Pin::new(body).poll(context))) {
                 Ok(Poll::Ready(returned)) => return Poll::Ready(Some(Ok(returned))),
                 Err(failure) => return Poll::Ready(Some(Err(failure))),
                 Ok(Poll::Pending) => {}
@@ -114,11 +111,12 @@ impl Attempt<'_> {
             if is_over && can_be_dropped { Poll::Ready(None) } else { Poll::Pending }
         })
         .await;
-        match caught(|| self.span.in_scope(|| drop(body.take()))) {
+        match self.caught(|| self.span.in_scope(|| drop(body.take()))) {
             Ok(()) => returned,
             Err(failure) if returned.is_none() => {
                 // Whatever its destructors do, the attempt ended because it was cut short.
-                tracing::error!(error = failure.text(), "the body of a cancelled run panicked while it was dropped");
+                let (task, run_id, error) = (self.job.task.name.as_str(), &self.job.id, failure.text());
+                self.logger.write(Entry::DropPanicked { task, run_id, error });
                 None
             }
             Err(failure) => Some(Err(failure)),
@@ -156,7 +154,7 @@ impl Attempt<'_> {
 
     /// What the attempt ended as. Past its timeout it has timed out, whatever it returned; once it was asked to cancel it
     /// is cancelled, but for a stop, in which what still ends by itself counts.
-    fn outcome(&self, job: &Job, returned: Option<Returned>, duration: Duration) -> (Outcome, Advice) {
+    fn outcome(&self, returned: Option<Returned>, duration: Duration) -> (Outcome, Advice) {
         let too_long = self.timeout.filter(|&timeout| duration >= timeout);
         let plain = |outcome| (outcome, Advice::ByPolicy);
         match (self.cancel.why(), returned) {
@@ -167,8 +165,8 @@ impl Attempt<'_> {
             _ if too_long.is_some() => plain(Outcome::TimedOut(too_long.unwrap_or_default())),
             (_, Some(Ok(Ok(())))) => plain(Outcome::Succeeded),
             // An error is the program's own, and so is the predicate: both may panic like the body.
-            (_, Some(Ok(Err(error)))) => match caught(|| {
-                let told = (Failure::error(&*error), job.task.retry().advice(&*error));
+            (_, Some(Ok(Err(error)))) => match self.caught(|| {
+                let told = (Failure::error(&*error), self.job.task.retry().advice(&*error));
                 drop(error);
                 told
             }) {
@@ -179,26 +177,28 @@ impl Attempt<'_> {
             (_, None) => plain(Outcome::TimedOut(self.timeout.unwrap_or_default())),
         }
     }
-}
 
-fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(act)).map_err(|payload| {
-        let failure = Failure::panic(&*payload);
-        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // What the destructor threw may panic in turn; forgetting it is the one safe way to be rid of it.
-            std::mem::forget(another);
-            tracing::error!("the payload of a panic panicked while it was dropped");
-        }
-        failure
-    })
-}
-
-fn tell(job: &Job, outcome: &Outcome, ran: Duration) {
-    let (task, duration_ms) = (job.task.name.as_str(), ran.as_secs_f64() * 1e3);
-    match outcome {
-        Outcome::Succeeded => tracing::debug!(task, duration_ms, "run succeeded"),
-        Outcome::Failed(failure) => tracing::error!(task, duration_ms, error = failure.text(), "attempt failed"),
-        Outcome::TimedOut(_) => tracing::error!(task, duration_ms, "attempt timed out"),
-        Outcome::Cancelled(cause) => tracing::warn!(task, duration_ms, %cause, "run cancelled"),
+    fn caught<T>(&self, act: impl FnOnce() -> T) -> Result<T, Failure> {
+        catch_unwind(AssertUnwindSafe(act)).map_err(|payload| {
+            let failure = Failure::panic(&*payload);
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                // What the destructor threw may panic in turn; forgetting it is the one safe way to be rid of it.
+                std::mem::forget(another);
+                let (task, run_id) = (self.job.task.name.as_str(), &self.job.id);
+                self.logger.write(Entry::PayloadPanicked { task, run_id });
+            }
+            failure
+        })
     }
+}
+
+fn tell(logger: &Logger, job: &Job, outcome: &Outcome, ran: Duration) {
+    let (task, run_id, attempt) = (job.task.name.as_str(), &job.id, u64::from(job.attempt));
+    let duration_ms = ran.as_micros() as f64 / 1e3;
+    logger.write(match outcome {
+        Outcome::Succeeded => Entry::RunSucceeded { task, run_id, attempt, duration_ms },
+        Outcome::Failed(failure) => Entry::AttemptFailed { task, run_id, attempt, duration_ms, error: failure.text() },
+        Outcome::TimedOut(_) => Entry::AttemptTimedOut { task, run_id, attempt, duration_ms },
+        Outcome::Cancelled(cause) => Entry::RunCancelled { task, run_id, attempt, duration_ms, cause },
+    });
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::{Asking, Request};
 use crate::error::{Error, Problem};
+use crate::logging::Entry;
 use crate::outcome::CancelCause;
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::{Overlap, Plan, Schedule, Timetable};
@@ -171,9 +172,9 @@ impl SchedulerHandle {
             Submission { id: self.new_id(), task: key, origin: Origin::Start, scheduled_at: None, overlap };
         let task = task.name.as_str();
         match self.submit(vec![submission]).await.as_deref() {
-            Ok([Submitted::Refused(refusal)]) => tracing::info!(task, %refusal, "no run on start"),
+            Ok([Submitted::Refused(refusal)]) => self.logger().write(Entry::StartRunRefused { task, refusal }),
             Ok(_) => {}
-            Err(error) => tracing::warn!(task, ?error, "the run on start could not be submitted"),
+            Err(error) => self.logger().write(Entry::StartRunFailed { task, error: &format_args!("{error:?}") }),
         }
     }
 
@@ -297,6 +298,7 @@ impl SchedulerHandle {
         let permit = self.permit().await?;
         let task: Arc<LiveTask> = self.0.directory_mut().remove(name)?;
         let key = task.key;
+        self.logger().write(Entry::TaskUnregistered { task: task.name.as_str() });
         self.0.teller.tell(|| crate::events::SchedulerEvent::TaskUnregistered { task: task.name.clone() });
         taken_in(permit, Request::Remove(key)).await
     }

@@ -12,6 +12,7 @@ use crate::backend::{Backend, Claim, Holder};
 use crate::clock::Clock;
 use crate::engine::Heartbeat;
 use crate::launch::launch;
+use crate::logging::Logger;
 use crate::node::{Contact, Lease};
 use crate::test_util::{Chaos, Fault};
 use crate::{MemoryBackend, RunContext, Scheduler, SchedulerConfig, SchedulerHandle, Task};
@@ -152,7 +153,8 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
     chaos.cut_off();
     let began = std::time::Instant::now();
     let backend: Arc<dyn Backend> = Arc::new(chaos.clone());
-    let _heartbeat = Heartbeat::start(backend, holder, Arc::clone(&lease), Clock::System).expect("there is a thread");
+    let _heartbeat = Heartbeat::start(backend, holder, Arc::clone(&lease), Clock::System, Logger::default())
+        .expect("there is a thread");
     let mut failing = None;
     let lost = async {
         while lease.contact() != Contact::Lost {

@@ -1,0 +1,234 @@
+//! Every event that the engine writes, with its stable name: the one place that calls `tracing`.
+//!
+//! A name, a level and the names of fields are promises to those who filter and alert; the table in the book is held
+//! equal to this list by a test. Messages may change.
+//!
+//! Nothing here allocates or formats before somebody listens.
+
+use std::fmt::Display;
+
+use tracing::Level;
+
+use super::adapter::{LogEvent, LogValue, LoggerAdapter};
+
+/// The target of the engine's events and of the span `run`: what a filter names.
+pub const TARGET: &str = "symphra_scheduler";
+
+/// An event that the engine can write, as it stands in [`EVENTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KnownEvent {
+    /// Its stable name, such as `task.paused`.
+    pub name: &'static str,
+    /// Its level, which [`LoggingConfig::task_success`](super::LoggingConfig::task_success) may raise.
+    pub level: Level,
+    /// What is said; it may change between versions.
+    pub message: &'static str,
+    /// The names of its fields. One that does not apply may be left out.
+    pub fields: &'static [&'static str],
+}
+
+/// The type of a field: `text` is a string, `count` an integer, `number` a fraction, `shown` what displays itself,
+/// `maybe` the same or nothing.
+macro_rules! kind {
+    (text) => { &'a str };
+    (count) => { u64 };
+    (number) => { f64 };
+    (shown) => { &'a (dyn Display + 'a) };
+    (maybe) => { Option<&'a (dyn Display + 'a)> };
+}
+
+/// A field as `tracing` takes it.
+macro_rules! traced_value {
+    (shown $field:ident) => {
+        tracing::field::display($field)
+    };
+    (maybe $field:ident) => {
+        $field.map(tracing::field::display)
+    };
+    ($kind:ident $field:ident) => {
+        *$field
+    };
+}
+
+/// A field as an adapter takes it.
+macro_rules! told_value {
+    (text $field:ident) => {
+        Some(LogValue::Text($field))
+    };
+    (count $field:ident) => {
+        Some(LogValue::Count(*$field))
+    };
+    (number $field:ident) => {
+        Some(LogValue::Number(*$field))
+    };
+    (shown $field:ident) => {
+        Some(LogValue::Shown(*$field))
+    };
+    (maybe $field:ident) => {
+        $field.map(LogValue::Shown)
+    };
+}
+
+/// Writes to `tracing`. A level is part of a callsite, so an event that may be raised has two.
+macro_rules! traced {
+    ([] $raise:ident $($event:tt)+) => { traced!(@ $($event)+) };
+    ([$raised:ident] $raise:ident $name:literal $level:ident $message:literal $fields:tt) => {
+        if $raise {
+            traced!(@ $name $raised $message $fields)
+        } else {
+            traced!(@ $name $level $message $fields)
+        }
+    };
+    (@ $name:literal $level:ident $message:literal { $($field:ident: $kind:ident),* }) => {
+        tracing::event!(
+            name: $name,
+            target: TARGET,
+            Level::$level,
+            // Formatters print the fields of an event and not its name, so that the name is one of them too.
+            { event = $name $(, $field = traced_value!($kind $field))* },
+            $message
+        )
+    };
+}
+
+macro_rules! events {
+    ($(
+        $(#[doc = $doc:literal])+
+        $entry:ident = $name:literal, $level:ident $(or $raised:ident)?, $message:literal,
+        { $($field:ident: $kind:ident),* };
+    )+) => {
+        /// Something to be written to the log.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Entry<'a> {
+            $($(#[doc = $doc])+ $entry { $($field: kind!($kind)),* },)+
+        }
+
+        /// Every event that the engine can write.
+        pub const EVENTS: &[KnownEvent] = &[$(
+            KnownEvent { name: $name, level: Level::$level, message: $message, fields: &[$(stringify!($field)),*] },
+        )+];
+
+        impl Entry<'_> {
+            /// Writes it to `tracing`; `raise` is whether to do so at the higher of two levels.
+            pub(super) fn trace(&self, raise: bool) {
+                match self {
+                    $(Self::$entry { $($field),* } => {
+                        traced!([$($raised)?] raise $name $level $message { $($field: $kind),* });
+                    })+
+                }
+            }
+
+            /// Tells an adapter, if it wants the level.
+            pub(super) fn tell(&self, adapter: &dyn LoggerAdapter, raise: bool) {
+                match self {
+                    $(Self::$entry { $($field),* } => {
+                        let level = None $(.or(raise.then_some(Level::$raised)))?;
+                        let level = level.unwrap_or(Level::$level);
+                        if adapter.enabled(level) {
+                            let fields = [$((stringify!($field), told_value!($kind $field))),*];
+                            adapter.log(&LogEvent { name: $name, level, message: $message, fields: &fields });
+                        }
+                    })+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The tasks are registered, and fire from now on.
+    SchedulerStarted = "scheduler.started", INFO, "scheduler started", { node: text, tasks: count, backend: text };
+    /// Something about the settings that a person should know at start.
+    SchedulerNoted = "scheduler.noted", WARN, "to be known at start", { node: text, note: text };
+    /// A stop was asked for; `how` is `drain` or `now`.
+    SchedulerStopping = "scheduler.stopping", INFO, "scheduler is stopping", { node: text, how: text };
+    /// A stop is over.
+    SchedulerStopped = "scheduler.stopped", INFO, "scheduler stopped", { node: text, cancelled: count, unstored: count };
+    /// A defect of ours: the engine has ended by a panic.
+    SchedulerFailed = "scheduler.failed", ERROR, "the engine panicked, and nothing fires any more",
+        { node: text, error: shown };
+    /// A task was registered while the scheduler ran.
+    TaskRegistered = "task.registered", INFO, "task registered", { task: text };
+    /// A task was unregistered.
+    TaskUnregistered = "task.unregistered", INFO, "task unregistered", { task: text };
+    /// A task was paused; by whom and why is in `pause`.
+    TaskPaused = "task.paused", INFO, "task paused", { task: text, pause: shown };
+    /// The pause of a task has ended.
+    TaskResumed = "task.resumed", INFO, "task resumed", { task: text };
+    /// Another schedule counts for a task.
+    TaskRescheduled = "task.rescheduled", INFO, "task rescheduled", { task: text, schedule: shown };
+    /// A run has succeeded.
+    RunSucceeded = "run.succeeded", DEBUG or INFO, "run succeeded",
+        { task: text, run_id: shown, attempt: count, duration_ms: number };
+    /// An attempt has ended by an error or a panic.
+    AttemptFailed = "attempt.failed", ERROR, "attempt failed",
+        { task: text, run_id: shown, attempt: count, duration_ms: number, error: text };
+    /// An attempt was not over at its timeout.
+    AttemptTimedOut = "attempt.timed_out", ERROR, "attempt timed out",
+        { task: text, run_id: shown, attempt: count, duration_ms: number };
+    /// A run that executed was cancelled.
+    RunCancelled = "run.cancelled", WARN, "run cancelled",
+        { task: text, run_id: shown, attempt: count, duration_ms: number, cause: shown };
+    /// Another attempt follows one that has failed.
+    RunRetrying = "run.retrying", WARN, "run is tried again",
+        { task: text, run_id: shown, attempt: count, next_at: shown, error: text };
+    /// The body of a cancelled run panicked in its destructors.
+    DropPanicked = "attempt.drop_panicked", ERROR, "the body of a cancelled run panicked while it was dropped",
+        { task: text, run_id: shown, error: text };
+    /// What a body threw panicked in its own destructor.
+    PayloadPanicked = "attempt.payload_panicked", ERROR, "the payload of a panic panicked while it was dropped",
+        { task: text, run_id: shown };
+    /// Nobody could start occurrences in time.
+    OccurrencesMissed = "occurrences.missed", WARN, "occurrences were missed",
+        { task: text, count: count, reason: shown, first: shown, last: shown };
+    /// Occurrences did not run, for another reason.
+    OccurrencesRecorded = "occurrences.recorded", DEBUG, "occurrences did not run",
+        { task: text, count: count, reason: shown, first: shown, last: shown };
+    /// A task wants a run at start, and its overlap policy refuses it.
+    StartRunRefused = "start_run.refused", INFO, "no run on start", { task: text, refusal: shown };
+    /// A task wants a run at start, and the store did not take it.
+    StartRunFailed = "start_run.failed", WARN, "the run on start could not be submitted", { task: text, error: shown };
+    /// The wall clock was set forward, or the machine was suspended.
+    ClockForward = "clock.forward", WARN,
+        "the clock was set forward or the machine was suspended; what was passed over is a misfire", { by: shown };
+    /// The wall clock was set back.
+    ClockBack = "clock.back", WARN,
+        "the clock was set back; what it shows a second time is recorded and not fired again", { by: shown };
+    /// A call of the store has failed, and is repeated.
+    StoreUnreachable = "store.unreachable", WARN, "the store cannot be reached; the call is repeated",
+        { error: shown, cause: maybe };
+    /// The store answers again.
+    StoreReachable = "store.reachable", INFO, "the store answers again", {};
+    /// A heartbeat has failed.
+    LeaseNotRenewed = "lease.not_renewed", WARN, "the lease was not renewed; the next heartbeat tries again",
+        { error: shown, cause: maybe };
+    /// A heartbeat was given up after `patience`.
+    LeaseUnanswered = "lease.unanswered", WARN, "the store did not answer a heartbeat in time", { patience: shown };
+    /// Runs of a dead node execute here.
+    RunsTakenOver = "runs.taken_over", WARN, "runs of a dead node were taken over", { runs: count };
+    /// Another node had taken runs over before their ends were stored, or they were stored already.
+    RunsStale = "runs.stale", WARN, "the ends of runs were stale: others had taken them over, or they were stored already",
+        { runs: count };
+    /// In the foreground: what a terminal would show cannot be written.
+    OutputClosed = "output.closed", DEBUG, "standard output is closed", {};
+}
+
+/// The span of one attempt, in which its body and what is said of its end stand.
+pub(crate) fn run_span(
+    task: &str,
+    run_id: &dyn Display,
+    scheduled_at: &dyn Display,
+    attempt: u32,
+    node: &str,
+) -> tracing::Span {
+    tracing::info_span!(
+        target: TARGET,
+        "run",
+        task,
+        run_id = tracing::field::display(run_id),
+        scheduled_at = tracing::field::display(scheduled_at),
+        attempt,
+        node
+    )
+}

@@ -1,0 +1,137 @@
+//! A subscriber of `tracing` by the settings: for programs that have none, and in the foreground.
+
+use std::env;
+use std::fmt;
+use std::io::{self, IsTerminal};
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
+
+use super::file::{RollingFile, Writing};
+use super::settings::{LogFormat, LoggingConfig};
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// A layer by the settings, for a subscriber that a program composes.
+pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
+/// Keeps the thread of the log file at work. When it is dropped, what was logged before is written, and nothing that
+/// comes after: keep it until the end of `main`.
+#[must_use = "the log file is written until this is dropped"]
+pub struct LogGuard(Option<Writing>);
+
+impl LogGuard {
+    /// How many lines were lost, because the disk did not keep up or could not be written.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.0.as_ref().map_or(0, Writing::lost)
+    }
+}
+
+impl fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogGuard").field("file", &self.0.is_some()).field("lost", &self.lost()).finish()
+    }
+}
+
+/// Installs the global subscriber, which writes by the settings to standard error or to a file. With
+/// [`LogFormat::Off`] it is installed too, and silent.
+///
+/// ```no_run
+/// use symphra_scheduler::logging::{self, LogFormat, LoggingConfig};
+///
+/// fn main() -> Result<(), symphra_scheduler::Error> {
+///     let _log = logging::init(&LoggingConfig::new().format(LogFormat::Pretty))?;
+///     tracing::info!("it is there for the whole program");
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+/// [`Error::is_config`] for impossible settings; if the file cannot be opened; if there is a global subscriber already,
+/// which stays.
+pub fn init(settings: &LoggingConfig) -> Result<LogGuard, Error> {
+    let (subscriber, guard) = subscriber(settings)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::subscriber_is_set())?;
+    Ok(guard)
+}
+
+/// [`init`], unless a program has brought its own subscriber.
+pub(crate) fn init_unless_set(settings: &LoggingConfig) -> Result<Option<LogGuard>, Error> {
+    if tracing::dispatcher::has_been_set() { Ok(None) } else { init(settings).map(Some) }
+}
+
+/// What [`init`] installs, for a program that adds layers to it.
+///
+/// # Errors
+/// As [`init`], but for the last.
+pub fn subscriber(
+    settings: &LoggingConfig,
+) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<>, LogGuard), Error> {
+    let (layer, guard) = layer(settings)?;
+    Ok((Registry::default().with(layer), guard))
+}
+
+/// One layer that writes by the settings, levels by target included, for a program's own subscriber.
+///
+/// ```no_run
+/// use symphra_scheduler::logging::{self, LoggingConfig};
+/// use tracing_subscriber::layer::SubscriberExt;
+/// use tracing_subscriber::util::SubscriberInitExt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (scheduler, _log) = logging::layer(&LoggingConfig::new().file("scheduler.log"))?;
+/// tracing_subscriber::registry().with(scheduler).with(tracing_subscriber::fmt::layer()).try_init()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`subscriber`].
+pub fn layer<S>(settings: &LoggingConfig) -> Result<(BoxedLayer<S>, LogGuard), Error>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let problems = settings.problems();
+    let levels = match settings.levels() {
+        Ok(levels) if problems.is_empty() => levels,
+        Ok(_) | Err(_) => return Err(Error::logging(problems)),
+    };
+    if settings.format == LogFormat::Off {
+        return Ok((Box::new(Targets::new().with_default(None)), LogGuard(None)));
+    }
+    let wanted = levels.into_iter().fold(Targets::new(), |wanted, (target, level)| match target {
+        Some(target) => wanted.with_target(target, level),
+        None => wanted.with_default(level),
+    });
+    let Some(path) = &settings.file else {
+        return Ok((formatted(settings.format, wanted, io::stderr, colour()), LogGuard(None)));
+    };
+    let clock = Clock::default();
+    let opened = RollingFile::open(path, settings.rotation, settings.files_kept, Box::new(move || clock.now()));
+    let (writing, lines) = opened.and_then(Writing::start).map_err(|cause| Error::log_file(path, cause))?;
+    Ok((formatted(settings.format, wanted, move || lines.clone(), false), LogGuard(Some(writing))))
+}
+
+/// Whether a terminal is there to show colours to, and nobody minds: <https://no-color.org>.
+fn colour() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|word| word.is_empty())
+}
+
+fn formatted<S, W>(format: LogFormat, wanted: Targets, writer: W, colour: bool) -> BoxedLayer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // A writer that fails is no matter for the program's standard error.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).log_internal_errors(false);
+    match format {
+        LogFormat::Pretty => Box::new(lines.pretty().with_filter(wanted)),
+        LogFormat::Compact | LogFormat::Off => Box::new(lines.compact().with_filter(wanted)),
+        LogFormat::Json => Box::new(lines.json().with_span_list(false).with_filter(wanted)),
+    }
+}

@@ -1,0 +1,106 @@
+//! A store that fails in one way, which no kit offers: it panics, or refuses what others take.
+
+use std::future::pending;
+
+use symphra_scheduler_core::Timestamp;
+
+use crate::MemoryBackend;
+use crate::backend::{
+    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
+    Firing, Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted,
+    TaskKey,
+};
+use crate::run::RunId;
+
+/// What is odd about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Oddity {
+    PanicsAtFirings,
+    RefusesSubmissions,
+    RefusesHeartbeats,
+    IgnoresHeartbeats,
+}
+
+#[derive(Debug)]
+pub(super) struct OddStore {
+    pub(super) store: MemoryBackend,
+    pub(super) oddity: Oddity,
+}
+
+fn refuse<'a, T: Send + 'a>(during: &'static str) -> BackendFuture<'a, T> {
+    Box::pin(async move { Err(BackendError::new(during, "the disk is full")) })
+}
+
+impl Backend for OddStore {
+    fn name(&self) -> &'static str {
+        "odd"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        self.store.register(holder, tasks)
+    }
+
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
+        self.store.look(tasks)
+    }
+
+    fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
+        match self.oddity {
+            Oddity::RefusesHeartbeats => refuse("renew a lease"),
+            Oddity::IgnoresHeartbeats => Box::pin(pending()),
+            _ => self.store.heartbeat(holder),
+        }
+    }
+
+    fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
+        assert_ne!(self.oddity, Oddity::PanicsAtFirings, "the store has a defect");
+        self.store.enqueue(holder, firings)
+    }
+
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
+        self.store.claim(holder, claim)
+    }
+
+    fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
+        self.store.finish(ended)
+    }
+
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
+        match self.oddity {
+            Oddity::RefusesSubmissions => refuse("add runs"),
+            _ => self.store.submit(submissions),
+        }
+    }
+
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
+        self.store.control(command)
+    }
+
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {
+        self.store.cancel(run)
+    }
+
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        self.store.changes(version)
+    }
+
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {
+        self.store.leave(holder)
+    }
+
+    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+        self.store.runs(query)
+    }
+
+    fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
+        self.store.records(task)
+    }
+
+    fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
+        self.store.ledger(task)
+    }
+}
