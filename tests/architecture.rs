@@ -18,10 +18,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
-    ("config", &["error", "logging"]),
+    ("config", &["error", "logging", "retry", "schedule", "task"]),
+    ("daemon", &["config", "error", "foreground", "runtime_dir", "scheduler"]),
     ("logging", &["clock", "error"]),
+    ("runtime_dir", &["error"]),
     ("node", &[]),
-    ("error", &["backend", "task"]),
+    ("error", &["backend", "config", "task"]),
     ("backend", &["TaskName", "clock", "outcome", "run", "schedule", "conformance_tests", "MemoryBackend"]),
     ("tally", &["run", "task"]),
     ("task", &["backend", "config", "error", "executor", "handler", "outcome", "retry", "run", "schedule", "tally"]),
@@ -52,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
-    ("foreground", &["engine", "error", "handle", "logging", "scheduler", "stats", "task"]),
+    ("foreground", &["config", "engine", "error", "handle", "logging", "scheduler", "stats", "task"]),
     (
         "scheduler",
         &[

@@ -396,3 +396,27 @@ fn the_testing_example_lets_days_pass_at_once() {
         ],
     );
 }
+
+#[test]
+fn the_daemon_example_starts_tells_and_stops() {
+    let dir = std::env::temp_dir().join(format!("symphra-daemon-example-{}", std::process::id()));
+    std::fs::create_dir(&dir).expect("a new folder");
+    let say = |what: &str| {
+        let output = Command::new(built().join("daemon")).arg(what).env("DAEMON_DIR", &dir).output();
+        let output = output.expect("the example can be run");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    };
+    assert_eq!(say("status"), (Some(3), "not running".to_owned()));
+    let (code, started) = say("start");
+    let pid = started.strip_prefix("started, PID ").unwrap_or_else(|| panic!("{started}"));
+    assert_eq!(code, Some(0));
+    let (code, status) = say("status");
+    assert!(code == Some(0) && status.starts_with(&format!("running, PID {pid}, since ")), "{status}");
+    let (code, restarted) = say("restart");
+    assert!(code == Some(0) && restarted != started, "{restarted}");
+    let pid = restarted.strip_prefix("started, PID ").unwrap_or_else(|| panic!("{restarted}"));
+    assert_eq!(say("stop"), (Some(0), format!("stopped, PID {pid}")));
+    assert_eq!(say("stop"), (Some(0), "was not running".to_owned()));
+    assert_eq!(say("nothing").0, Some(2));
+    std::fs::remove_dir_all(&dir).expect("nobody needs it any more");
+}

@@ -17,6 +17,10 @@ pub struct Control;
 pub struct Logging;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/running.md")]
+pub struct Running;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/testing.md")]
 pub struct Testing;
 

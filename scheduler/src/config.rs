@@ -1,4 +1,31 @@
 //! The settings of a scheduler, with their defaults and what is allowed.
+//!
+//! A [`SchedulerConfig`] knows what was set and by which layer: what a program sets in code stands above the environment,
+//! which stands above a file. Reading files and the environment is in the folder, behind the feature `config`; nothing
+//! is read unless [`SchedulerConfig::load`] or the command line asks for it.
+
+pub(crate) mod daemon;
+#[cfg(feature = "config")]
+mod env;
+#[cfg(feature = "config")]
+mod error;
+#[cfg(feature = "config")]
+mod file;
+mod overrides;
+#[cfg(feature = "config")]
+mod read;
+#[cfg(feature = "config")]
+mod schema;
+#[cfg(feature = "config")]
+mod secret;
+#[cfg(feature = "config")]
+mod settings;
+#[cfg(feature = "config")]
+mod shape;
+#[cfg(feature = "config")]
+mod source;
+#[cfg(all(test, feature = "config"))]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +34,13 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use symphra_scheduler_core::format_duration;
 
+pub use self::daemon::DaemonConfig;
 use crate::error::Problem;
 use crate::logging::LoggingConfig;
+use crate::task::TaskOverride;
+#[cfg(feature = "config")]
+pub use error::{ConfigError, ConfigProblem};
+pub(crate) use overrides::Overrides;
 
 /// The upper bound of `max_workers` and of `queue_size`: more runs than this in one process are a mistake in a unit.
 const RUNS_MAX: usize = 10_000_000;
@@ -18,7 +50,8 @@ const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Settings that hold for a whole scheduler.
 ///
-/// Nothing is read from files or the environment. Setters do not fail; what is impossible is an error at start.
+/// `SchedulerConfig::new()` reads nothing; with the feature `config`, `SchedulerConfig::load()` reads a file and the
+/// environment, and what is set on it afterwards rules. Setters do not fail; what is impossible is an error at start.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,33 +63,35 @@ const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 ///     .shutdown_timeout(Duration::from_secs(10));
 /// # let _ = config;
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SchedulerConfig {
-    pub(crate) max_workers: usize,
-    pub(crate) queue_size: usize,
-    pub(crate) timezone: Tz,
-    pub(crate) shutdown_timeout: Duration,
-    pub(crate) misfire_grace: Duration,
-    pub(crate) lease: Duration,
-    pub(crate) node: Option<Arc<str>>,
-    pub(crate) groups: Vec<(Arc<str>, u32)>,
+    max_workers: Option<usize>,
+    queue_size: Option<usize>,
+    timezone: Option<Tz>,
+    shutdown_timeout: Option<Duration>,
+    misfire_grace: Option<Duration>,
+    lease: Option<Duration>,
+    node: Option<Arc<str>>,
+    groups: Vec<(Arc<str>, u32)>,
+    overrides: Overrides,
+    pub(crate) daemon: DaemonConfig,
     pub(crate) logging: LoggingConfig,
+    /// What was read, so that it can be read again.
+    #[cfg(feature = "config")]
+    origin: Option<source::Origin>,
 }
 
-impl Default for SchedulerConfig {
-    fn default() -> Self {
-        Self {
-            max_workers: 10,
-            queue_size: 1_000,
-            timezone: Tz::UTC,
-            shutdown_timeout: Duration::from_secs(30),
-            misfire_grace: Duration::from_secs(1),
-            lease: Duration::from_secs(30),
-            node: None,
-            groups: Vec::new(),
-            logging: LoggingConfig::default(),
-        }
-    }
+/// What each setting is where nothing is said.
+mod defaults {
+    use super::{Duration, Tz};
+
+    pub(super) const MAX_WORKERS: usize = 10;
+    pub(super) const QUEUE_SIZE: usize = 1_000;
+    pub(super) const TIMEZONE: Tz = Tz::UTC;
+    pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+    pub(super) const MISFIRE_GRACE: Duration = Duration::from_secs(1);
+    pub(super) const LEASE: Duration = Duration::from_secs(30);
+    pub(super) const GROUP_MAX: u32 = 1;
 }
 
 impl SchedulerConfig {
@@ -69,7 +104,7 @@ impl SchedulerConfig {
     /// How many runs may execute at once. Default 10; allowed 1 to 10,000,000.
     #[must_use]
     pub fn max_workers(mut self, runs: usize) -> Self {
-        self.max_workers = runs;
+        self.max_workers = Some(runs);
         self
     }
 
@@ -79,14 +114,14 @@ impl SchedulerConfig {
     /// is a misfire.
     #[must_use]
     pub fn queue_size(mut self, runs: usize) -> Self {
-        self.queue_size = runs;
+        self.queue_size = Some(runs);
         self
     }
 
     /// The zone of tasks that name none. Default UTC.
     #[must_use]
     pub fn timezone(mut self, zone: Tz) -> Self {
-        self.timezone = zone;
+        self.timezone = Some(zone);
         self
     }
 
@@ -96,14 +131,14 @@ impl SchedulerConfig {
     /// end they are aborted at their next await.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout = timeout;
+        self.shutdown_timeout = Some(timeout);
         self
     }
 
     /// How late an occurrence may be accepted without being a misfire. Default 1 s; allowed up to 30 days.
     #[must_use]
     pub fn misfire_grace(mut self, grace: Duration) -> Self {
-        self.misfire_grace = grace;
+        self.misfire_grace = Some(grace);
         self
     }
 
@@ -112,7 +147,7 @@ impl SchedulerConfig {
     /// A heartbeat is sent each quarter of it.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
+        self.lease = Some(lease);
         self
     }
 
@@ -132,6 +167,31 @@ impl SchedulerConfig {
         self
     }
 
+    /// What of the task named `name` differs from what its attribute or its builder says. Several overrides of one task
+    /// add up, the last one ruling. A name that no task has is an error at start.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, SchedulerConfig, TaskOverride};
+    ///
+    /// let config = SchedulerConfig::new()
+    ///     .task("report", TaskOverride::new().enabled(false))
+    ///     .task("health_check", TaskOverride::new().schedule("30s".parse()?));
+    /// # let _ = config;
+    /// # Ok::<(), symphra_scheduler::ScheduleError>(())
+    /// ```
+    #[must_use]
+    pub fn task(mut self, name: impl Into<String>, changed: TaskOverride) -> Self {
+        self.overrides.push(name.into(), changed);
+        self
+    }
+
+    /// The settings of a daemon, which count for `Scheduler::daemon` (feature `daemon`). Default: [`DaemonConfig::new`].
+    #[must_use]
+    pub fn daemon(mut self, daemon: DaemonConfig) -> Self {
+        self.daemon = daemon;
+        self
+    }
+
     /// How the log is written. Default: [`LoggingConfig::default`].
     #[must_use]
     pub fn logging(mut self, logging: LoggingConfig) -> Self {
@@ -139,26 +199,81 @@ impl SchedulerConfig {
         self
     }
 
+    pub(crate) fn workers(&self) -> usize {
+        self.max_workers.unwrap_or(defaults::MAX_WORKERS)
+    }
+
+    pub(crate) fn queue(&self) -> usize {
+        self.queue_size.unwrap_or(defaults::QUEUE_SIZE)
+    }
+
+    pub(crate) fn zone(&self) -> Tz {
+        self.timezone.unwrap_or(defaults::TIMEZONE)
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.shutdown_timeout.unwrap_or(defaults::SHUTDOWN_TIMEOUT)
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        self.misfire_grace.unwrap_or(defaults::MISFIRE_GRACE)
+    }
+
+    pub(crate) fn lease_length(&self) -> Duration {
+        self.lease.unwrap_or(defaults::LEASE)
+    }
+
+    pub(crate) fn node_name(&self) -> Option<Arc<str>> {
+        self.node.clone()
+    }
+
     /// How many runs of a group execute at once.
     pub(crate) fn group_max(&self, name: &str) -> u32 {
-        self.groups.iter().find(|(known, _)| **known == *name).map_or(1, |&(_, runs)| runs)
+        self.groups.iter().find(|(known, _)| **known == *name).map_or(defaults::GROUP_MAX, |&(_, runs)| runs)
+    }
+
+    pub(crate) fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// These settings, and where they say nothing, those of `below`.
+    #[cfg(feature = "config")]
+    pub(crate) fn over(self, below: Self) -> Self {
+        let mut groups = below.groups;
+        groups.retain(|(name, _)| self.groups.iter().all(|(known, _)| known != name));
+        groups.extend(self.groups);
+        Self {
+            max_workers: self.max_workers.or(below.max_workers),
+            queue_size: self.queue_size.or(below.queue_size),
+            timezone: self.timezone.or(below.timezone),
+            shutdown_timeout: self.shutdown_timeout.or(below.shutdown_timeout),
+            misfire_grace: self.misfire_grace.or(below.misfire_grace),
+            lease: self.lease.or(below.lease),
+            node: self.node.or(below.node),
+            groups,
+            overrides: self.overrides.over(below.overrides),
+            daemon: self.daemon.over(below.daemon),
+            logging: self.logging.over(below.logging),
+            origin: self.origin.or(below.origin),
+        }
     }
 
     /// Everything that is impossible in these settings.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut found = self.logging.problems();
-        for (key, runs) in [("max_workers", self.max_workers), ("queue_size", self.queue_size)] {
+        for (key, runs) in [("max_workers", self.workers()), ("queue_size", self.queue())] {
             if runs == 0 || runs > RUNS_MAX {
                 found.push(setting(key, &runs, "1 to 10000000"));
             }
         }
-        for (key, duration) in [("shutdown_timeout", self.shutdown_timeout), ("misfire_grace", self.misfire_grace)] {
+        for (key, duration) in [("shutdown_timeout", self.patience()), ("misfire_grace", self.grace())] {
             if duration > DURATION_MAX {
                 found.push(setting(key, &format_duration(duration), "0s to 30d"));
             }
         }
-        if self.lease < LEASE_MIN || self.lease > DURATION_MAX {
-            found.push(setting("lease", &format_duration(self.lease), "10s to 30d"));
+        let lease = self.lease_length();
+        if lease < LEASE_MIN || lease > DURATION_MAX {
+            found.push(setting("lease", &format_duration(lease), "10s to 30d"));
         }
         for (name, _) in self.groups.iter().filter(|(_, runs)| *runs == 0) {
             found.push(setting("groups", &format!("{{ {name}: 0 }}"), "1 or more runs for each group"));
@@ -168,6 +283,7 @@ impl SchedulerConfig {
         {
             found.push(setting("node", &format!("{node:?}"), "1 to 128 bytes without control characters"));
         }
+        found.extend(self.daemon.problems());
         found
     }
 }
@@ -180,42 +296,4 @@ const NODE_BYTES_MAX: usize = 128;
 
 fn setting(key: &'static str, value: &impl fmt::Display, allowed: &'static str) -> Problem {
     Problem::Setting { key, value: value.to_string(), allowed }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_impossible_setting_is_named_with_its_value_and_what_is_allowed() {
-        let config = SchedulerConfig::new()
-            .max_workers(0)
-            .queue_size(usize::MAX)
-            .shutdown_timeout(Duration::MAX)
-            .misfire_grace(Duration::MAX)
-            .lease(Duration::from_secs(1))
-            .group("imports", 0)
-            .node("a\nb");
-        let said: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
-        for (part, line) in [
-            "max_workers = 0",
-            "queue_size = 1844",
-            "shutdown_timeout = ",
-            "misfire_grace = ",
-            "lease = 1s",
-            "groups = { imports: 0 }",
-            "node = \"a\\nb\"",
-        ]
-        .iter()
-        .zip(&said)
-        {
-            assert!(line.starts_with(part) && line.contains("allowed is"), "{part}: {line}");
-        }
-        assert_eq!(said.len(), 7);
-    }
-
-    #[test]
-    fn the_defaults_are_possible() {
-        assert!(SchedulerConfig::new().problems().is_empty());
-    }
 }

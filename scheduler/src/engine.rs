@@ -73,6 +73,9 @@ pub(crate) enum Request {
     Runnable,
     /// A task is to fire too.
     Add(Arc<LiveTask>, Box<Registered>),
+    /// A task is declared otherwise than before.
+    #[cfg(feature = "config")]
+    Redeclare(Arc<LiveTask>, Box<Registered>),
     /// A task is not to fire any more.
     Remove(TaskKey),
 }
@@ -350,6 +353,8 @@ impl Turns {
                 self.engine.teller.tell(|| SchedulerEvent::TaskRegistered { task: task.name.clone() });
                 self.decide(Event::Added(task, registered));
             }
+            #[cfg(feature = "config")]
+            Request::Redeclare(task, registered) => self.decide(Event::Redeclared(task, registered)),
             Request::Remove(key) => {
                 self.change_keys(|keys| keys.retain(|&known| known != key));
                 self.decide(Event::Removed(key));

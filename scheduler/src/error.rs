@@ -7,7 +7,7 @@ use std::fmt;
 use symphra_scheduler_core::nearest;
 
 use crate::backend::BackendError;
-use crate::task::{Source, TaskNameError};
+use crate::task::{Place, Source, TaskNameError};
 
 /// Why a scheduler could not start, or a request could not be met.
 ///
@@ -16,35 +16,82 @@ use crate::task::{Source, TaskNameError};
 pub struct Error(Box<Kind>);
 
 enum Kind {
-    Problems { what: &'static str, problems: Vec<Problem> },
+    #[cfg(feature = "config")]
+    Config(crate::config::ConfigError),
+    Problems {
+        what: &'static str,
+        problems: Vec<Problem>,
+    },
     Backend(BackendError),
     Stopped(&'static str),
-    Unknown { name: String, nearest: Option<String> },
+    Unknown {
+        name: String,
+        nearest: Option<String>,
+    },
     Refused(String),
     UnknownRun(String),
     NoRuntime,
     NoTimer,
-    System { says: Cow<'static, str>, cause: std::io::Error },
+    System {
+        says: Cow<'static, str>,
+        cause: std::io::Error,
+    },
 }
 
 /// One thing that keeps a scheduler from starting.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    Setting { key: &'static str, value: String, allowed: &'static str },
-    Name { name: String, reason: TaskNameError, source: Source },
-    Task { name: String, says: String, source: Source },
-    Duplicate { name: String, first: Source, second: Source },
-    MissingState { name: String, says: String, source: Source },
-    DoubledState { name: String },
+    Setting {
+        key: &'static str,
+        value: String,
+        allowed: &'static str,
+    },
+    Name {
+        name: String,
+        reason: TaskNameError,
+        source: Source,
+    },
+    Task {
+        name: String,
+        says: String,
+        source: Source,
+    },
+    Duplicate {
+        name: String,
+        first: Source,
+        second: Source,
+    },
+    MissingState {
+        name: String,
+        says: String,
+        source: Source,
+    },
+    DoubledState {
+        name: String,
+    },
     EmptyRegistry,
     NothingLeft,
-    Missing { name: String, nearest: Option<String> },
+    Missing {
+        name: String,
+        nearest: Option<String>,
+    },
+    /// A configuration speaks of a task that is not there.
+    Overridden {
+        name: String,
+        place: Option<Place>,
+        nearest: Option<String>,
+    },
 }
 
 impl Problem {
     /// The problem of an expected task that is not among `known`.
     pub(crate) fn missing<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         Self::Missing { name: name.into(), nearest: nearest(name, known).map(Into::into) }
+    }
+
+    /// The problem of an override of a task that is not among `known`.
+    pub(crate) fn overridden<'a>(name: &str, place: Option<&Place>, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Overridden { name: name.into(), place: place.cloned(), nearest: nearest(name, known).map(Into::into) }
     }
 }
 
@@ -64,6 +111,14 @@ impl fmt::Display for Problem {
                 "two states of type `{name}` are provided, and a task could get only one; wrap one of them in a type of \
                  its own"
             ),
+            Self::Overridden { name, place, nearest } => {
+                match place {
+                    Some(place) => write!(f, "{place}: ")?,
+                    None => f.write_str("the configuration: ")?,
+                }
+                write!(f, "there is no task \"{name}\" to override")?;
+                nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean \"{nearest}\"?"))
+            }
             Self::EmptyRegistry => f.write_str(
                 "the registry is empty: no #[cron], #[interval] or other task attribute is linked into this program; a \
                  crate whose items nobody mentions is not linked, name it with `link_tasks!(that_crate);`, or start \
@@ -84,6 +139,12 @@ impl fmt::Display for Problem {
 impl Error {
     pub(crate) fn start(problems: Vec<Problem>) -> Self {
         Self(Box::new(Kind::Problems { what: "the scheduler cannot start", problems }))
+    }
+
+    /// The overrides that were read again cannot be had.
+    #[cfg(feature = "config")]
+    pub(crate) fn overrides(problems: Vec<Problem>) -> Self {
+        Self(Box::new(Kind::Problems { what: "the overrides are refused", problems }))
     }
 
     /// A task cannot be had as it is asked for by a running scheduler.
@@ -146,12 +207,17 @@ impl Error {
     /// A setting or a task cannot be used as it is written.
     #[must_use]
     pub fn is_config(&self) -> bool {
+        #[cfg(feature = "config")]
+        if matches!(*self.0, Kind::Config(_)) {
+            return true;
+        }
         self.any(|problem| {
             matches!(
                 problem,
                 Problem::Setting { .. }
                     | Problem::DoubledState { .. }
                     | Problem::Name { .. }
+                    | Problem::Overridden { .. }
                     | Problem::Task { .. }
                     | Problem::EmptyRegistry
                     | Problem::NothingLeft
@@ -168,7 +234,8 @@ impl Error {
     /// A task that was named is not registered.
     #[must_use]
     pub fn is_unknown_task(&self) -> bool {
-        matches!(*self.0, Kind::Unknown { .. }) || self.any(|problem| matches!(problem, Problem::Missing { .. }))
+        let is_unknown = |problem: &Problem| matches!(problem, Problem::Missing { .. } | Problem::Overridden { .. });
+        matches!(*self.0, Kind::Unknown { .. }) || self.any(is_unknown)
     }
 
     /// A task's argument needs a state that is not provided, or two of one type are.
@@ -200,6 +267,13 @@ impl Error {
     }
 }
 
+#[cfg(feature = "config")]
+impl From<crate::config::ConfigError> for Error {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self(Box::new(Kind::Config(error)))
+    }
+}
+
 impl From<BackendError> for Error {
     fn from(error: BackendError) -> Self {
         Self(Box::new(Kind::Backend(error)))
@@ -216,6 +290,8 @@ impl fmt::Display for Error {
                     many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
                 }
             },
+            #[cfg(feature = "config")]
+            Kind::Config(error) => fmt::Display::fmt(error, f),
             Kind::Backend(error) => fmt::Display::fmt(error, f),
             Kind::Stopped(says) => f.write_str(says),
             Kind::Refused(says) | Kind::UnknownRun(says) => f.write_str(says),
@@ -252,6 +328,8 @@ impl StdError for Error {
         match &*self.0 {
             Kind::Backend(error) => error.source(),
             Kind::System { cause, .. } => Some(cause),
+            #[cfg(feature = "config")]
+            Kind::Config(_) => None,
             Kind::Problems { .. }
             | Kind::Stopped(_)
             | Kind::Unknown { .. }

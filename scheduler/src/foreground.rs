@@ -6,55 +6,101 @@ use std::pin::pin;
 
 use symphra_scheduler_core::TZDB_VERSION;
 
+use self::signals::{Signal, Signals};
 use crate::engine::StopReport;
 use crate::error::Error;
-use crate::handle::SchedulerHandle;
+use crate::handle::{SchedulerHandle, StopOnDrop};
 use crate::logging::{Entry, Logger};
 use crate::scheduler::Scheduler;
 use crate::stats::Stats;
 use crate::task::TaskInfo;
 
+#[cfg(feature = "config")]
+mod reload;
+mod signals;
+
 /// Runs until a signal asks to stop, and drains.
 pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
+    let up = |handle: &SchedulerHandle| {
+        say(handle, &start_up_table(handle, terminal_width()));
+        Ok(())
+    };
+    let stopping =
+        |handle: &SchedulerHandle| say(handle, "stopping: what runs may end; a second signal stops at once\n");
+    if let Some((handle, report)) = attend(scheduler, up, stopping).await? {
+        say(&handle, &farewell(&handle.stats(), &report));
+    }
+    Ok(())
+}
+
+/// Starts, tells `up`, runs until a signal asks to stop, tells `stopping`, and drains; a second signal stops at once.
+/// Nothing is returned if the signal came before the start was done.
+pub(crate) async fn attend(
+    scheduler: Scheduler,
+    up: impl FnOnce(&SchedulerHandle) -> Result<(), Error>,
+    stopping: impl FnOnce(&SchedulerHandle),
+) -> Result<Option<(StopOnDrop, StopReport)>, Error> {
     #[cfg(feature = "logging")]
     let _log = crate::logging::init_unless_set(&scheduler.settings().logging)?;
     // Listened to before anything starts, so that an early Ctrl+C drains too.
     let mut signals = Signals::listen().map_err(Error::signals)?;
+    #[cfg(feature = "config")]
+    let mut reload = reload::Reload::of(&scheduler);
     let handle = tokio::select! {
         handle = scheduler.start() => handle?,
         // A store that does not answer must not keep the program from ending.
-        () = signals.next() => return Ok(()),
+        () = signals.stop() => return Ok(None),
     };
     // Nobody else has a handle: when this future is dropped, the scheduler must not go on unseen.
     let handle = handle.stop_on_drop();
-    let logger = handle.logger();
-    say(logger, &start_up_table(&handle));
+    if let Err(error) = up(&handle) {
+        handle.stop_now().await?;
+        return Err(error);
+    }
     let ended = {
         let mut ended = pin!(handle.wait());
-        tokio::select! {
-            ended = &mut ended => Some(ended),
-            () = signals.next() => None,
+        loop {
+            tokio::select! {
+                ended = &mut ended => break Some(ended),
+                signal = signals.next() => match signal {
+                    Signal::Stop => break None,
+                    Signal::Reload => {
+                        #[cfg(feature = "config")]
+                        if let Some(reload) = &mut reload {
+                            tokio::select! {
+                                () = reload.again_and_say(&handle) => continue,
+                                // A store that does not answer must not keep the program from ending.
+                                () = signals.stop() => break None,
+                            }
+                        }
+                        nothing_to_reload(&handle);
+                    }
+                },
+            }
         }
     };
     let report = match ended {
         Some(report) => report?,
         None => {
-            say(logger, "stopping: what runs may end; a second signal stops at once\n");
+            stopping(&handle);
             tokio::select! {
                 report = handle.stop() => report?,
-                () = signals.next() => handle.stop_now().await?,
+                () = signals.stop() => handle.stop_now().await?,
             }
         }
     };
-    say(logger, &farewell(&handle.stats(), &report));
-    Ok(())
+    Ok(Some((handle, report)))
+}
+
+/// What SIGHUP asks for.
+fn nothing_to_reload(handle: &SchedulerHandle) {
+    handle.logger().write(Entry::ConfigNotRead {});
 }
 
 /// Runs until `until` is ready, and drains.
 pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
     let handle = scheduler.start().await?.stop_on_drop();
-    let logger = handle.logger();
-    say(logger, &start_up_table(&handle));
+    say(&handle, &start_up_table(&handle, terminal_width()));
     let ended = {
         let mut ended = pin!(handle.wait());
         tokio::select! {
@@ -66,12 +112,12 @@ pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = 
         Some(report) => report?,
         None => handle.stop().await?,
     };
-    say(logger, &farewell(&handle.stats(), &report));
+    say(&handle, &farewell(&handle.stats(), &report));
     Ok(report)
 }
 
-fn say(logger: &Logger, text: &str) {
-    write(logger, &mut std::io::stdout().lock(), text);
+fn say(handle: &SchedulerHandle, text: &str) {
+    write(handle.logger(), &mut std::io::stdout().lock(), text);
 }
 
 /// A closed terminal or pipe is no reason to stop firing, so what cannot be written is let go.
@@ -81,12 +127,21 @@ fn write(logger: &Logger, out: &mut impl std::io::Write, text: &str) {
     }
 }
 
-fn start_up_table(handle: &SchedulerHandle) -> String {
+/// How many characters a line of the terminal takes; nothing if standard output is none.
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// The table of tasks, in lines of at most `width` characters where that can be: into a file or a pipe goes all of it.
+fn start_up_table(handle: &SchedulerHandle, width: Option<usize>) -> String {
     let (tasks, stats) = (handle.list_tasks(), handle.stats());
     let mut rows = vec![["task", "schedule", "zone", "next", "source"].map(str::to_owned)];
     rows.extend(tasks.iter().map(row));
-    let widths: [usize; 5] =
+    let mut widths: [usize; 5] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    if let Some(width) = width {
+        narrow(&mut widths, width);
+    }
 
     let mut table = format!(
         "symphra-scheduler {}: {} on {}, backend {}, tz database {TZDB_VERSION}\n",
@@ -97,7 +152,8 @@ fn start_up_table(handle: &SchedulerHandle) -> String {
     );
     for row in &rows {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let cell = if column == SOURCE { cut_front(cell, width) } else { cut_back(cell, width) };
             // Writing into a String cannot fail.
             let _ = write!(line, "  {cell:width$}");
         }
@@ -108,6 +164,34 @@ fn start_up_table(handle: &SchedulerHandle) -> String {
         let _ = writeln!(table, "  note: {note}");
     }
     table
+}
+
+const SOURCE: usize = 4;
+
+/// Takes from the columns what a line has too much: from the source, the schedule, the name, each down to what can still
+/// be told apart.
+fn narrow(widths: &mut [usize; 5], width: usize) {
+    for (column, least) in [(SOURCE, 12), (1, 16), (0, 12)] {
+        let excess = widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(width);
+        let spare = widths[column].saturating_sub(least);
+        widths[column] -= excess.min(spare);
+    }
+}
+
+fn cut_back(cell: &str, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return cell.to_owned();
+    }
+    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Of a path the end says most.
+fn cut_front(cell: &str, width: usize) -> String {
+    let length = cell.chars().count();
+    if length <= width {
+        return cell.to_owned();
+    }
+    ['…'].into_iter().chain(cell.chars().skip(length - width.saturating_sub(1))).collect()
 }
 
 fn row(task: &TaskInfo) -> [String; 5] {
@@ -142,40 +226,6 @@ fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Ctrl+C, and SIGTERM where there is one.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(windows)]
-    interrupt: tokio::signal::windows::CtrlC,
-    #[cfg(windows)]
-    terminate: tokio::signal::windows::CtrlBreak,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    #[cfg(windows)]
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::windows::{ctrl_break, ctrl_c};
-        Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
-    }
-
-    /// The next signal that asks to stop.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -195,7 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_table_shows_each_task_in_words_with_its_source() {
-        let table = start_up_table(&started(Duration::from_secs(60)).await);
+        let table = start_up_table(&started(Duration::from_secs(60)).await, None);
         for part in ["1 task", "backend memory", "tidy up", "every minute", "UTC", "foreground.rs:"] {
             assert!(table.contains(part), "{part} is missing in\n{table}");
         }
@@ -204,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_interval_that_counts_from_this_start_is_said_at_start() {
-        let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await);
+        let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await, None);
         assert!(table.contains("note: task \"tidy up\"") && table.contains("give it a `start`"), "{table}");
     }
 
@@ -226,6 +276,24 @@ mod tests {
         let seen = Seen::default();
         write(&Logger::with_adapter(seen.clone()), &mut Closed, "the table");
         assert_eq!(seen.take("output.closed").level, Level::DEBUG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_table_fits_a_terminal_and_is_whole_elsewhere() {
+        let schedule = Schedule::cron("0 0/10 8-18 * * MON-FRI").expect("a valid expression");
+        let task = Task::new("a name that takes its place in the table", schedule, || async {});
+        let handle = Scheduler::empty().register(task).start().await.expect("it starts");
+        let whole = start_up_table(&handle, None);
+        assert!(!whole.contains('…') && whole.contains("a name that takes its place"), "{whole}");
+        for width in [90, 100, 120] {
+            let table = start_up_table(&handle, Some(width));
+            for line in table.lines().skip(1) {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            let place = whole.trim_end().rsplit(':').next().expect("the source ends with a line");
+            assert!(table.trim_end().ends_with(&format!(":{place}")), "the line of the source is told:\n{table}");
+        }
+        assert_eq!(start_up_table(&handle, Some(1_000)), whole);
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,8 +46,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     // tokio tells by a panic, and only by it, that a runtime has no timer.
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
     let Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock } = checked;
-    let node = config.node.clone().unwrap_or_else(node::default_name);
-    let holder = Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease });
+    let node = config.node_name().unwrap_or_else(node::default_name);
+    let holder =
+        Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease_length() });
 
     backend.heartbeat(&holder).await?;
     let version = backend.changes(None).await?.version;
@@ -57,9 +58,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
 
-    let held_max = config.max_workers.saturating_add(config.queue_size);
+    let held_max = config.workers().saturating_add(config.queue());
     let capabilities = backend.capabilities();
-    let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.misfire_grace, held_max, capabilities);
+    let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.grace(), held_max, capabilities);
     let mut live: Vec<Option<Arc<LiveTask>>> = Vec::with_capacity(tasks.len());
     let mut notes: Vec<String> = Vec::new();
     let now = clock.now();
@@ -80,7 +81,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         logger: logger.clone(),
     });
     let executor =
-        Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.max_workers, Arc::clone(&wake));
+        Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.workers(), Arc::clone(&wake));
     let counts = Arc::new(Counts::default());
     let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), lease, clock.clone(), logger.clone())
         .map_err(Error::no_thread)?;
@@ -106,7 +107,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         executor: executor.clone(),
         wake,
         asked: asked_of_engine,
-        shutdown_timeout: config.shutdown_timeout,
+        shutdown_timeout: config.patience(),
         counts: Arc::clone(&counts),
     };
     let starting: Vec<_> = registered.iter().filter(|registered| registered.run_on_start).map(|it| it.key).collect();

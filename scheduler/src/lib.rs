@@ -51,14 +51,18 @@
 //! # Features
 //!
 //! - `macros` (default): the attributes.
+//! - `config`: [`SchedulerConfig::load`](SchedulerConfig): settings from files and the environment.
 //! - `logging`: [`logging`] installs a subscriber of `tracing`, for programs that have none.
 //! - `log`, `slog`: the engine's events for programs on these crates.
+//! - `daemon`: `Scheduler::daemon` and `Daemon`: running detached, on Unix.
 //! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
 //! - `conformance`: the suite of tests that defines a [`Backend`](backend::Backend).
 
 pub mod backend;
 mod clock;
 mod config;
+#[cfg(feature = "daemon")]
+mod daemon;
 mod engine;
 mod error;
 mod events;
@@ -73,6 +77,8 @@ mod outcome;
 mod registry;
 mod retry;
 mod run;
+#[cfg(all(unix, feature = "daemon"))]
+mod runtime_dir;
 mod schedule;
 mod scheduler;
 mod stats;
@@ -82,7 +88,11 @@ mod task;
 pub mod test_util;
 
 pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal};
-pub use config::SchedulerConfig;
+#[cfg(feature = "config")]
+pub use config::{ConfigError, ConfigProblem};
+pub use config::{DaemonConfig, SchedulerConfig};
+#[cfg(feature = "daemon")]
+pub use daemon::{Daemon, DaemonStatus, DaemonStop, Pid};
 pub use engine::{CancelledRun, StopReport};
 pub use error::Error;
 pub use events::{Events, SchedulerEvent};
@@ -96,13 +106,13 @@ pub use outcome::{BoxError, CancelCause, ERROR_TEXT_BYTES_MAX, Failure, FailureK
 pub use retry::{ATTEMPTS_MAX, Backoff, Retry, RetryPolicy, RetryWhen, WAIT_MAX};
 pub use run::{Missed, Origin, RunId, RunKey, RunState};
 pub use schedule::{
-    BUFFERED_MAX, CAUGHT_UP_MAX, Delay, Delivery, INTERVAL_MAX, IntervalError, Misfire, Overlap, Schedule, Timetable,
-    Window,
+    BUFFERED_MAX, CAUGHT_UP_MAX, Delay, Delivery, INTERVAL_MAX, IntervalError, Misfire, Overlap, Schedule,
+    ScheduleError, Timetable, Window,
 };
 pub use scheduler::Scheduler;
 pub use stats::Stats;
 pub use tally::TaskMetrics;
-pub use task::{Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskStatus};
+pub use task::{Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskOverride, TaskStatus};
 
 pub use chrono;
 pub use chrono_tz;

@@ -37,5 +37,7 @@ pub use tracing::Level;
 
 pub(crate) use adapter::Logger;
 pub(crate) use events::{Entry, run_span};
+#[cfg(feature = "config")]
+pub(crate) use settings::{FILES_KEPT_MAX, LEVELS_ALLOWED};
 #[cfg(feature = "logging")]
 pub(crate) use subscriber::init_unless_set;

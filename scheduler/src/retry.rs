@@ -62,6 +62,84 @@ pub enum Backoff {
     Random,
 }
 
+/// Two policies are equal if they say the same; predicates are equal if they are the same function.
+impl PartialEq for RetryPolicy {
+    fn eq(&self, other: &Self) -> bool {
+        let by_values = |policy: &Self| {
+            (policy.max_attempts, policy.strategy, policy.wait_min, policy.wait_max, policy.multiplier, policy.jitter)
+        };
+        let same_when = match (self.when, other.when) {
+            (Some(mine), Some(theirs)) => std::ptr::fn_addr_eq(mine, theirs),
+            (mine, theirs) => mine.is_none() && theirs.is_none(),
+        };
+        by_values(self) == by_values(other) && same_when
+    }
+}
+
+/// What is changed of the policy that a task has. The predicate is code, and stays unless the whole policy is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RetryChange {
+    whole: Option<RetryPolicy>,
+    parts: RetryParts,
+}
+
+/// Parts of a policy, by their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RetryParts {
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) strategy: Option<Backoff>,
+    pub(crate) wait_min: Option<Duration>,
+    pub(crate) wait_max: Option<Duration>,
+    pub(crate) multiplier: Option<f64>,
+    pub(crate) jitter: Option<bool>,
+}
+
+#[cfg(feature = "config")]
+impl Backoff {
+    /// Every word, and what it stands for.
+    pub(crate) const WORDS: &'static [(&'static str, Self)] =
+        &[("exponential", Self::Exponential), ("fixed", Self::Fixed), ("random", Self::Random)];
+}
+
+impl RetryChange {
+    /// Another policy.
+    pub(crate) fn whole(policy: RetryPolicy) -> Self {
+        Self { whole: Some(policy), parts: RetryParts::default() }
+    }
+
+    /// A preset, which leaves a predicate as it is.
+    #[cfg(feature = "config")]
+    pub(crate) fn preset(preset: RetryPolicy) -> Self {
+        Self::parts(RetryParts {
+            max_attempts: Some(preset.max_attempts),
+            strategy: Some(preset.strategy),
+            wait_min: Some(preset.wait_min),
+            wait_max: Some(preset.wait_max),
+            multiplier: Some(preset.multiplier),
+            jitter: Some(preset.jitter),
+        })
+    }
+
+    #[cfg(feature = "config")]
+    pub(crate) fn parts(parts: RetryParts) -> Self {
+        Self { whole: None, parts }
+    }
+
+    /// The policy that `before` becomes.
+    pub(crate) fn over(&self, before: RetryPolicy) -> RetryPolicy {
+        let (before, parts) = (self.whole.unwrap_or(before), &self.parts);
+        RetryPolicy {
+            max_attempts: parts.max_attempts.unwrap_or(before.max_attempts),
+            strategy: parts.strategy.unwrap_or(before.strategy),
+            wait_min: parts.wait_min.unwrap_or(before.wait_min),
+            wait_max: parts.wait_max.unwrap_or(before.wait_max),
+            multiplier: parts.multiplier.unwrap_or(before.multiplier),
+            jitter: parts.jitter.unwrap_or(before.jitter),
+            when: before.when,
+        }
+    }
+}
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self::standard()

@@ -9,6 +9,7 @@ mod moment;
 mod plan;
 mod policy;
 mod timetable;
+mod written;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use moment::Moment;
 pub(crate) use plan::Plan;
 pub use policy::{BUFFERED_MAX, CAUGHT_UP_MAX, Delay, Delivery, Misfire, Overlap};
 pub use timetable::{Timetable, Window};
+pub use written::ScheduleError;
 
 /// When a task is due: by a cron expression, at an interval, or once.
 ///

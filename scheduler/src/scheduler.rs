@@ -44,6 +44,8 @@ struct Parts {
     tasks: Vec<Task>,
     registry: Registry,
     expected: Vec<String>,
+    /// The names of tasks that a filter has taken out: a configuration may still speak of them.
+    filtered: Vec<String>,
     config: SchedulerConfig,
     backend: Option<Arc<dyn Backend>>,
     provided: Provided,
@@ -81,6 +83,7 @@ impl Scheduler {
             tasks,
             registry,
             expected: Vec::new(),
+            filtered: Vec::new(),
             config: SchedulerConfig::default(),
             backend: None,
             provided: Provided::default(),
@@ -124,8 +127,15 @@ impl Scheduler {
     }
 
     /// Keeps only the tasks for which `keep` is true; those registered later are not asked about.
-    pub fn filter(mut self, keep: impl FnMut(&Task) -> bool) -> Self {
-        self.0.tasks.retain(keep);
+    pub fn filter(mut self, mut keep: impl FnMut(&Task) -> bool) -> Self {
+        let filtered = &mut self.0.filtered;
+        self.0.tasks.retain(|task| {
+            let keeps = keep(task);
+            if !keeps {
+                filtered.push(task.name().to_owned());
+            }
+            keeps
+        });
         self
     }
 
@@ -133,6 +143,12 @@ impl Scheduler {
     pub fn expect_tasks<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.0.expected.extend(names.into_iter().map(Into::into));
         self
+    }
+
+    /// The tasks before any override, the names of those that a filter took out, and the settings.
+    #[cfg(feature = "config")]
+    pub(crate) fn declared(&self) -> (&[Task], &[String], &SchedulerConfig) {
+        (&self.0.tasks, &self.0.filtered, &self.0.config)
     }
 
     #[cfg(any(test, feature = "test-util"))]
@@ -147,11 +163,6 @@ impl Scheduler {
         self
     }
 
-    #[cfg(feature = "logging")]
-    pub(crate) fn settings(&self) -> &SchedulerConfig {
-        &self.0.config
-    }
-
     /// For the test kit: its store, unless the program has set one.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn backend_unless_set(mut self, backend: MemoryBackend) -> Self {
@@ -159,8 +170,8 @@ impl Scheduler {
         self
     }
 
-    /// For the test kit: what it changes of the settings, on top of what the program has set.
-    #[cfg(any(test, feature = "test-util"))]
+    /// What the test kit or a restart changes of the settings, on top of what the program has set.
+    #[cfg(any(test, feature = "test-util", feature = "daemon"))]
     pub(crate) fn adjust(mut self, adjust: impl FnOnce(SchedulerConfig) -> SchedulerConfig) -> Self {
         self.0.config = adjust(self.0.config);
         self
@@ -170,6 +181,18 @@ impl Scheduler {
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn checked(self) -> Result<Checked, Error> {
         self.0.checked()
+    }
+
+    #[cfg(any(feature = "daemon", feature = "logging"))]
+    pub(crate) fn settings(&self) -> &SchedulerConfig {
+        &self.0.config
+    }
+
+    /// What keeps it from starting, without starting it.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let tasks = self.0.config.overrides().laid_over(self.0.tasks.clone());
+        self.0.named(&tasks).map(drop)
     }
 
     /// Starts the scheduler inside the present tokio runtime, and returns once its tasks are registered.
@@ -187,10 +210,15 @@ impl Scheduler {
         launch(self.0.checked()?).await
     }
 
-    /// Runs in the foreground until Ctrl+C or SIGTERM: prints the table of tasks, fires, drains, reports.
+    /// Runs in the foreground until Ctrl+C or SIGTERM (Ctrl+Break on Windows): prints the table of tasks, fires, drains,
+    /// reports. A second signal stops at once. Both ends are `Ok`, so that `main` exits with code 0; an error makes it 1.
     ///
-    /// A second signal stops at once. From the call on, Ctrl+C and SIGTERM no longer end the process by themselves, also
-    /// after it has returned: tokio keeps its handlers.
+    /// SIGHUP has the overrides of tasks read again, if the settings came from a file or the environment
+    /// (`SchedulerConfig::load`, feature `config`): all of them or, if anything is wrong, none. Other settings take a
+    /// restart. But if it comes because the terminal that saw the program start was closed, it stops it like Ctrl+C.
+    ///
+    /// From the call on, these signals no longer end the process by themselves, also after it has returned: tokio keeps
+    /// its handlers.
     ///
     /// With the feature `logging`, and if the program has set no subscriber of `tracing`, it installs one by
     /// [`SchedulerConfig::logging`] first.
@@ -218,21 +246,34 @@ impl Scheduler {
 
 impl Parts {
     /// These parts, if nothing keeps the scheduler from starting; else everything that does.
-    fn checked(self) -> Result<Checked, Error> {
+    fn checked(mut self) -> Result<Checked, Error> {
+        let tasks = self.config.overrides().laid_over(std::mem::take(&mut self.tasks));
+        let (names, numbers) = self.named(&tasks)?;
+        let Self { config, backend, provided, teller, logger, clock, .. } = self;
+        let logger = logger.task_success(config.logging.says_success());
+        let backend = backend.unwrap_or_else(|| Arc::new(MemoryBackend::with_clock(clock.clone())));
+        Ok(Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock })
+    }
+
+    /// The names of the tasks, over which the overrides were laid, and the place of each, if nothing keeps the scheduler
+    /// from starting; else everything that does.
+    fn named(&self, tasks: &[Task]) -> Result<(Vec<TaskName>, HashMap<TaskName, u32>), Error> {
         let mut problems = self.config.problems();
+        let overrides = self.config.overrides();
+        problems.extend(overrides.unknown(tasks.iter().map(Task::name), &self.filtered));
         let mut names = Vec::with_capacity(self.tasks.len());
         let mut numbers: HashMap<TaskName, u32> = HashMap::with_capacity(self.tasks.len());
         let doubled = self.provided.doubled().iter();
         problems.extend(doubled.map(|name| Problem::DoubledState { name: (*name).to_owned() }));
-        for (number, task) in (0..).zip(&self.tasks) {
-            let (name, mut found) = task.problems(self.config.timezone);
-            problems.append(&mut found);
+        for (number, task) in (0..).zip(tasks) {
+            let (name, found) = task.problems(self.config.zone());
+            problems.extend(overrides.named_in(task.name(), found));
             problems.append(&mut task.unmet_needs(&self.provided));
             let Some(name) = name else { continue };
             match numbers.entry(name.clone()) {
                 Entry::Occupied(first) => problems.push(Problem::Duplicate {
                     name: name.to_string(),
-                    first: self.tasks[*first.get() as usize].source(),
+                    first: tasks[*first.get() as usize].source(),
                     second: task.source(),
                 }),
                 Entry::Vacant(free) => {
@@ -243,18 +284,12 @@ impl Parts {
         }
         match self.registry {
             Registry::Empty => problems.push(Problem::EmptyRegistry),
-            Registry::HasTasks if self.tasks.is_empty() => problems.push(Problem::NothingLeft),
+            Registry::HasTasks if tasks.is_empty() => problems.push(Problem::NothingLeft),
             Registry::HasTasks | Registry::NotAsked => {
                 let missing = self.expected.iter().filter(|name| !numbers.contains_key(name.as_str()));
                 problems.extend(missing.map(|name| Problem::missing(name, names.iter().map(TaskName::as_str))));
             }
         }
-        if !problems.is_empty() {
-            return Err(Error::start(problems));
-        }
-        let Self { tasks, config, backend, provided, teller, logger, clock, .. } = self;
-        let logger = logger.task_success(config.logging.task_success);
-        let backend = backend.unwrap_or_else(|| Arc::new(MemoryBackend::with_clock(clock.clone())));
-        Ok(Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock })
+        if problems.is_empty() { Ok((names, numbers)) } else { Err(Error::start(problems)) }
     }
 }

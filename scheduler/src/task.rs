@@ -5,6 +5,7 @@
 mod live;
 mod name;
 mod options;
+mod overriding;
 mod rules;
 
 use std::borrow::Cow;
@@ -21,6 +22,10 @@ use crate::schedule::Schedule;
 pub(crate) use live::{LiveTask, Shown};
 pub use name::{TaskName, TaskNameError};
 pub(crate) use options::Options;
+pub(crate) use overriding::Place;
+pub use overriding::TaskOverride;
+#[cfg(feature = "config")]
+pub(crate) use rules::{JITTER_MAX, PRIORITY_MAX, TIMEOUT_MAX};
 
 /// A named function and when it runs, built at run time. The attributes give the same at compile time.
 ///
@@ -38,6 +43,7 @@ pub(crate) use options::Options;
 /// assert_eq!(task.name(), "heartbeat");
 /// # Ok::<(), symphra_scheduler::IntervalError>(())
 /// ```
+#[derive(Clone)]
 #[must_use = "a task does nothing until it is registered"]
 pub struct Task {
     name: Cow<'static, str>,

@@ -3,16 +3,13 @@
 //! A local one stays local: the zone may be the scheduler's, which only the running program knows.
 
 use std::cmp::Ordering;
-use std::ops::RangeInclusive;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike};
+use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
+use symphra_scheduler_core::{WrittenInstant, parse_instant};
 
 use crate::attr::Value;
 use crate::form::Word;
-
-/// The years an instant may lie in: those of RFC 3339 from the epoch on.
-const YEARS: RangeInclusive<i32> = 1970..=9999;
 
 /// An instant, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,17 +28,10 @@ impl Moment {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-            check(instant.naive_local())?;
-            return Ok(Self::Utc(instant.timestamp_millis()));
-        }
-        let civil = civil(text).ok_or_else(|| {
-            "an instant is written \"2026-12-31T23:59:59+08:00\", or \"2026-12-31T23:59:59\" in the task's time zone, \
-             and must be a date and time that exist"
-                .to_owned()
-        })?;
-        check(civil)?;
-        Ok(Self::Local(civil.and_utc().timestamp_millis()))
+        Ok(match parse_instant(text)? {
+            WrittenInstant::Utc(millis) => Self::Utc(millis),
+            WrittenInstant::Local(millis) => Self::Local(millis),
+        })
     }
 
     /// Which of two instants of a task in `zone` is earlier; `None` if only the running program can tell.
@@ -62,22 +52,4 @@ impl Moment {
             }
         }
     }
-}
-
-fn civil(text: &str) -> Option<NaiveDateTime> {
-    let with_time = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
-    with_time
-        .into_iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .or_else(|| Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)))
-}
-
-fn check(civil: NaiveDateTime) -> Result<(), String> {
-    if !YEARS.contains(&civil.year()) {
-        return Err(format!("its year must lie in {} to {}", YEARS.start(), YEARS.end()));
-    }
-    if !civil.nanosecond().is_multiple_of(1_000_000) {
-        return Err("instants are whole milliseconds: write at most three digits after the second".to_owned());
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod cron;
 mod duration;
+mod instant;
 mod suggest;
 mod task_name;
 mod timestamp;
@@ -18,6 +19,7 @@ pub use chrono_tz;
 pub use crate::cron::InteropError;
 pub use crate::cron::{CronError, CronExpr, CronField, EXPRESSION_BYTES_MAX, Language, Occurrences};
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use instant::{WrittenInstant, parse_instant};
 pub use suggest::nearest;
 pub use task_name::{TASK_NAME_BYTES_MAX, TaskNameError, check_task_name};
 pub use timestamp::Timestamp;

@@ -47,6 +47,23 @@ impl State {
         self.claims.now |= was != RunState::Running;
     }
 
+    /// A task of this node is declared otherwise than before; what is known of its occurrences stays.
+    #[cfg(feature = "config")]
+    pub(super) fn redeclared(
+        &mut self,
+        live: Arc<LiveTask>,
+        stored: &Registered,
+        now: Timestamp,
+        actions: &mut Actions,
+    ) {
+        let Some(place) = self.place(live.key) else { return };
+        self.untold.extend(stored.ended.clone().map(|record| (live.name.clone(), record)));
+        self.has_priorities |= live.priority != 0;
+        self.tasks[place as usize].live = live;
+        self.task_changed(stored, now, actions);
+        self.tasks[place as usize].show(stored);
+    }
+
     fn task_changed(&mut self, stored: &Registered, now: Timestamp, actions: &mut Actions) {
         let Some(place) = self.place(stored.key) else { return };
         let task = &mut self.tasks[place as usize];

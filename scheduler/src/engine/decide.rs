@@ -45,6 +45,8 @@ impl State {
                 // Runs of it may be waiting from before.
                 self.claims.now = true;
             }
+            #[cfg(feature = "config")]
+            Event::Redeclared(live, registered) => self.redeclared(live, &registered, now.wall, actions),
             Event::Removed(key) => self.remove(key, actions),
             Event::Drain(timeout) => shutdown::drain(self, timeout, now.passed),
             Event::StopNow => shutdown::stop_now(self, now.passed, actions),

@@ -32,6 +32,9 @@ pub(crate) enum Event {
     Runnable,
     /// A task is added to those that fire.
     Added(Arc<LiveTask>, Box<Registered>),
+    /// A task is declared otherwise than before.
+    #[cfg(feature = "config")]
+    Redeclared(Arc<LiveTask>, Box<Registered>),
     /// A task is not to fire any more.
     Removed(TaskKey),
     /// The scheduler is asked to stop: let runs end, within a time.

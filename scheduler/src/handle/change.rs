@@ -255,7 +255,7 @@ impl SchedulerHandle {
     /// The task may be known to the store and not fire here; registering it again is safe.
     pub async fn register(&self, task: Task) -> Result<(), Error> {
         self.running()?;
-        let (name, mut problems) = task.problems(self.0.config.timezone);
+        let (name, mut problems) = task.problems(self.0.config.zone());
         problems.append(&mut task.unmet_needs(&self.0.surroundings.provided));
         let Some(name) = name.filter(|_| problems.is_empty()) else { return Err(Error::task(problems)) };
         if let Err(taken) = self.0.directory_mut().reserve(&name) {
@@ -283,6 +283,24 @@ impl SchedulerHandle {
             self.run_on_start(registered.key).await;
         }
         Ok(())
+    }
+
+    /// Has a task declared otherwise than before, for the store and for this node. What runs goes on as it began; marks,
+    /// counts and an operator's pause stay.
+    #[cfg(feature = "config")]
+    pub(crate) async fn redeclare(&self, task: &Task) -> Result<(), Error> {
+        self.running()?;
+        let before = self.0.directory().get(task.name())?;
+        let registration = task.registration(before.name.clone(), &self.0.config);
+        let answers = self.0.backend.register(&self.0.holder, &[registration]).await?;
+        let [registered] = &answers[..] else {
+            return Err(Error::refused("the backend did not answer for the task that was declared again"));
+        };
+        let live = LiveTask::new(task, before.name.clone(), registered, self.0.clock.now()).in_place_of(&before);
+        let live = Arc::new(live);
+        let permit = self.permit().await?;
+        self.0.directory_mut().replace(&live)?;
+        taken_in(permit, Request::Redeclare(live, Box::new(registered.clone()))).await
     }
 
     /// Takes a task out: it fires no more on this node. Runs of it that execute go on; those that wait stay in the store,

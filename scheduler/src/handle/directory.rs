@@ -84,6 +84,15 @@ impl Directory {
         self.tasks[place as usize] = Some(task);
     }
 
+    /// Puts another declaration of a task in its place.
+    #[cfg(feature = "config")]
+    pub(super) fn replace(&mut self, task: &Arc<LiveTask>) -> Result<(), Error> {
+        self.get(task.name.as_str())?;
+        let place = self.places[&task.name];
+        self.tasks[place as usize] = Some(Arc::clone(task));
+        Ok(())
+    }
+
     pub(super) fn remove(&mut self, name: &str) -> Result<Arc<LiveTask>, Error> {
         let task = self.get(name)?;
         let place = self.places.remove(name).expect("a task that was found has a place");

@@ -66,7 +66,7 @@ impl SchedulerHandle {
         let now = shared.clock.now();
         let running = shared.executor.running();
         let all_taken =
-            running.len() >= shared.config.max_workers && running.iter().all(|run| run.running_for > WORKERS_TAKEN_FOR);
+            running.len() >= shared.config.workers() && running.iter().all(|run| run.running_for > WORKERS_TAKEN_FOR);
         Health {
             alive: self.stats().running && self.running().is_ok(),
             ready: shared.surroundings.lease.contact() == Contact::Fine,

@@ -100,6 +100,7 @@ macro_rules! events {
     )+) => {
         /// Something to be written to the log.
         #[derive(Clone, Copy)]
+        #[cfg_attr(not(feature = "config"), expect(dead_code, reason = "some are said of a configuration alone"))]
         pub(crate) enum Entry<'a> {
             $($(#[doc = $doc])+ $entry { $($field: kind!($kind)),* },)+
         }
@@ -210,6 +211,12 @@ events! {
     /// Another node had taken runs over before their ends were stored, or they were stored already.
     RunsStale = "runs.stale", WARN, "the ends of runs were stale: others had taken them over, or they were stored already",
         { runs: count };
+    /// The overrides of tasks were read again; `tasks` are those that changed, perhaps none.
+    ConfigReloaded = "config.reloaded", INFO, "the overrides were read again", { tasks: text };
+    /// What was read again is wrong, or could not be stored.
+    ConfigRefused = "config.refused", ERROR, "the overrides stay as they were", { error: shown };
+    /// SIGHUP has come, and there is nothing to read again.
+    ConfigNotRead = "config.not_read", WARN, "there are no overrides to read again: no file and no environment was read", {};
     /// In the foreground: what a terminal would show cannot be written.
     OutputClosed = "output.closed", DEBUG, "standard output is closed", {};
 }

@@ -1,6 +1,8 @@
 //! How a program wants its log, as plain data: levels, format, file. Nothing here opens or installs anything.
 
 use std::fmt;
+#[cfg(feature = "logging")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,10 +12,10 @@ use tracing::level_filters::LevelFilter;
 use crate::error::Problem;
 
 /// The upper bound of `files_kept`: a year of hours.
-const FILES_KEPT_MAX: usize = 8_784;
+pub(crate) const FILES_KEPT_MAX: usize = 8_784;
 
 /// What a directive of `level` may be.
-const LEVELS_ALLOWED: &str = "off, error, warn, info, debug or trace, one for all and one for each target, as in \
+pub(crate) const LEVELS_ALLOWED: &str = "off, error, warn, info, debug or trace, one for all and one for each target, as in \
                               \"info,sqlx=warn\"";
 
 /// How the log is written.
@@ -35,29 +37,22 @@ const LEVELS_ALLOWED: &str = "off, error, warn, info, debug or trace, one for al
 /// let config = SchedulerConfig::new().logging(logging);
 /// # let _ = config;
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoggingConfig {
-    pub(crate) level: String,
-    pub(crate) format: LogFormat,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) rotation: Rotation,
-    pub(crate) files_kept: usize,
-    pub(crate) task_success: bool,
+    level: Option<String>,
+    format: Option<LogFormat>,
+    file: Option<PathBuf>,
+    rotation: Option<Rotation>,
+    files_kept: Option<usize>,
+    task_success: Option<bool>,
 }
 
-impl Default for LoggingConfig {
-    fn default() -> Self {
-        Self {
-            level: "info".into(),
-            format: LogFormat::default(),
-            file: None,
-            rotation: Rotation::default(),
-            files_kept: 7,
-            task_success: false,
-        }
-    }
-}
+/// What is written where nothing is said.
+const LEVEL: &str = "info";
+
+/// How many files are kept where nothing is said: a week of days.
+const FILES_KEPT: usize = 7;
 
 impl LoggingConfig {
     /// The defaults.
@@ -71,14 +66,14 @@ impl LoggingConfig {
     /// named are silent. A target stands for all that begin with it; the longest counts.
     #[must_use]
     pub fn level(mut self, directives: impl Into<String>) -> Self {
-        self.level = directives.into();
+        self.level = Some(directives.into());
         self
     }
 
     /// How a line looks. Default [`LogFormat::Compact`].
     #[must_use]
     pub fn format(mut self, format: LogFormat) -> Self {
-        self.format = format;
+        self.format = Some(format);
         self
     }
 
@@ -94,22 +89,58 @@ impl LoggingConfig {
     /// Default [`Rotation::Never`].
     #[must_use]
     pub fn rotation(mut self, rotation: Rotation) -> Self {
-        self.rotation = rotation;
+        self.rotation = Some(rotation);
         self
     }
 
     /// How many files that were put aside are kept. Default 7; allowed 1 to 8,784.
     #[must_use]
     pub fn files_kept(mut self, files: usize) -> Self {
-        self.files_kept = files;
+        self.files_kept = Some(files);
         self
     }
 
     /// Whether runs that succeed are said at INFO instead of DEBUG. Default false.
     #[must_use]
     pub fn task_success(mut self, at_info: bool) -> Self {
-        self.task_success = at_info;
+        self.task_success = Some(at_info);
         self
+    }
+
+    #[cfg(feature = "logging")]
+    pub(super) fn wanted_format(&self) -> LogFormat {
+        self.format.unwrap_or_default()
+    }
+
+    #[cfg(feature = "logging")]
+    pub(super) fn wanted_file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    #[cfg(feature = "logging")]
+    pub(super) fn wanted_rotation(&self) -> Rotation {
+        self.rotation.unwrap_or_default()
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        self.files_kept.unwrap_or(FILES_KEPT)
+    }
+
+    pub(crate) fn says_success(&self) -> bool {
+        self.task_success.unwrap_or(false)
+    }
+
+    /// These settings, and where they say nothing, those of `below`.
+    #[cfg(feature = "config")]
+    pub(crate) fn over(self, below: Self) -> Self {
+        Self {
+            level: self.level.or(below.level),
+            format: self.format.or(below.format),
+            file: self.file.or(below.file),
+            rotation: self.rotation.or(below.rotation),
+            files_kept: self.files_kept.or(below.files_kept),
+            task_success: self.task_success.or(below.task_success),
+        }
     }
 
     /// Everything that is impossible in these settings.
@@ -118,8 +149,8 @@ impl LoggingConfig {
             Ok(_) => Vec::new(),
             Err(wrong) => wrong,
         };
-        if self.files_kept == 0 || self.files_kept > FILES_KEPT_MAX {
-            let value = self.files_kept.to_string();
+        if self.kept() == 0 || self.kept() > FILES_KEPT_MAX {
+            let value = self.kept().to_string();
             found.push(Problem::Setting { key: "logging.files_kept", value, allowed: "1 to 8784" });
         }
         found
@@ -129,7 +160,7 @@ impl LoggingConfig {
     pub(crate) fn levels(&self) -> Result<Vec<(Option<&str>, LevelFilter)>, Vec<Problem>> {
         let mut known: Vec<(Option<&str>, LevelFilter)> = Vec::new();
         let mut wrong = Vec::new();
-        for directive in self.level.split(',').map(str::trim) {
+        for directive in self.level.as_deref().unwrap_or(LEVEL).split(',').map(str::trim) {
             let (target, word) = match directive.rsplit_once('=') {
                 Some((target, word)) => (Some(target.trim_end()), word.trim_start()),
                 None => (None, directive),
@@ -217,12 +248,23 @@ fn known<T: Copy>(word: &str, what: &'static str, all: &[(&'static str, T)]) -> 
     })
 }
 
+impl LogFormat {
+    /// Every word, and what it stands for.
+    pub(crate) const WORDS: &'static [(&'static str, Self)] =
+        &[("pretty", Self::Pretty), ("compact", Self::Compact), ("json", Self::Json), ("off", Self::Off)];
+}
+
+impl Rotation {
+    /// Every word, and what it stands for.
+    pub(crate) const WORDS: &'static [(&'static str, Self)] =
+        &[("never", Self::Never), ("hourly", Self::Hourly), ("daily", Self::Daily)];
+}
+
 impl FromStr for LogFormat {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let all = [("pretty", Self::Pretty), ("compact", Self::Compact), ("json", Self::Json), ("off", Self::Off)];
-        known(word, "format of the log", &all)
+        known(word, "format of the log", Self::WORDS)
     }
 }
 
@@ -230,7 +272,7 @@ impl FromStr for Rotation {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        known(word, "rotation", &[("never", Self::Never), ("hourly", Self::Hourly), ("daily", Self::Daily)])
+        known(word, "rotation", Self::WORDS)
     }
 }
 

@@ -101,20 +101,20 @@ where
         Ok(levels) if problems.is_empty() => levels,
         Ok(_) | Err(_) => return Err(Error::logging(problems)),
     };
-    if settings.format == LogFormat::Off {
+    if settings.wanted_format() == LogFormat::Off {
         return Ok((Box::new(Targets::new().with_default(None)), LogGuard(None)));
     }
     let wanted = levels.into_iter().fold(Targets::new(), |wanted, (target, level)| match target {
         Some(target) => wanted.with_target(target, level),
         None => wanted.with_default(level),
     });
-    let Some(path) = &settings.file else {
-        return Ok((formatted(settings.format, wanted, io::stderr, colour()), LogGuard(None)));
+    let Some(path) = settings.wanted_file() else {
+        return Ok((formatted(settings.wanted_format(), wanted, io::stderr, colour()), LogGuard(None)));
     };
     let clock = Clock::default();
-    let opened = RollingFile::open(path, settings.rotation, settings.files_kept, Box::new(move || clock.now()));
+    let opened = RollingFile::open(path, settings.wanted_rotation(), settings.kept(), Box::new(move || clock.now()));
     let (writing, lines) = opened.and_then(Writing::start).map_err(|cause| Error::log_file(path, cause))?;
-    Ok((formatted(settings.format, wanted, move || lines.clone(), false), LogGuard(Some(writing))))
+    Ok((formatted(settings.wanted_format(), wanted, move || lines.clone(), false), LogGuard(Some(writing))))
 }
 
 /// Whether a terminal is there to show colours to, and nobody minds: <https://no-color.org>.

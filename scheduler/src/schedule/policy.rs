@@ -105,6 +105,12 @@ pub enum Delivery {
 macro_rules! words {
     ($($of:ident: $($variant:ident = $word:literal),+;)+) => {
         $(
+            impl $of {
+                /// Every word, and what it stands for.
+                #[cfg(feature = "config")]
+                pub(crate) const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+            }
+
             /// As it is written in an attribute.
             impl fmt::Display for $of {
                 fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

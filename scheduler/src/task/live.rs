@@ -33,6 +33,8 @@ pub(crate) struct LiveTask {
     source: Source,
     registered_at: Timestamp,
     tally: Mutex<Tally>,
+    /// The task as it was first registered, if this is another declaration of it: what is counted goes on there.
+    first: Option<Arc<LiveTask>>,
     shown: Mutex<Shown>,
 }
 
@@ -82,8 +84,17 @@ impl LiveTask {
             source: task.source(),
             registered_at: now,
             tally: Mutex::default(),
+            first: None,
             shown: Mutex::new(shown),
         }
+    }
+
+    /// This declaration, in place of `before`. Runs that have begun keep the options with which they began.
+    #[cfg(feature = "config")]
+    pub(crate) fn in_place_of(mut self, before: &Arc<Self>) -> Self {
+        self.registered_at = before.registered_at;
+        self.first = Some(Arc::clone(before.first.as_ref().unwrap_or(before)));
+        self
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {
@@ -92,7 +103,7 @@ impl LiveTask {
 
     /// The lock is held for a few additions and never across an await; what a panic leaves behind is still a count.
     pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.first.as_deref().unwrap_or(self).tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is shown is replaced whole.

@@ -13,7 +13,7 @@ use crate::schedule::{Delay, Delivery, Misfire, Moment, Overlap};
 
 /// What a task declares besides its schedule. An option that is absent has its default, which is not the same as having
 /// it set to the default: some options contradict others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Options {
     pub(crate) tags: Vec<Cow<'static, str>>,
     pub(crate) metadata: Vec<(Cow<'static, str>, Cow<'static, str>)>,

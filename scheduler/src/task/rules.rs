@@ -15,16 +15,16 @@ use crate::retry::RetryPolicy;
 use crate::schedule::{Delay, Delivery, Misfire, Overlap, Plan, Timetable, Window};
 
 /// The longest jitter: what is longer is a schedule of its own.
-const JITTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const JITTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest timeout.
-const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How old a missed occurrence may be under `run_all` if the task does not say it.
 const CATCH_UP_ALL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The highest priority, and with a minus the lowest.
-const PRIORITY_MAX: i8 = 100;
+pub(crate) const PRIORITY_MAX: i8 = 100;
 
 impl Task {
     /// Everything that is wrong with this task by itself, and its name if that is right.
@@ -164,7 +164,7 @@ impl Task {
 
     /// What a store is told of this task.
     pub(crate) fn registration(&self, name: TaskName, config: &SchedulerConfig) -> Registration {
-        Registration { name, timetable: self.timetable(config.timezone), rules: self.rules(config) }
+        Registration { name, timetable: self.timetable(config.zone()), rules: self.rules(config) }
     }
 
     /// What a store has to heed about the runs of this task.

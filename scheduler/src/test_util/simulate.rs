@@ -107,7 +107,7 @@ impl Simulation {
             let backend = Capabilities::durable();
             let back_at =
                 |at: Timestamp| down.iter().fold(at, |at, down| if down.contains(&at) { down.end } else { at });
-            rehearse(live, &registered, backend, checked.config.misfire_grace, span.end, back_at, |step| {
+            rehearse(live, &registered, backend, checked.config.grace(), span.end, back_at, |step| {
                 becomes.push(step);
             });
             all.insert(name.to_string(), becomes.into_iter().flat_map(simulated).collect());

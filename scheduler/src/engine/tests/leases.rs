@@ -31,7 +31,7 @@ async fn start_all(store: &Chaos, tasks: impl IntoIterator<Item = Task>) -> Sche
     let scheduler = Scheduler::empty().clock(Clock::System).backend(store.clone());
     let scheduler = tasks.into_iter().fold(scheduler, Scheduler::register);
     let mut checked = scheduler.checked().expect("it is possible");
-    checked.config.lease = LEASE;
+    checked.config = checked.config.lease(LEASE);
     launch(checked).await.expect("the scheduler starts")
 }
 

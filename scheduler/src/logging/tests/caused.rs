@@ -373,7 +373,11 @@ fn an_adapter_that_always_panics_hurts_no_run() {
 /// The names that the tests of this file, and of the foreground, ask for.
 #[test]
 fn every_event_of_the_list_is_caused_here() {
-    let source = concat!(include_str!("caused.rs"), include_str!("../../foreground.rs"));
+    let source = concat!(
+        include_str!("caused.rs"),
+        include_str!("../../foreground.rs"),
+        include_str!("../../foreground/reload.rs")
+    );
     let missing: BTreeSet<_> =
         EVENTS.iter().map(|known| known.name).filter(|name| !source.contains(&format!("\"{name}\""))).collect();
     assert!(missing.is_empty(), "nothing causes {missing:?}");

@@ -1,0 +1,242 @@
+//! Running as a daemon: detached from whoever started it, once per name, and stopped by that name.
+//!
+//! A daemon is this program, started anew: nothing is forked inside a runtime. What it is comes from its PID file, whose
+//! lock the kernel drops with the process; the number in it is believed only of a process that has the file open.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::config::DaemonConfig;
+use crate::error::Error;
+use crate::scheduler::Scheduler;
+
+#[cfg(not(unix))]
+mod elsewhere;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+use elsewhere as system;
+#[cfg(unix)]
+use unix as system;
+
+impl Scheduler {
+    /// Starts the scheduler as a daemon, and returns its PID once it is up: in the parent only.
+    ///
+    /// The program is started anew, by its path and with its arguments. In that child this call runs the scheduler and
+    /// ends the process with its exit code, so it never returns there, and what stands before it in `main` runs in both.
+    /// [`SchedulerConfig::daemon`](crate::SchedulerConfig::daemon) has the settings.
+    ///
+    /// The daemon has a session of its own and no terminal, its standard input is `/dev/null`, its standard output and
+    /// error are the log file, its umask is 027, and its working directory is the one that it was started in, unless one
+    /// is set. A file that whoever started the program left open for its children stays open. It holds its PID file
+    /// locked, heeds signals as [`run`](Self::run) does (SIGTERM drains and stops, a second one stops at once), and its
+    /// exit code is 0 after a stop and 1 after an error, which its log then tells.
+    ///
+    /// ```no_run
+    /// use symphra_scheduler::{DaemonConfig, Scheduler, SchedulerConfig};
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), symphra_scheduler::Error> {
+    ///     let config = SchedulerConfig::new().daemon(DaemonConfig::new().name("billing"));
+    ///     let pid = Scheduler::from_registry().config(config).daemon().await?;
+    ///     println!("started, PID {pid}"); // in the parent only
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// What [`start`](Self::start) says of tasks and settings; what the daemon said before it was up, or how it ended and
+    /// the last lines of its log; that one of this name runs already, with its PID; what is wrong with the PID file, the
+    /// log file or their folders. Nothing runs then. Outside Unix always.
+    ///
+    /// # Cancellation
+    /// A daemon that nobody waits for when it is up ends again.
+    pub async fn daemon(self) -> Result<Pid, Error> {
+        system::start(self).await
+    }
+}
+
+/// A daemon by its name, or by its PID file: of this program or of another, running or not.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use symphra_scheduler::Daemon;
+///
+/// # async fn example() -> Result<(), symphra_scheduler::Error> {
+/// let billing = Daemon::named("billing");
+/// println!("{}", billing.status().await?);
+/// println!("{}", billing.stop(Duration::from_secs(40)).await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Daemon(DaemonConfig);
+
+impl Daemon {
+    /// The daemon of this user with this name.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self(DaemonConfig::new().name(name))
+    }
+
+    /// The daemon that a program with these settings starts.
+    #[must_use]
+    pub fn of(settings: DaemonConfig) -> Self {
+        Self(settings)
+    }
+
+    /// Its PID file, if it is not the default one.
+    #[must_use]
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0 = self.0.pid_file(path);
+        self
+    }
+
+    /// Whether it runs, and since when.
+    ///
+    /// # Errors
+    /// The name is none, or the PID file or its folder cannot be trusted: the error says why.
+    pub async fn status(&self) -> Result<DaemonStatus, Error> {
+        system::status(&self.0).await
+    }
+
+    /// Asks it to stop by SIGTERM and waits for its end; after `timeout` it is killed. Choose one longer than its
+    /// [`shutdown_timeout`](crate::SchedulerConfig::shutdown_timeout). A second stop beside a first one that waits is a
+    /// second signal: the daemon stops at once.
+    ///
+    /// A PID file that a killed daemon has left is removed, and its number is never signalled.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status); it may not be signalled; it runs in another container; it outlives SIGKILL.
+    ///
+    /// # Cancellation
+    /// The daemon stops, and is not killed.
+    pub async fn stop(&self, timeout: Duration) -> Result<DaemonStop, Error> {
+        system::stop(&self.0, timeout).await
+    }
+
+    /// Stops it, if it runs, as [`stop`](Self::stop) does, and starts `scheduler` in its place, under this name and this
+    /// PID file; returns the new PID in the parent only, as [`Scheduler::daemon`] does.
+    ///
+    /// What is wrong with its tasks and settings is found before anything is stopped.
+    ///
+    /// # Errors
+    /// As `stop` and `Scheduler::daemon`.
+    ///
+    /// # Cancellation
+    /// Nothing may be running.
+    pub async fn restart(&self, scheduler: Scheduler, timeout: Duration) -> Result<Pid, Error> {
+        let Self(own) = self;
+        let scheduler = scheduler.adjust(|mut config| {
+            config.daemon.name = own.name.clone().or(config.daemon.name);
+            config.daemon.pid_file = own.pid_file.clone().or(config.daemon.pid_file);
+            config
+        });
+        // The child comes here too, and must not stop what is not there or, worse, itself.
+        if !system::is_child() {
+            scheduler.check()?;
+            system::stop(&scheduler.settings().daemon, timeout).await?;
+        }
+        system::start(scheduler).await
+    }
+}
+
+/// The number of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pid(NonZeroU32);
+
+impl Pid {
+    #[cfg(unix)]
+    pub(crate) fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn as_u32(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What is known of a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DaemonStatus {
+    /// It runs, or is about to.
+    Running {
+        /// Its process.
+        pid: Pid,
+        /// When it took its PID file.
+        since: DateTime<Utc>,
+    },
+    /// It does not run, and did not end by itself: it was killed, or its machine went down.
+    Stale {
+        /// The number that it has left, which may be another process's by now.
+        pid: Option<Pid>,
+    },
+    /// It does not run.
+    Stopped,
+    /// Its PID file is locked, but not by the process that it names: that one may be in another container.
+    Foreign {
+        /// The number in the file.
+        pid: Option<Pid>,
+    },
+}
+
+impl fmt::Display for DaemonStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { pid, since } => {
+                write!(f, "running, PID {pid}, since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+            }
+            Self::Stale { pid: Some(pid) } => write!(f, "not running; it was killed and has left PID {pid} behind"),
+            Self::Stale { pid: None } => f.write_str("not running; its PID file holds no number"),
+            Self::Stopped => f.write_str("not running"),
+            Self::Foreign { pid: Some(pid) } => {
+                write!(f, "running where it cannot be seen from here: its PID file names {pid}, which does not hold it")
+            }
+            Self::Foreign { pid: None } => {
+                f.write_str("running where it cannot be seen from here: its PID file is locked and holds no number")
+            }
+        }
+    }
+}
+
+/// How a daemon was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DaemonStop {
+    /// There was nothing to stop.
+    NotRunning,
+    /// It ended by itself after SIGTERM.
+    Ended {
+        /// Its process.
+        pid: Pid,
+    },
+    /// It did not end in time, and was killed.
+    Killed {
+        /// Its process.
+        pid: Pid,
+    },
+}
+
+impl fmt::Display for DaemonStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning => f.write_str("was not running"),
+            Self::Ended { pid } => write!(f, "stopped, PID {pid}"),
+            Self::Killed { pid } => write!(f, "did not stop in time and was killed, PID {pid}"),
+        }
+    }
+}
