@@ -19,6 +19,44 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
     ("config", &["error", "logging", "retry", "schedule", "task"]),
+    (
+        "cli",
+        &[
+            "Delay",
+            "Error",
+            "Schedule",
+            "backend",
+            "chrono_tz",
+            "clock",
+            "config",
+            "control",
+            "daemon",
+            "error",
+            "foreground",
+            "launch",
+            "run",
+            "schedule",
+            "scheduler",
+            "task",
+        ],
+    ),
+    ("bin", &[]),
+    (
+        "control",
+        &[
+            "backend",
+            "cli",
+            "error",
+            "events",
+            "executor",
+            "handle",
+            "logging",
+            "run",
+            "runtime_dir",
+            "schedule",
+            "task",
+        ],
+    ),
     ("daemon", &["config", "error", "foreground", "runtime_dir", "scheduler"]),
     ("logging", &["clock", "error"]),
     ("runtime_dir", &["error"]),
@@ -54,7 +92,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
-    ("foreground", &["config", "engine", "error", "handle", "logging", "scheduler", "stats", "task"]),
+    ("foreground", &["config", "control", "engine", "error", "handle", "logging", "scheduler", "stats", "task"]),
     (
         "scheduler",
         &[
@@ -112,7 +150,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of the source") {
         let path = entry.expect("an entry of the source").path();
-        if path.is_dir() && !path.ends_with("target") && !path.ends_with("benches") {
+        if path.is_dir() && !["target", "benches", "snapshots"].iter().any(|other| path.ends_with(other)) {
             found.extend(rust_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);

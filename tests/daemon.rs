@@ -52,7 +52,12 @@ impl Home {
 
     fn command(&self, what: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_daemon-fixture"));
-        command.arg(what).env("DIR", &self.0).envs(settings.iter().copied()).stdin(Stdio::null());
+        command
+            .arg(what)
+            .env("DIR", &self.0)
+            .env("RUST_BACKTRACE", "0")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null());
         command
     }
 

@@ -10,6 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "examples/configuration.rs"]
+mod configuration;
+
 /// How long a program may take for anything at all, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,12 +44,11 @@ struct Program {
 
 impl Program {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(built().join(name))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the example starts");
+        Self::spawned(Command::new(built().join(name)).args(arguments))
+    }
+
+    fn spawned(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the example starts");
         let out = BufReader::new(process.stdout.take().expect("it is piped"));
         let (sender, lines) = channel();
         thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));

@@ -13,12 +13,24 @@ pub struct StateAndArguments;
 pub struct Control;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/configuration.md")]
+pub struct Configuration;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/plan.md")]
+pub struct Plan;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/logging.md")]
 pub struct Logging;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/running.md")]
 pub struct Running;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/cli.md")]
+pub struct CommandLine;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/testing.md")]

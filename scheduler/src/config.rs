@@ -173,9 +173,10 @@ impl SchedulerConfig {
     /// ```
     /// use symphra_scheduler::{Schedule, SchedulerConfig, TaskOverride};
     ///
+    /// let often: Schedule = "30s".parse()?;
     /// let config = SchedulerConfig::new()
     ///     .task("report", TaskOverride::new().enabled(false))
-    ///     .task("health_check", TaskOverride::new().schedule("30s".parse()?));
+    ///     .task("health_check", TaskOverride::new().schedule(often));
     /// # let _ = config;
     /// # Ok::<(), symphra_scheduler::ScheduleError>(())
     /// ```

@@ -262,6 +262,15 @@ impl Error {
         matches!(*self.0, Kind::Stopped(_))
     }
 
+    /// Each thing that keeps the scheduler from starting; none if that is not what this tells.
+    #[cfg(feature = "cli")]
+    pub(crate) fn problems(&self) -> &[Problem] {
+        match &*self.0 {
+            Kind::Problems { problems, .. } => problems,
+            _ => &[],
+        }
+    }
+
     fn any(&self, is: impl Fn(&Problem) -> bool) -> bool {
         matches!(&*self.0, Kind::Problems { problems, .. } if problems.iter().any(is))
     }

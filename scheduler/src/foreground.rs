@@ -7,6 +7,8 @@ use std::pin::pin;
 use symphra_scheduler_core::TZDB_VERSION;
 
 use self::signals::{Signal, Signals};
+#[cfg(feature = "cli")]
+use crate::control::Server;
 use crate::engine::StopReport;
 use crate::error::Error;
 use crate::handle::{SchedulerHandle, StopOnDrop};
@@ -46,6 +48,8 @@ pub(crate) async fn attend(
     let mut signals = Signals::listen().map_err(Error::signals)?;
     #[cfg(feature = "config")]
     let mut reload = reload::Reload::of(&scheduler);
+    #[cfg(feature = "cli")]
+    let control = scheduler.control_name().map(str::to_owned);
     let handle = tokio::select! {
         handle = scheduler.start() => handle?,
         // A store that does not answer must not keep the program from ending.
@@ -53,6 +57,9 @@ pub(crate) async fn attend(
     };
     // Nobody else has a handle: when this future is dropped, the scheduler must not go on unseen.
     let handle = handle.stop_on_drop();
+    // Open before anybody is told that the scheduler is up: commands may follow at once.
+    #[cfg(feature = "cli")]
+    let control = open_control(control, &handle).await;
     if let Err(error) = up(&handle) {
         handle.stop_now().await?;
         return Err(error);
@@ -67,11 +74,30 @@ pub(crate) async fn attend(
                     Signal::Reload => {
                         #[cfg(feature = "config")]
                         if let Some(reload) = &mut reload {
-                            tokio::select! {
-                                () = reload.again_and_say(&handle) => continue,
-                                // A store that does not answer must not keep the program from ending.
-                                () = signals.stop() => break None,
+                            // A store that does not answer must not keep the program from ending, and what is asked for
+                            // meanwhile is done after it.
+                            let mut is_wanted = true;
+                            let mut is_stopping = false;
+                            while is_wanted && !is_stopping {
+                                is_wanted = false;
+                                let mut again = pin!(reload.again_and_say(&handle));
+                                loop {
+                                    tokio::select! {
+                                        () = &mut again => break,
+                                        signal = signals.next() => match signal {
+                                            Signal::Reload => is_wanted = true,
+                                            Signal::Stop => {
+                                                is_stopping = true;
+                                                break;
+                                            }
+                                        },
+                                    }
+                                }
                             }
+                            if is_stopping {
+                                break None;
+                            }
+                            continue;
                         }
                         nothing_to_reload(&handle);
                     }
@@ -89,7 +115,25 @@ pub(crate) async fn attend(
             }
         }
     };
+    #[cfg(feature = "cli")]
+    if let Some(control) = control {
+        control.close().await;
+    }
     Ok(Some((handle, report)))
+}
+
+/// Firing is what the program is for: without the socket it goes on, and says so.
+#[cfg(feature = "cli")]
+async fn open_control(name: Option<String>, handle: &SchedulerHandle) -> Option<Server> {
+    match Server::open(&name?, handle).await {
+        Ok(server) => Some(server),
+        Err(error) => {
+            handle.logger().write(Entry::ControlFailed { error: &error });
+            let warning = format!("warning: commands will not reach this program: {error}\n");
+            write(handle.logger(), &mut std::io::stderr().lock(), &warning);
+            None
+        }
+    }
 }
 
 /// What SIGHUP asks for.

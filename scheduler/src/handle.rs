@@ -71,6 +71,12 @@ impl SchedulerHandle {
         &self.0.notes
     }
 
+    /// The zone of tasks that name none.
+    #[cfg(feature = "cli")]
+    pub(crate) fn zone(&self) -> chrono_tz::Tz {
+        self.0.config.zone()
+    }
+
     /// Stops: nothing fires any more, and the runs that a worker has or that wait for one may end, within
     /// [`shutdown_timeout`](crate::SchedulerConfig::shutdown_timeout). Five seconds before its end the runs that are left are
     /// asked to cancel; at its end they are aborted at their next await.

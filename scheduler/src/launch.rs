@@ -20,7 +20,7 @@ use crate::handle::{Directory, SchedulerHandle, Shared};
 use crate::logging::{Entry, Logger};
 use crate::node;
 use crate::run::RunIds;
-use crate::task::{LiveTask, Task, TaskName};
+use crate::task::{LiveTask, Source, Task, TaskName};
 
 /// The longest interval that a backend which forgets may count from its start without a word about it.
 const LONG_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -67,7 +67,12 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
         let task = Arc::new(LiveTask::new(&task, name, registered, now));
         state.add(Arc::clone(&task), registered);
-        notes.extend(forgotten_anchor(&task, capabilities));
+        notes.extend(forgotten_anchor(
+            task.name.as_str(),
+            task.source(),
+            task.period_from_registration(),
+            capabilities,
+        ));
         live.push(Some(task));
     }
 
@@ -168,13 +173,16 @@ fn share_timetables(tasks: &mut [Registration]) {
 }
 
 /// A grid that begins anew at each start may never reach its first instant, if starts are more frequent than it.
-fn forgotten_anchor(task: &LiveTask, backend: Capabilities) -> Option<String> {
-    let period = task.period_from_registration().filter(|&period| !backend.durable && period > LONG_INTERVAL)?;
+pub(crate) fn forgotten_anchor(
+    task: &str,
+    source: Source,
+    period_from_registration: Option<Duration>,
+    backend: Capabilities,
+) -> Option<String> {
+    let period = period_from_registration.filter(|&period| !backend.durable && period > LONG_INTERVAL)?;
     Some(format!(
-        "task \"{}\" ({}): its interval of {} counts from this start, because the backend keeps nothing beyond the \
-         process; give it a `start`",
-        task.name,
-        task.source(),
+        "task \"{task}\" ({source}): its interval of {} counts from this start, because the backend keeps nothing beyond \
+         the process; give it a `start`",
         format_duration(period),
     ))
 }

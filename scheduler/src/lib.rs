@@ -55,12 +55,17 @@
 //! - `logging`: [`logging`] installs a subscriber of `tracing`, for programs that have none.
 //! - `log`, `slog`: the engine's events for programs on these crates.
 //! - `daemon`: `Scheduler::daemon` and `Daemon`: running detached, on Unix.
+//! - `cli`: a command line for the program, `cli::main`, and the binary `symphra`.
 //! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
 //! - `conformance`: the suite of tests that defines a [`Backend`](backend::Backend).
 
 pub mod backend;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 mod config;
+#[cfg(feature = "cli")]
+mod control;
 #[cfg(feature = "daemon")]
 mod daemon;
 mod engine;

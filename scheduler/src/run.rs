@@ -150,6 +150,19 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// All of them, in their order.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Retrying,
+        Self::Succeeded,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Cancelled,
+        Self::Abandoned,
+    ];
+
     /// Whether a run in this state may pass to `next`: the one table of transitions.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
@@ -204,21 +217,10 @@ impl Missed {
 mod tests {
     use super::*;
 
-    const ALL: [RunState; 8] = [
-        RunState::Queued,
-        RunState::Running,
-        RunState::Retrying,
-        RunState::Succeeded,
-        RunState::Failed,
-        RunState::TimedOut,
-        RunState::Cancelled,
-        RunState::Abandoned,
-    ];
-
     #[test]
     fn nothing_leaves_a_final_state() {
-        for state in ALL {
-            let leaves = ALL.iter().any(|&next| state.may_become(next));
+        for state in RunState::ALL {
+            let leaves = RunState::ALL.iter().any(|&next| state.may_become(next));
             assert_eq!(leaves, !state.is_final(), "{state}");
         }
     }

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+#[cfg(feature = "cli")]
+use symphra_scheduler_core::Timestamp;
+
 use crate::StopReport;
 use crate::backend::{Backend, MemoryBackend};
 use crate::clock::Clock;
@@ -52,6 +55,9 @@ struct Parts {
     teller: Teller,
     logger: Logger,
     clock: Clock,
+    /// Under which name commands find it, if they may.
+    #[cfg(feature = "cli")]
+    control: Option<String>,
 }
 
 /// What the registry had to say.
@@ -90,6 +96,8 @@ impl Scheduler {
             teller: Teller::default(),
             logger: Logger::default(),
             clock: Clock::default(),
+            #[cfg(feature = "cli")]
+            control: None,
         }))
     }
 
@@ -177,10 +185,41 @@ impl Scheduler {
         self
     }
 
-    /// For the test kit: the tasks and the settings, if nothing keeps the scheduler from starting.
-    #[cfg(any(test, feature = "test-util"))]
+    /// The tasks and the settings, if nothing keeps the scheduler from starting.
+    #[cfg(any(test, feature = "test-util", feature = "cli"))]
     pub(crate) fn checked(self) -> Result<Checked, Error> {
         self.0.checked()
+    }
+
+    /// Has it opened to commands under this name while it runs in the foreground or as a daemon. Only the command line asks
+    /// for that, so that enabling its feature changes no program.
+    #[cfg(feature = "cli")]
+    pub(crate) fn controlled(mut self, name: String) -> Self {
+        self.0.control = Some(name);
+        self
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn control_name(&self) -> Option<&str> {
+        self.0.control.as_deref()
+    }
+
+    /// The backend that the program has set, by name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn backend_name(&self) -> &'static str {
+        self.0.backend.as_ref().map_or("memory", |backend| backend.name())
+    }
+
+    /// The tasks with what the configuration says of them, whatever is wrong with them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn overridden(&self) -> Vec<Task> {
+        self.0.config.overrides().laid_over(self.0.tasks.clone())
+    }
+
+    /// What its clock says.
+    #[cfg(feature = "cli")]
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     #[cfg(any(feature = "daemon", feature = "logging"))]
@@ -261,8 +300,8 @@ impl Parts {
         let mut problems = self.config.problems();
         let overrides = self.config.overrides();
         problems.extend(overrides.unknown(tasks.iter().map(Task::name), &self.filtered));
-        let mut names = Vec::with_capacity(self.tasks.len());
-        let mut numbers: HashMap<TaskName, u32> = HashMap::with_capacity(self.tasks.len());
+        let mut names = Vec::with_capacity(tasks.len());
+        let mut numbers: HashMap<TaskName, u32> = HashMap::with_capacity(tasks.len());
         let doubled = self.provided.doubled().iter();
         problems.extend(doubled.map(|name| Problem::DoubledState { name: (*name).to_owned() }));
         for (number, task) in (0..).zip(tasks) {

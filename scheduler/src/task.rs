@@ -197,6 +197,13 @@ pub enum TaskStatus {
     Cancelled,
 }
 
+impl TaskStatus {
+    /// All of them, in their order.
+    #[cfg(feature = "cli")]
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Paused, Self::Running, Self::Retrying, Self::Pending, Self::Completed, Self::Failed, Self::Cancelled];
+}
+
 impl fmt::Display for TaskStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,7 +1,7 @@
 //! The settings of a daemon: its name, its two files, where it works. Plain data, on every platform.
 
 use std::ops::RangeInclusive;
-#[cfg(any(test, all(unix, feature = "daemon")))]
+#[cfg(any(test, feature = "cli", all(unix, feature = "daemon")))]
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -148,7 +148,7 @@ fn is_of_a_name(byte: u8) -> bool {
 }
 
 /// The name of a daemon of the program at `program`: its file stem, with `-` for what a name cannot hold.
-#[cfg(any(test, all(unix, feature = "daemon")))]
+#[cfg(any(test, feature = "cli", all(unix, feature = "daemon")))]
 pub(crate) fn name_of(program: &Path) -> String {
     let stem = program.file_stem().unwrap_or_default().to_string_lossy();
     let name: String = stem

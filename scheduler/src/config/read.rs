@@ -99,6 +99,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether what is read is not what is written: a variable stands in it.
+    pub(super) fn is_replaced(&self, written: &Written<'_>) -> bool {
+        matches!(&written.value.kind, ValueKind::String(text) if self.file.is_some() && text.contains('$'))
+    }
+
     /// The entries of a table, in the order of their lines.
     pub(super) fn table<'v>(&mut self, written: &Written<'v>) -> Option<Vec<(&'v String, &'v Value)>> {
         match &written.value.kind {
@@ -118,6 +123,11 @@ pub(super) fn in_order(table: &Map<String, Value>) -> Vec<(&String, &Value)> {
     entries
 }
 
+/// Of what names a store, only what kind of store it is.
+fn scheme_of(text: &str) -> String {
+    text.split_once("://").map_or_else(|| "…".to_owned(), |(scheme, _)| format!("{scheme}://…"))
+}
+
 /// What may be shown of a value: as it is written, so never what a variable says, and never a secret.
 fn shown(written: &Written<'_>) -> Option<String> {
     let last = written.key.rsplit('.').next().unwrap_or_default();
@@ -127,6 +137,8 @@ fn shown(written: &Written<'_>) -> Option<String> {
         ValueKind::Boolean(flag) => Some(flag.to_string()),
         ValueKind::I64(number) => Some(number.to_string()),
         ValueKind::Float(number) => Some(number.to_string()),
+        // A store may be named by more than a URL, and a password may stand anywhere in it.
+        ValueKind::String(text) if last == "url" => Some(format!("{:?}", scheme_of(text))),
         ValueKind::String(text) => Some(format!("{:?}", masked(text))),
         ValueKind::Table(_) => Some("{…}".into()),
         _ => Some("[…]".into()),

@@ -12,7 +12,7 @@ const MASK: &str = "***";
 const SHOWN_CHARS_MAX: usize = 80;
 
 /// Words in the names of parameters and keys whose values are secret.
-const SECRET_WORDS: [&str; 6] = ["password", "passwd", "secret", "token", "apikey", "api_key"];
+const SECRET_WORDS: [&str; 7] = ["password", "passwd", "pwd", "secret", "token", "apikey", "api_key"];
 
 /// Whether the value under this key may never be shown.
 pub(super) fn is_secret(key: &str) -> bool {

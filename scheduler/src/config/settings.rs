@@ -9,7 +9,6 @@ use symphra_scheduler_core::TASK_NAME_BYTES_MAX;
 
 use super::daemon::{DaemonConfig, NAMES, STARTUP_TIMEOUTS, is_name};
 use super::read::{Reader, Section, Written, setting};
-use super::secret::masked;
 use super::shape::{Keyed, Raw, Refused, Scalar, Shape, Texts, path};
 use super::shape::{cron, decimal, duration, flag, instant, period, schedule, text, whole, word, zone};
 use super::{DURATION_MAX, LEASE_MIN, NODE_BYTES_MAX, RUNS_MAX, SchedulerConfig};
@@ -457,11 +456,7 @@ fn is_memory(written: &Written<'_>, reader: &mut Reader<'_>) -> bool {
                  does not have; allowed is {ALLOWED}"
             ),
         ),
-        None => reader.note(
-            &written.place,
-            &written.key,
-            format!("{} = {:?} is no backend; allowed is {ALLOWED}", written.key, masked(&asked)),
-        ),
+        None => reader.wrong(written, format!("is no backend; allowed is {ALLOWED}")),
     }
     false
 }

@@ -133,6 +133,11 @@ impl<T> Shape for Scalar<T> {
                 reader.wrong(written, format!("is not possible; allowed is {}", self.allowed));
                 None
             }
+            // A reason quotes the value, which here came from a variable and may be secret.
+            Err(Refused::Because(_)) if reader.is_replaced(written) => {
+                reader.wrong(written, format!("is not possible once replaced; allowed is {}", self.allowed));
+                None
+            }
             Err(Refused::Because(says)) => {
                 reader.wrong(written, format!("is not possible: {says}"));
                 None

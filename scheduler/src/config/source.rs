@@ -32,6 +32,9 @@ pub(super) enum Origin {
     Environment,
     /// The file that is named or found in the folder, if there is one, and above it the environment.
     Load { folder: PathBuf },
+    /// A file, and above it the environment.
+    #[cfg(feature = "cli")]
+    LoadFrom(PathBuf),
 }
 
 impl SchedulerConfig {
@@ -73,6 +76,12 @@ impl SchedulerConfig {
         Origin::Environment.read(&Environment::of_process())
     }
 
+    /// As [`load`](Self::load), with the file at `path` instead of the one that is named or found.
+    #[cfg(feature = "cli")]
+    pub(crate) fn load_from(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        Origin::LoadFrom(path.into()).read(&Environment::of_process())
+    }
+
     /// Whether anything was read from a file or the environment.
     pub(crate) fn was_read(&self) -> bool {
         self.origin.is_some()
@@ -95,6 +104,8 @@ impl Origin {
         let mut problems = Vec::new();
         let file = match &self {
             Self::File(path) => Some(path.clone()),
+            #[cfg(feature = "cli")]
+            Self::LoadFrom(path) => Some(path.clone()),
             Self::Environment => None,
             Self::Load { folder } => match variables.get("SCHEDULER_CONFIG") {
                 Some(Ok(path)) => Some(folder.join(path)),
@@ -108,22 +119,24 @@ impl Origin {
         let below = file.map_or_else(SchedulerConfig::new, |path| of_file(&path, variables, &mut problems));
         let above = match self {
             Self::File(_) => SchedulerConfig::new(),
-            Self::Environment | Self::Load { .. } => of_environment(variables, &mut problems),
+            _ => of_environment(variables, &mut problems),
         };
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
-        Ok(SchedulerConfig { origin: Some(self.from_anywhere()), ..above.over(below) })
+        Ok(SchedulerConfig { origin: Some(self.made_absolute()), ..above.over(below) })
     }
 
     /// The same when the working directory is another.
-    fn from_anywhere(self) -> Self {
+    fn made_absolute(self) -> Self {
         let absolute = |path: PathBuf| match std::env::current_dir() {
             Ok(folder) => folder.join(path),
             Err(_) => path,
         };
         match self {
             Self::File(path) => Self::File(absolute(path)),
+            #[cfg(feature = "cli")]
+            Self::LoadFrom(path) => Self::LoadFrom(absolute(path)),
             Self::Environment => Self::Environment,
             Self::Load { folder } => Self::Load { folder: absolute(folder) },
         }

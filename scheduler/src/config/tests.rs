@@ -241,6 +241,25 @@ fn a_password_is_in_no_error_and_in_no_debug() {
 }
 
 #[test]
+fn a_secret_is_shown_in_no_reason_either() {
+    let set = [("SECRET", "hunter2")];
+    for text in [
+        "timezone: ${SECRET}",
+        "tasks: { report: { cron: '${SECRET} * * * *' } }",
+        "tasks: { report: { interval: '${SECRET}' } }",
+        "tasks: { report: { overlap: '${SECRET}' } }",
+        "backend: ${SECRET}",
+        "backend: { url: 'host=db password=hunter2' }",
+        "backend: { url: 'jdbc:sqlserver://db;user=sa;password=hunter2' }",
+        "backend: { url: 'redis://hunter2@db' }",
+        "backend: 'mysql://db?pwd=hunter2'",
+    ] {
+        let error = loaded("scheduler.yaml", text, set).expect_err(text).to_string();
+        assert!(!error.contains("hunter2"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn an_override_of_a_task_that_is_not_there_names_its_place_and_the_nearest_task() {
     let error = start_error(of_yaml("tasks:\n  a: {}\n  reprot: { enabled: false }\n"));
     let said = error.to_string();

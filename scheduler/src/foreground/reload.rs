@@ -55,15 +55,7 @@ impl Reload {
         if !problems.is_empty() {
             return Err(Error::overrides(problems));
         }
-        let mut names = Vec::with_capacity(changed.len());
-        for task in changed {
-            match handle.redeclare(&task).await {
-                Ok(()) => names.push(task.name().to_owned()),
-                // It was unregistered while the scheduler ran.
-                Err(gone) if gone.is_unknown_task() => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let names = handle.redeclare(&changed).await?;
         self.config = config;
         Ok(names)
     }
@@ -78,7 +70,8 @@ mod tests {
     use crate::chrono_tz::Tz;
     use crate::clock::Clock;
     use crate::logging::seen::Seen;
-    use crate::{Schedule, TaskOverride, Timestamp};
+    use crate::test_util::{Chaos, Fault};
+    use crate::{MemoryBackend, Schedule, TaskOverride, Timestamp};
 
     fn program(file: &Path) -> Scheduler {
         let task = |name: &'static str| {
@@ -152,6 +145,27 @@ mod tests {
             assert!(said.contains(part), "{text}: {said}");
             assert_eq!(handle.task("report").expect("a task").schedule.describe(), "every 5 seconds");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_leaves_every_task_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("scheduler.yaml");
+        write(&file, "tasks: { report: { interval: 5s } }");
+        let clock = Clock::starting_at(Timestamp::from_millis(0));
+        let chaos = Chaos::new(MemoryBackend::with_clock(clock.clone()));
+        let scheduler = program(&file).clock(clock).backend(chaos.clone());
+        let mut reload = Reload::of(&scheduler).expect("it was read");
+        let handle = scheduler.start().await.expect("it starts");
+        write(&file, "tasks: { report: { interval: 9s }, billing: { interval: 9s } }");
+        chaos.fail_on("register", Fault::Before);
+        reload.again(&handle).await.expect_err("the store fails");
+        for (task, words) in [("report", "every 5 seconds"), ("billing", "every hour")] {
+            assert_eq!(handle.task(task).expect("a task").schedule.describe(), words);
+        }
+        chaos.heal();
+        assert_eq!(reload.again(&handle).await.expect("the store is back"), ["report", "billing"]);
+        assert_eq!(handle.task("billing").expect("a task").schedule.describe(), "every 9 seconds");
     }
 
     #[tokio::test(start_paused = true)]

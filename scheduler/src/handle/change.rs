@@ -50,6 +50,19 @@ impl SchedulerHandle {
         self.pause(Some(self.key(name)?), Some(reason.into())).await
     }
 
+    /// [`pause_task_with`](Self::pause_task_with), or [`pause_all`](Self::pause_all) without a task, by somebody whom the
+    /// pause tells.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn pause_as(
+        &self,
+        by: Arc<str>,
+        task: Option<&str>,
+        reason: Option<Arc<str>>,
+    ) -> Result<(), Error> {
+        let task = task.map(|name| self.key(name)).transpose()?;
+        self.control(Command::Pause { task, by, reason }).await
+    }
+
     /// Ends the pause of a task, also one by its declaration. Its next occurrence is the next after now.
     ///
     /// # Errors
@@ -285,22 +298,33 @@ impl SchedulerHandle {
         Ok(())
     }
 
-    /// Has a task declared otherwise than before, for the store and for this node. What runs goes on as it began; marks,
-    /// counts and an operator's pause stay.
+    /// Has tasks declared otherwise than before, for the store and for this node: all of them, in one step of the store.
+    /// What runs goes on as it began; marks, counts and an operator's pause stay. Tasks that are not registered any more
+    /// are left out; the names of the others come back.
     #[cfg(feature = "config")]
-    pub(crate) async fn redeclare(&self, task: &Task) -> Result<(), Error> {
+    pub(crate) async fn redeclare(&self, tasks: &[Task]) -> Result<Vec<String>, Error> {
         self.running()?;
-        let before = self.0.directory().get(task.name())?;
-        let registration = task.registration(before.name.clone(), &self.0.config);
-        let answers = self.0.backend.register(&self.0.holder, &[registration]).await?;
-        let [registered] = &answers[..] else {
-            return Err(Error::refused("the backend did not answer for the task that was declared again"));
-        };
-        let live = LiveTask::new(task, before.name.clone(), registered, self.0.clock.now()).in_place_of(&before);
-        let live = Arc::new(live);
-        let permit = self.permit().await?;
-        self.0.directory_mut().replace(&live)?;
-        taken_in(permit, Request::Redeclare(live, Box::new(registered.clone()))).await
+        let known = |task| Some((task, self.0.directory().get(Task::name(task)).ok()?));
+        let tasks: Vec<(&Task, Arc<LiveTask>)> = tasks.iter().filter_map(known).collect();
+        let declared = |(task, before): &(&Task, Arc<LiveTask>)| task.registration(before.name.clone(), &self.0.config);
+        let registrations: Vec<_> = tasks.iter().map(declared).collect();
+        let answers = self.0.backend.register(&self.0.holder, &registrations).await?;
+        if answers.len() != tasks.len() {
+            return Err(Error::refused("the backend did not answer for each task that was declared again"));
+        }
+        let mut names = Vec::with_capacity(tasks.len());
+        for ((task, before), registered) in tasks.into_iter().zip(answers) {
+            let live = LiveTask::new(task, before.name.clone(), &registered, self.0.clock.now()).in_place_of(&before);
+            let live = Arc::new(live);
+            let permit = self.permit().await?;
+            if self.0.directory_mut().replace(&live).is_err() {
+                // It was unregistered just now.
+                continue;
+            }
+            taken_in(permit, Request::Redeclare(live, Box::new(registered))).await?;
+            names.push(task.name().to_owned());
+        }
+        Ok(names)
     }
 
     /// Takes a task out: it fires no more on this node. Runs of it that execute go on; those that wait stay in the store,

@@ -100,7 +100,7 @@ macro_rules! events {
     )+) => {
         /// Something to be written to the log.
         #[derive(Clone, Copy)]
-        #[cfg_attr(not(feature = "config"), expect(dead_code, reason = "some are said of a configuration alone"))]
+        #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "some are said of a configuration or a command alone"))]
         pub(crate) enum Entry<'a> {
             $($(#[doc = $doc])+ $entry { $($field: kind!($kind)),* },)+
         }
@@ -217,6 +217,12 @@ events! {
     ConfigRefused = "config.refused", ERROR, "the overrides stay as they were", { error: shown };
     /// SIGHUP has come, and there is nothing to read again.
     ConfigNotRead = "config.not_read", WARN, "there are no overrides to read again: no file and no environment was read", {};
+    /// A command asks for a change, through the control socket.
+    ControlAsked = "control.asked", INFO, "a command asks for a change", { actor: text, change: text };
+    /// A process of another user has come to the control socket, and got no answer.
+    ControlRefused = "control.refused", WARN, "another user was refused at the control socket", { actor: text };
+    /// The control socket could not be opened, accept, answer or be removed.
+    ControlFailed = "control.failed", WARN, "the control socket has failed", { error: shown };
     /// In the foreground: what a terminal would show cannot be written.
     OutputClosed = "output.closed", DEBUG, "standard output is closed", {};
 }

@@ -44,6 +44,15 @@ impl Moment {
             }
         }
     }
+
+    /// As it may be written in a file.
+    #[cfg(feature = "cli")]
+    pub(crate) fn written(self) -> String {
+        match self.0 {
+            Kind::Utc(at) => at.to_utc().format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
+            Kind::Local(civil) => civil.to_utc().format("%Y-%m-%dT%H:%M:%S%.f").to_string(),
+        }
+    }
 }
 
 fn after_gap(naive: &NaiveDateTime, zone: Tz) -> Timestamp {

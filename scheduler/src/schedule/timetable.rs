@@ -66,6 +66,11 @@ impl Timetable {
         }
     }
 
+    /// The period of an interval whose grid hangs on a first registration.
+    pub(crate) fn period_from_registration(&self) -> Option<Duration> {
+        self.schedule.period().filter(|_| !self.anchored)
+    }
+
     /// Whether each instant depends on the end of the run before.
     #[must_use]
     pub fn is_fixed_delay(&self) -> bool {

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "cli")]
+use symphra_scheduler_core::format_duration;
 use symphra_scheduler_core::{CronError, DurationError, WrittenInstant, parse_duration, parse_instant};
 
+#[cfg(feature = "cli")]
+use super::Rule;
 use super::{IntervalError, Moment, Schedule};
 
 /// A text that is no schedule.
@@ -61,6 +65,18 @@ impl FromStr for Schedule {
     }
 }
 
+impl Schedule {
+    /// As it may be written: parsed again, it is the same schedule.
+    #[cfg(feature = "cli")]
+    pub(crate) fn written(&self) -> String {
+        match self.rule() {
+            Rule::Cron(expression) => expression.to_string(),
+            Rule::Interval(grid) => format_duration(grid.period()),
+            Rule::Once(at) => at.written(),
+        }
+    }
+}
+
 fn period_of(text: &str) -> Result<Schedule, ScheduleError> {
     let period = parse_duration(text).map_err(|error| ScheduleError(Kind::Duration(error)))?;
     Schedule::interval(period).map_err(|error| ScheduleError(Kind::Interval(error)))
@@ -101,6 +117,16 @@ mod tests {
                 "{text}: {schedule:?} {}",
                 schedule.describe()
             );
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        for text in ["0 9 * * MON-FRI", "1m 30s", "1ms", "2026-12-31T23:59:59.5+08:00", "2026-12-31 23:59"] {
+            let schedule: Schedule = text.parse().expect(text);
+            let written = schedule.written();
+            assert_eq!(written.parse::<Schedule>().expect(&written), schedule, "{text}: {written}");
         }
     }
 

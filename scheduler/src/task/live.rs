@@ -133,9 +133,7 @@ impl LiveTask {
 
     /// The period of an interval whose grid hangs on a first registration.
     pub(crate) fn period_from_registration(&self) -> Option<Duration> {
-        let shown = self.shown();
-        let timetable = shown.plan.timetable();
-        timetable.schedule.period().filter(|_| !timetable.anchored)
+        self.shown().plan.timetable().period_from_registration()
     }
 
     /// The next `count` occurrences after `now`; of a fixed delay, the one that is known.

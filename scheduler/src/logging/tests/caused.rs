@@ -376,7 +376,8 @@ fn every_event_of_the_list_is_caused_here() {
     let source = concat!(
         include_str!("caused.rs"),
         include_str!("../../foreground.rs"),
-        include_str!("../../foreground/reload.rs")
+        include_str!("../../foreground/reload.rs"),
+        include_str!("../../../../tests/cli/socket.rs")
     );
     let missing: BTreeSet<_> =
         EVENTS.iter().map(|known| known.name).filter(|name| !source.contains(&format!("\"{name}\""))).collect();

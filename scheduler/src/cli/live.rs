@@ -1,0 +1,214 @@
+//! Commands that ask a running program: from words to a question, and from its answer to text.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::args::LiveCommand;
+use super::view::{
+    BackfillView, ChangeView, ExplanationView, HealthView, NextView, NodeView, RunView, TaskPage, TaskView,
+};
+use super::{Failure, Output, declared, text};
+use crate::control::{self, Answer, Connection, How, Question};
+use crate::daemon::Pid;
+use crate::scheduler::Scheduler;
+
+/// How often a spinner turns.
+const SPIN_EACH: Duration = Duration::from_millis(120);
+
+/// Which running program is asked.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) pid: Option<u32>,
+    /// How the program is called, if it is this one.
+    pub(super) start: Option<String>,
+}
+
+/// Asks and prints. `declared` is this program, whose tasks can be told without a running copy of it.
+pub(super) async fn run(
+    command: LiveCommand,
+    target: &Target,
+    declared: Option<&Scheduler>,
+    output: &Output,
+) -> Result<u8, Failure> {
+    let mut found = control::find(&target.name, target.pid).await?;
+    if found.len() > 1 {
+        return Err(target.ambiguous(&found));
+    }
+    match found.pop() {
+        Some(connection) => ask(connection, command, output).await,
+        None => not_running(&command, target, declared, output),
+    }
+}
+
+/// What can be told without a running program.
+fn not_running(
+    command: &LiveCommand,
+    target: &Target,
+    declared: Option<&Scheduler>,
+    output: &Output,
+) -> Result<u8, Failure> {
+    // Who names a process asks for no other.
+    let declared = declared.filter(|_| target.pid.is_none());
+    let told = declared.and_then(|scheduler| declared::answer(command, scheduler, output));
+    told.unwrap_or_else(|| Err(target.not_running()))
+}
+
+impl Target {
+    fn not_running(&self) -> Failure {
+        let Self { name, pid, start } = self;
+        let which = pid.map_or_else(|| format!("\"{name}\""), |pid| format!("\"{name}\" with PID {pid}"));
+        let advice = match start {
+            Some(start) => format!("start it with `{start} run` or `{start} daemon start`"),
+            None => "start it, or name another with --name".to_owned(),
+        };
+        Failure::NotRunning(format!("no program {which} is running; {advice}"))
+    }
+
+    fn ambiguous(&self, found: &[Connection]) -> Failure {
+        let pids: Vec<String> = found.iter().map(|connection| connection.pid.to_string()).collect();
+        Failure::Failed {
+            kind: "ambiguous".to_owned(),
+            message: format!(
+                "{} programs \"{}\" are running, PIDs {}; choose one with --pid",
+                pids.len(),
+                self.name,
+                pids.join(" and "),
+            ),
+        }
+    }
+}
+
+async fn ask(connection: Connection, command: LiveCommand, output: &Output) -> Result<u8, Failure> {
+    let question = question(command);
+    let mut bar = Progress::none();
+    let answer = connection.ask(&question, |done, of| bar.advance(output, done, of)).await;
+    drop(bar);
+    let value = match answer? {
+        Answer::Done(value) => value,
+        Answer::Failed { kind, message } => return Err(Failure::Failed { kind, message }),
+        Answer::Progress { .. } => return Err(Failure::failed("the program ended its answer with progress")),
+    };
+    match question {
+        Question::List { .. } => show::<Vec<TaskView>>(value, output, |all, output| text::tasks(all, output)),
+        Question::Show { .. } => show::<TaskPage>(value, output, text::page),
+        Question::Next { .. } => show::<Vec<NextView>>(value, output, |all, output| text::next(all, output)),
+        Question::Runs { .. } => show::<Vec<RunView>>(value, output, |all, output| text::runs(all, output)),
+        Question::Explain { .. } => show::<ExplanationView>(value, output, text::explanation),
+        Question::Nodes => show::<Vec<NodeView>>(value, output, |all, output| text::nodes(all, output)),
+        Question::Health => {
+            let health: HealthView = read(value)?;
+            output.show(&health, text::health);
+            Ok(if health.well { 0 } else { Failure::FAILED })
+        }
+        Question::Backfill { .. } => {
+            let backfill: BackfillView = read(value)?;
+            output.show(&backfill, text::backfill);
+            let failed = backfill.ended.is_some_and(|ended| ended.keys().any(|state| state != "succeeded"));
+            Ok(if failed { Failure::FAILED } else { 0 })
+        }
+        Question::Trigger { .. }
+        | Question::Pause { .. }
+        | Question::Resume { .. }
+        | Question::Reschedule { .. }
+        | Question::Cancel { .. }
+        | Question::Reset { .. } => show::<ChangeView>(value, output, text::change),
+    }
+}
+
+/// What the program answered is printed as it is understood here, so that JSON has the fields of this release.
+fn show<T: Serialize + DeserializeOwned>(
+    value: serde_json::Value,
+    output: &Output,
+    text: impl FnOnce(&T, &Output) -> String,
+) -> Result<u8, Failure> {
+    output.show(&read::<T>(value)?, text);
+    Ok(0)
+}
+
+fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Failure> {
+    serde_json::from_value(value)
+        .map_err(|error| Failure::failed(format!("the program answers otherwise than this command expects: {error}")))
+}
+
+fn question(command: LiveCommand) -> Question {
+    let many = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    match command {
+        LiveCommand::List { status, tag } => Question::List { status, tag },
+        LiveCommand::Show { task } => Question::Show { task },
+        LiveCommand::Next { task, count } => Question::Next { task, count: many(count) },
+        LiveCommand::Trigger { task } => Question::Trigger { task },
+        LiveCommand::Pause { which, reason } => Question::Pause { task: which.task, reason },
+        LiveCommand::Resume { which } => Question::Resume { task: which.task },
+        LiveCommand::Reschedule { task, schedule } => Question::Reschedule { task, schedule },
+        LiveCommand::Runs { task, state, from, to, count } => {
+            Question::Runs { task, states: state, from, to, count: many(count) }
+        }
+        LiveCommand::Cancel { run } => Question::Cancel { run: run.to_string() },
+        LiveCommand::Explain { task, instant } => Question::Explain { task, at: instant },
+        LiveCommand::Backfill { task, from, to, rerun, preview, wait } => {
+            let how = match (preview, wait) {
+                (true, _) => How::Preview,
+                (false, true) => How::Wait,
+                (false, false) => How::Begin,
+            };
+            Question::Backfill { task, from, to, rerun, how }
+        }
+        LiveCommand::Nodes => Question::Nodes,
+        LiveCommand::Health => Question::Health,
+        LiveCommand::Reset { task } => Question::Reset { task },
+    }
+}
+
+/// What `daemon` prints as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct DaemonView {
+    status: &'static str,
+    pid: Option<u32>,
+}
+
+pub(super) fn daemon_view(status: &'static str, pid: Option<Pid>) -> DaemonView {
+    DaemonView { status, pid: pid.map(Pid::as_u32) }
+}
+
+/// Progress on standard error, if that is a terminal. It is gone when this is dropped.
+pub(super) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn none() -> Self {
+        Self(None)
+    }
+
+    /// Something turns until it is done.
+    pub(super) fn spinner(output: &Output, says: &'static str) -> Self {
+        if !output.shows_progress() {
+            return Self::none();
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(says);
+        bar.enable_steady_tick(SPIN_EACH);
+        Self(Some(bar))
+    }
+
+    fn advance(&mut self, output: &Output, done: usize, of: usize) {
+        if !output.shows_progress() {
+            return;
+        }
+        let bar = self.0.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(of as u64), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs have ended, {elapsed}");
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        bar.set_position(done as u64);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Views as text for people: tables and facts.
+
+use super::Output;
+use super::output::{Cell, Column, Tone, clean};
+use super::view::{
+    At, BackfillView, ChangeView, ExplanationView, HealthView, NextView, NodeView, RecordView, RunView, RunningView,
+    TaskPage, TaskView,
+};
+
+const NOTHING: &str = "–";
+
+fn at(at: Option<&At>) -> String {
+    at.map_or_else(|| NOTHING.to_owned(), |at| at.local.clone())
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+pub(crate) fn tasks(tasks: &[TaskView], output: &Output) -> String {
+    let columns = [
+        Column::text("TASK"),
+        Column::word("STATUS"),
+        Column::text("SCHEDULE"),
+        Column::text("NEXT"),
+        Column::number("RUNS"),
+        Column::number("FAILED"),
+    ];
+    let row = |task: &TaskView| {
+        let failed = if task.failed_runs > 0 { Tone::Bad } else { Tone::Plain };
+        vec![
+            task.name.clone().into(),
+            Cell::status(&task.status),
+            task.schedule.clone().into(),
+            at(task.next.as_ref()).into(),
+            task.total_runs.to_string().into(),
+            Cell::toned(task.failed_runs.to_string(), failed),
+        ]
+    };
+    output.table(&columns, tasks.iter().map(row).collect(), "no task")
+}
+
+pub(crate) fn page(page: &TaskPage, output: &Output) -> String {
+    let task = &page.task;
+    let mut facts: Vec<(&str, Cell)> = vec![
+        ("task", task.name.clone().into()),
+        ("status", Cell::status(&task.status)),
+        ("schedule", task.schedule.clone().into()),
+        ("timezone", task.timezone.clone().into()),
+    ];
+    if let Some(pause) = &task.pause {
+        let reason = pause.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        let says = format!("by {} since {}{reason}", pause.by, pause.since.local);
+        facts.push(("paused", Cell::toned(says, Tone::Warning)));
+    }
+    if !task.tags.is_empty() {
+        facts.push(("tags", task.tags.join(", ").into()));
+    }
+    for (key, value) in &task.metadata {
+        facts.push((key, value.clone().into()));
+    }
+    if task.priority != 0 {
+        facts.push(("priority", task.priority.to_string().into()));
+    }
+    facts.push(("source", task.source.clone().into()));
+    if let Some(ledger) = page.ledger {
+        let says = format!("{} = {} runs + {} recorded", ledger.occurrences, ledger.runs, ledger.recorded);
+        facts.push(("occurrences", says.into()));
+    }
+    let mut parts = vec![output.facts(&facts)];
+    if !page.next_occurrences.is_empty() {
+        let next: Vec<String> = page.next_occurrences.iter().map(|at| format!("  {}", at.local)).collect();
+        parts.push(format!("next:\n{}", next.join("\n")));
+    }
+    if !page.records.is_empty() {
+        parts.push(format!("did not run:\n{}", records(&page.records, output)));
+    }
+    if !page.latest_runs.is_empty() {
+        parts.push(format!("latest runs:\n{}", runs(&page.latest_runs, output)));
+    }
+    parts.join("\n\n")
+}
+
+fn records(records: &[RecordView], output: &Output) -> String {
+    let columns = [
+        Column::text("FIRST"),
+        Column::text("LAST"),
+        Column::number("COUNT"),
+        Column::text("REASON"),
+        Column::text("NOTE"),
+    ];
+    let row = |record: &RecordView| {
+        vec![
+            record.first.local.clone().into(),
+            record.last.local.clone().into(),
+            record.count.to_string().into(),
+            record.reason.clone().into(),
+            record.note.clone().unwrap_or_default().into(),
+        ]
+    };
+    output.table(&columns, records.iter().map(row).collect(), "")
+}
+
+pub(crate) fn next(tasks: &[NextView], output: &Output) -> String {
+    let columns = [Column::text("NEXT"), Column::text("TASK"), Column::text("SCHEDULE")];
+    let mut rows: Vec<(&str, Vec<Cell>)> = Vec::new();
+    for task in tasks {
+        for at in &task.next {
+            let cells = vec![at.local.clone().into(), task.task.clone().into(), task.schedule.clone().into()];
+            rows.push((&at.utc, cells));
+        }
+    }
+    rows.sort_by_key(|(utc, _)| *utc);
+    output.table(&columns, rows.into_iter().map(|(_, row)| row).collect(), "nothing is to come")
+}
+
+pub(crate) fn runs(runs: &[RunView], output: &Output) -> String {
+    let columns = [
+        Column::word("RUN"),
+        Column::text("TASK"),
+        Column::word("STATE"),
+        Column::text("SCHEDULED"),
+        Column::text("ORIGIN"),
+        Column::number("ATTEMPT"),
+        Column::text("FAILURE"),
+    ];
+    let row = |run: &RunView| {
+        vec![
+            run.id.clone().into(),
+            run.task.clone().into(),
+            Cell::status(&run.state),
+            run.scheduled_at.local.clone().into(),
+            // The id that follows the word is that of the run, or of the backfill, which JSON has.
+            run.origin.split(' ').next().unwrap_or_default().into(),
+            run.attempt.to_string().into(),
+            run.failure.clone().unwrap_or_default().into(),
+        ]
+    };
+    output.table(&columns, runs.iter().map(row).collect(), "no run")
+}
+
+pub(crate) fn explanation(explanation: &ExplanationView, output: &Output) -> String {
+    let tone = match (&*explanation.outcome, &explanation.run) {
+        ("ran", Some(run)) => Tone::of(&run.state),
+        ("recorded", _) => Tone::Warning,
+        _ => Tone::Plain,
+    };
+    format!("{}: {}", clean(&explanation.task), output.paint(&clean(&explanation.sentence), tone))
+}
+
+pub(crate) fn change(change: &ChangeView, _: &Output) -> String {
+    let what = match (&change.task, &change.run) {
+        (None, Some(run)) => format!("run {run}"),
+        (Some(task), Some(run)) => format!("{}, run {run}", clean(task)),
+        (Some(task), None) => clean(task),
+        (None, None) => "all tasks".to_owned(),
+    };
+    let mut text = format!("{} {what}", change.done);
+    if let Some(schedule) = &change.schedule {
+        text = format!("{text}: {schedule}");
+    }
+    if let Some(next) = &change.next {
+        text = format!("{text}; next at {}", next.local);
+    }
+    text
+}
+
+pub(crate) fn backfill(backfill: &BackfillView, _: &Output) -> String {
+    let left_out = match backfill.left_out {
+        0 => String::new(),
+        count => format!("; {count} more are beyond the most that one backfill runs"),
+    };
+    let Some(id) = &backfill.id else {
+        let mut lines = vec![format!("{} would run", plural(backfill.occurrences.len(), "occurrence"))];
+        lines.extend(backfill.occurrences.iter().map(|at| format!("  {}", at.local)));
+        return lines.join("\n");
+    };
+    if backfill.runs.is_empty() {
+        return "nothing to run: no occurrence of the range since the first registration lacks a success".to_owned();
+    }
+    let runs = plural(backfill.runs.len(), "run");
+    match &backfill.ended {
+        None => format!("backfill {id}: {runs}, one after another{left_out}"),
+        Some(ended) => {
+            let ended: Vec<String> = ended.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            format!("backfill {id}: {runs}: {}{left_out}", ended.join(", "))
+        }
+    }
+}
+
+pub(crate) fn nodes(nodes: &[NodeView], output: &Output) -> String {
+    let columns = [
+        Column::text("NODE"),
+        Column::number("PID"),
+        Column::text("BACKEND"),
+        Column::text("VERSION"),
+        Column::number("TASKS"),
+        Column::text("WORKERS"),
+        Column::text("QUEUE"),
+        Column::text("UP"),
+    ];
+    let row = |node: &NodeView| {
+        vec![
+            node.node.clone().into(),
+            node.pid.to_string().into(),
+            node.backend.clone().into(),
+            node.version.clone().into(),
+            node.tasks.to_string().into(),
+            format!("{}/{}", node.active_workers, node.max_workers).into(),
+            format!("{}/{}", node.queued_runs, node.queue_size).into(),
+            symphra_scheduler_core::format_duration(std::time::Duration::from_secs(node.uptime_seconds)).into(),
+        ]
+    };
+    output.table(&columns, nodes.iter().map(row).collect(), "no node")
+}
+
+pub(crate) fn health(health: &HealthView, output: &Output) -> String {
+    let mut lines = vec![match health.well {
+        true => output.paint("well", Tone::Good),
+        false => output.paint("not well", Tone::Bad),
+    }];
+    if !health.alive {
+        lines.push("it fires no more: it was asked to stop, or has stopped".to_owned());
+    }
+    if !health.ready {
+        lines.push("its store does not answer".to_owned());
+    }
+    let running = |run: &RunningView, says: &str| {
+        format!("{}, run {}: {says} {} s", clean(&run.task), run.id, run.running_seconds)
+    };
+    lines.extend(health.stuck.iter().map(|run| running(run, "cannot be stopped, it never awaits; it runs for")));
+    for stale in &health.stale {
+        let last = stale.last_success.as_ref().map_or_else(|| "never".to_owned(), |last| last.local.clone());
+        let expected = &stale.expected_by.local;
+        lines.push(format!("{}: a success was due by {expected}; the last was: {last}", clean(&stale.task)));
+    }
+    lines.extend(health.workers_taken_by.iter().map(|run| running(run, "takes one of the workers, all taken, for")));
+    if let Some(until) = &health.clock_repeats_until {
+        lines.push(format!("the clock was set back: until {} what falls due is recorded", until.local));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,121 @@
+//! The control socket: how commands reach a running program on its own machine. One line of JSON asks, one answers.
+//!
+//! It is not a way into a program from elsewhere: only the user who runs it, and root, get an answer. Invariant: whatever
+//! comes in, the scheduler goes on; lines, connections and waits are bounded.
+
+mod answer;
+#[cfg(unix)]
+mod client;
+#[cfg(not(unix))]
+mod elsewhere;
+#[cfg(unix)]
+mod server;
+#[cfg(unix)]
+mod socket;
+pub(crate) mod view;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+#[cfg(unix)]
+pub(crate) use client::{Connection, find};
+#[cfg(not(unix))]
+pub(crate) use elsewhere::{Connection, Server, find};
+#[cfg(unix)]
+pub(crate) use server::Server;
+
+/// The version of what is written below. A program and a command of different versions understand only that.
+const VERSION: u32 = 1;
+
+/// The longest question: names and reasons are short, and what is longer is no question.
+const QUESTION_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest answer that a command takes in: a list of a hundred thousand tasks.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A question as it is sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    v: u32,
+    ask: Question,
+}
+
+/// Only the version, which has to be looked at before anything else is understood.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+/// What a command asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Question {
+    List { status: Option<String>, tag: Option<String> },
+    Show { task: String },
+    Next { task: Option<String>, count: usize },
+    Trigger { task: String },
+    Pause { task: Option<String>, reason: Option<String> },
+    Resume { task: Option<String> },
+    Reschedule { task: String, schedule: String },
+    Runs { task: Option<String>, states: Vec<String>, from: Option<String>, to: Option<String>, count: usize },
+    Cancel { run: String },
+    Explain { task: String, at: String },
+    Backfill { task: String, from: String, to: Option<String>, rerun: bool, how: How },
+    Nodes,
+    Health,
+    Reset { task: String },
+}
+
+/// What is wanted of a backfill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum How {
+    Preview,
+    Begin,
+    Wait,
+}
+
+/// An answer as it is sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    v: u32,
+    tell: Answer,
+}
+
+/// What a running program answers: any number of lines of progress, and then one of the others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Progress { done: usize, of: usize },
+    Done(Value),
+    Failed { kind: String, message: String },
+}
+
+impl Answer {
+    fn failed(kind: &str, message: impl Into<String>) -> Self {
+        Self::Failed { kind: kind.to_owned(), message: message.into() }
+    }
+}
+
+/// A line that carries `value`.
+fn line_of<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(value).expect("what travels has string keys and no value that JSON lacks");
+    line.push(b'\n');
+    line
+}
+
+/// One word for what went wrong, for programs that read it.
+pub(crate) fn kind_of(error: &Error) -> &'static str {
+    match error {
+        error if error.is_unknown_task() => "unknown_task",
+        error if error.is_unknown_run() => "unknown_run",
+        error if error.is_duplicate_task() => "duplicate_task",
+        error if error.is_missing_state() => "missing_state",
+        error if error.is_backend() => "backend",
+        error if error.is_stopped() => "stopped",
+        error if error.is_config() => "config",
+        _ => "failed",
+    }
+}

@@ -1,0 +1,464 @@
+//! What a running scheduler answers to each question.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+use symphra_scheduler_core::{TZDB_VERSION, Timestamp, parse_instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::view::{
+    At, BackfillView, ChangeView, ExplanationView, HealthView, LedgerView, MissedView, NextView, NodeView, PauseView,
+    RecordView, RunView, RunningView, StaleView, TaskPage, TaskView,
+};
+use super::{Answer, How, Question, kind_of};
+use crate::backend::{Ledger, Pause, Record};
+use crate::error::Error;
+use crate::events::{Events, SchedulerEvent};
+use crate::executor::RunningRun;
+use crate::handle::{Explanation, Health, Run, RunFilter, SchedulerHandle};
+use crate::logging::Entry;
+use crate::run::{RunId, RunState};
+use crate::schedule::{Moment, Schedule};
+use crate::task::TaskInfo;
+
+/// How many of its runs and occurrences the page of a task shows.
+const ON_PAGE: usize = 5;
+
+/// How often, at least, runs that are waited for are looked at: who waits hears from us that often.
+const LOOK_EACH: Duration = Duration::from_secs(5);
+
+/// Who asks, for the records of a pause and for the log.
+#[derive(Clone, Debug)]
+pub(super) struct Actor(Arc<str>);
+
+impl Actor {
+    pub(super) fn named(name: Arc<str>) -> Self {
+        Self(name)
+    }
+}
+
+/// Answers one question.
+pub(super) async fn answer(
+    handle: &SchedulerHandle,
+    question: Question,
+    actor: &Actor,
+    progress: mpsc::Sender<(usize, usize)>,
+) -> Answer {
+    match done(handle, question, actor, progress).await {
+        Ok(value) => Answer::Done(value),
+        Err(error) => Answer::failed(kind_of(&error), format!("{error:?}")),
+    }
+}
+
+/// The most occurrences of a task, and the most runs, that one question is answered with: what a person looks through.
+pub(crate) const COUNT_MAX: usize = 1_000;
+
+/// The most occurrences that one answer holds, whatever was asked.
+const INSTANTS_MAX: usize = 100_000;
+
+async fn done(
+    handle: &SchedulerHandle,
+    question: Question,
+    actor: &Actor,
+    progress: mpsc::Sender<(usize, usize)>,
+) -> Result<serde_json::Value, Error> {
+    Ok(match question {
+        Question::List { status, tag } => json(&listed(handle, status.as_deref(), tag.as_deref())),
+        Question::Show { task } => json(&page(handle, &task).await?),
+        Question::Next { task, count } => json(&next(handle, task.as_deref(), count).await?),
+        Question::Runs { task, states, from, to, count } => {
+            let zone = zone_of(handle, task.as_deref())?;
+            let mut filter = RunFilter::new().limit(count.min(COUNT_MAX));
+            if let Some(task) = task {
+                filter = filter.task(task);
+            }
+            for state in RunState::ALL.into_iter().filter(|state| states.contains(&state.to_string())) {
+                filter = filter.state(state);
+            }
+            if let Some(from) = from {
+                filter = filter.from(instant(&from, zone)?);
+            }
+            if let Some(to) = to {
+                filter = filter.to(instant(&to, zone)?);
+            }
+            json(&handle.runs(&filter).await?.iter().map(|run| run_view(handle, run)).collect::<Vec<_>>())
+        }
+        Question::Explain { task, at } => json(&explained(handle, task, &at).await?),
+        Question::Nodes => json(&[node(handle)]),
+        Question::Health => json(&health(handle)),
+        Question::Backfill { task, from, to, rerun, how } => {
+            if how != How::Preview {
+                let change = format!("backfill of {task:?} from {from} to {}", to.as_deref().unwrap_or("now"));
+                handle.logger().write(Entry::ControlAsked { actor: &actor.0, change: &change });
+            }
+            let zone = zone_of(handle, Some(&task))?;
+            let range = (instant(&from, zone)?, to.map(|to| instant(&to, zone)).transpose()?);
+            json(&backfill(handle, task, range, rerun, how, progress).await?)
+        }
+        change => {
+            handle.logger().write(Entry::ControlAsked { actor: &actor.0, change: &format!("{change:?}") });
+            json(&changed(handle, change, actor).await?)
+        }
+    })
+}
+
+fn json<T: Serialize>(value: &T) -> serde_json::Value {
+    serde_json::to_value(value).expect("a view has string keys and no value that JSON lacks")
+}
+
+async fn changed(handle: &SchedulerHandle, change: Question, actor: &Actor) -> Result<ChangeView, Error> {
+    let view = |task: Option<String>, done: &str| ChangeView {
+        task,
+        done: done.to_owned(),
+        run: None,
+        schedule: None,
+        next: None,
+    };
+    Ok(match change {
+        Question::Trigger { task } => {
+            let run = handle.trigger_task(&task).await?;
+            ChangeView { run: Some(run.to_string()), ..view(Some(task), "triggered") }
+        }
+        Question::Pause { task, reason } => {
+            handle.pause_as(Arc::clone(&actor.0), task.as_deref(), reason.map(Arc::from)).await?;
+            view(task, "paused")
+        }
+        Question::Resume { task } => {
+            let next = match &task {
+                Some(task) => {
+                    handle.resume_task(task).await?;
+                    next_of(handle, task)
+                }
+                None => {
+                    handle.resume_all().await?;
+                    None
+                }
+            };
+            ChangeView { next, ..view(task, "resumed") }
+        }
+        Question::Reschedule { task, schedule } => {
+            let schedule: Schedule = schedule.parse().map_err(|error| Error::refused(format!("{error}")))?;
+            handle.reschedule(&task, schedule).await?;
+            let next = next_of(handle, &task);
+            ChangeView { schedule: Some(schedule.describe()), next, ..view(Some(task), "rescheduled") }
+        }
+        Question::Cancel { run } => {
+            let id: RunId = run.parse().map_err(|error| Error::refused(format!("{run:?} is no run: {error}")))?;
+            handle.cancel_run(id).await?;
+            ChangeView { run: Some(run), ..view(None, "cancelled") }
+        }
+        Question::Reset { task } => {
+            handle.reset_mark(&task).await?;
+            view(Some(task), "reset")
+        }
+        other => return Err(Error::refused(format!("{other:?} changes nothing"))),
+    })
+}
+
+fn next_of(handle: &SchedulerHandle, task: &str) -> Option<At> {
+    let task = handle.task(task).ok()?;
+    task.next.map(|next| At::new(next.into(), task.timezone))
+}
+
+/// The zone in which the instants of a task are read; without a task, that of the scheduler.
+fn zone_of(handle: &SchedulerHandle, task: Option<&str>) -> Result<Tz, Error> {
+    match task.map(|task| handle.task(task)) {
+        Some(Ok(task)) => Ok(task.timezone),
+        // A task that was unregistered still has runs.
+        Some(Err(error)) if !error.is_unknown_task() => Err(error),
+        _ => Ok(handle.zone()),
+    }
+}
+
+fn instant(text: &str, zone: Tz) -> Result<Timestamp, Error> {
+    let written = parse_instant(text).map_err(|says| Error::refused(format!("{text:?}: {says}")))?;
+    Ok(Moment::from(written).resolve(zone))
+}
+
+fn listed(handle: &SchedulerHandle, status: Option<&str>, tag: Option<&str>) -> Vec<TaskView> {
+    let mut tasks = handle.list_tasks();
+    tasks.retain(|task| {
+        status.is_none_or(|status| task.status.to_string() == status)
+            && tag.is_none_or(|tag| task.tags.iter().any(|known| known == tag))
+    });
+    tasks.into_iter().map(TaskView::of).collect()
+}
+
+async fn page(handle: &SchedulerHandle, task: &str) -> Result<TaskPage, Error> {
+    let info = handle.task(task)?;
+    let zone = info.timezone;
+    let next = handle.next_occurrences(task, ON_PAGE)?;
+    let records = handle.records(task).await?;
+    let runs = handle.runs(&RunFilter::new().task(task).limit(ON_PAGE)).await?;
+    Ok(TaskPage {
+        task: TaskView::of(info),
+        next_occurrences: next.into_iter().map(|at| At::new(at.into(), zone)).collect(),
+        ledger: Some(LedgerView::of(handle.ledger(task).await?)),
+        records: records.into_iter().map(|record| RecordView::of(record, zone)).collect(),
+        latest_runs: runs.iter().map(|run| run_view(handle, run)).collect(),
+    })
+}
+
+/// The next occurrences of a task or of all: fewer of each where there are many tasks.
+async fn next(handle: &SchedulerHandle, task: Option<&str>, count: usize) -> Result<Vec<NextView>, Error> {
+    let tasks = match task {
+        Some(task) => vec![handle.task(task)?],
+        None => handle.list_tasks(),
+    };
+    let count = count.min(COUNT_MAX).min((INSTANTS_MAX / tasks.len().max(1)).max(1));
+    let mut views = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let next = match handle.next_occurrences(task.name.as_str(), count) {
+            Ok(next) => next,
+            // It was unregistered just now.
+            Err(error) if error.is_unknown_task() => continue,
+            Err(error) => return Err(error),
+        };
+        // Others have their turn between two tasks.
+        tokio::task::yield_now().await;
+        views.push(NextView {
+            task: task.name.to_string(),
+            schedule: task.schedule.describe(),
+            timezone: task.timezone.to_string(),
+            next: next.into_iter().map(|at| At::new(at.into(), task.timezone)).collect(),
+        });
+    }
+    Ok(views)
+}
+
+fn run_view(handle: &SchedulerHandle, run: &Run) -> RunView {
+    let zone = handle.task(run.task.as_str()).map_or_else(|_| handle.zone(), |task| task.timezone);
+    let at = |at: Timestamp| At::new(at, zone);
+    RunView {
+        id: run.id.to_string(),
+        task: run.task.to_string(),
+        origin: run.origin.to_string(),
+        state: run.state.to_string(),
+        attempt: run.attempt,
+        scheduled_at: at(run.scheduled_at),
+        due_at: at(run.due_at),
+        started_at: run.started_at.map(at),
+        finished_at: run.finished_at.map(at),
+        missed: run.missed.map(|missed| MissedView { count: missed.count, first: at(missed.first) }),
+        failure: run.failure.as_deref().map(str::to_owned),
+    }
+}
+
+async fn explained(handle: &SchedulerHandle, task: String, text: &str) -> Result<ExplanationView, Error> {
+    let zone = handle.task(&task)?.timezone;
+    let at = instant(text, zone)?;
+    let explanation = handle.explain(&task, at).await?;
+    let mut view = ExplanationView {
+        task,
+        at: At::new(at, zone),
+        outcome: String::new(),
+        sentence: explanation.to_string(),
+        run: None,
+        record: None,
+        previous: None,
+        next: None,
+    };
+    view.outcome = match explanation {
+        Explanation::Ran(run) => {
+            view.run = Some(run_view(handle, &run));
+            "ran"
+        }
+        Explanation::Recorded { record, .. } => {
+            view.record = Some(RecordView::of(record, zone));
+            "recorded"
+        }
+        Explanation::NoOccurrence { previous, next, .. } => {
+            view.previous = previous.map(|at| At::new(at, zone));
+            view.next = next.map(|at| At::new(at, zone));
+            "no_occurrence"
+        }
+        Explanation::Ahead { .. } => "ahead",
+        Explanation::Pending { .. } => "pending",
+        Explanation::Forgotten { .. } => "forgotten",
+    }
+    .to_owned();
+    Ok(view)
+}
+
+fn node(handle: &SchedulerHandle) -> NodeView {
+    let stats = handle.stats();
+    NodeView {
+        node: stats.node.to_string(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        tzdb: TZDB_VERSION.to_owned(),
+        backend: stats.backend.to_owned(),
+        uptime_seconds: stats.uptime.as_secs(),
+        tasks: stats.tasks,
+        active_workers: stats.active_workers,
+        max_workers: stats.max_workers,
+        queued_runs: stats.queued_runs,
+        queue_size: stats.queue_size,
+        ledger: LedgerView::of(stats.ledger),
+    }
+}
+
+fn health(handle: &SchedulerHandle) -> HealthView {
+    let health = handle.health();
+    let zone = handle.zone();
+    let well = health.is_well();
+    let Health { alive, ready, stuck, stale, workers_taken_by, clock_repeats_until } = health;
+    HealthView {
+        well,
+        alive,
+        ready,
+        stuck: stuck.iter().map(RunningView::of).collect(),
+        stale: (stale.into_iter())
+            .map(|stale| StaleView {
+                task: stale.task.to_string(),
+                last_success: stale.last_success.map(|at| At::new(at, zone)),
+                expected_by: At::new(stale.expected_by, zone),
+            })
+            .collect(),
+        workers_taken_by: workers_taken_by.iter().map(RunningView::of).collect(),
+        clock_repeats_until: clock_repeats_until.map(|until| At::new(until, zone)),
+    }
+}
+
+async fn backfill(
+    handle: &SchedulerHandle,
+    task: String,
+    (from, to): (Timestamp, Option<Timestamp>),
+    rerun: bool,
+    how: How,
+    progress: mpsc::Sender<(usize, usize)>,
+) -> Result<BackfillView, Error> {
+    let zone = handle.task(&task)?.timezone;
+    // Listened to before anything begins, so that no end is missed.
+    let events = handle.events();
+    let to = to.unwrap_or(Timestamp::MAX);
+    let asked = handle.backfill::<Utc>(&task, DateTime::from(from)..=DateTime::from(to));
+    let asked = if rerun { asked.rerun() } else { asked };
+    let mut view = BackfillView {
+        task: task.clone(),
+        id: None,
+        occurrences: Vec::new(),
+        runs: Vec::new(),
+        left_out: 0,
+        ended: None,
+    };
+    if how == How::Preview {
+        view.occurrences = asked.preview().await?.into_iter().map(|at| At::new(at.into(), zone)).collect();
+        return Ok(view);
+    }
+    let begun = asked.await?;
+    view.id = Some(begun.id.to_string());
+    view.runs = begun.runs.iter().map(RunId::to_string).collect();
+    view.left_out = begun.left_out;
+    if how == How::Wait {
+        let runs: HashSet<RunId> = begun.runs.into_iter().collect();
+        view.ended = Some(ends(handle, &task, runs, events, &progress).await?);
+    }
+    Ok(view)
+}
+
+/// Waits until all of `alive` have ended; how many ended how.
+async fn ends(
+    handle: &SchedulerHandle,
+    task: &str,
+    mut alive: HashSet<RunId>,
+    mut events: Events,
+    progress: &mpsc::Sender<(usize, usize)>,
+) -> Result<BTreeMap<String, usize>, Error> {
+    let of = alive.len();
+    let mut ended: BTreeMap<String, usize> = BTreeMap::new();
+    while !alive.is_empty() {
+        if progress.send((of - alive.len(), of)).await.is_err() {
+            break;
+        }
+        match timeout(LOOK_EACH, events.next()).await {
+            Ok(Some(SchedulerEvent::RunEnded { run, state, .. })) if alive.remove(&run) => {
+                *ended.entry(state.to_string()).or_default() += 1;
+            }
+            Ok(None | Some(SchedulerEvent::Stopped)) => {
+                return Err(Error::stopped("the scheduler has stopped before all runs had ended"));
+            }
+            // Events were missed, or the end came by another way.
+            Ok(Some(SchedulerEvent::Missed { .. })) | Err(_) => {
+                let known = handle.runs(&RunFilter::new().task(task)).await?;
+                let states: BTreeMap<RunId, RunState> = known.iter().map(|run| (run.id, run.state)).collect();
+                alive.retain(|run| match states.get(run) {
+                    Some(state) if !state.is_final() => true,
+                    state => {
+                        let word = state.map_or_else(|| "forgotten".to_owned(), ToString::to_string);
+                        *ended.entry(word).or_default() += 1;
+                        false
+                    }
+                });
+            }
+            Ok(Some(_)) => {}
+        }
+    }
+    Ok(ended)
+}
+
+impl TaskView {
+    pub(crate) fn of(task: TaskInfo) -> Self {
+        let zone = task.timezone;
+        Self {
+            name: task.name.to_string(),
+            schedule: task.schedule.describe(),
+            timezone: zone.to_string(),
+            status: task.status.to_string(),
+            next: task.next.map(|next| At::new(next.into(), zone)),
+            pause: task.pause.map(|pause| PauseView::of(&pause, zone)),
+            tags: task.tags.iter().map(ToString::to_string).collect(),
+            metadata: task.metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            priority: task.priority,
+            source: task.source.to_string(),
+            running: task.running,
+            total_runs: task.total_runs,
+            successful_runs: task.successful_runs,
+            failed_runs: task.failed_runs,
+        }
+    }
+}
+
+impl PauseView {
+    fn of(pause: &Pause, zone: Tz) -> Self {
+        Self {
+            by: pause.by.to_string(),
+            reason: pause.reason.as_deref().map(str::to_owned),
+            since: At::new(pause.since, zone),
+        }
+    }
+}
+
+impl LedgerView {
+    fn of(ledger: Ledger) -> Self {
+        Self { occurrences: ledger.occurrences, runs: ledger.runs, recorded: ledger.recorded }
+    }
+}
+
+impl RecordView {
+    fn of(record: Record, zone: Tz) -> Self {
+        Self {
+            reason: record.reason.to_string(),
+            first: At::new(record.first, zone),
+            last: At::new(record.last, zone),
+            count: record.count,
+            note: record.note.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+impl RunningView {
+    fn of(run: &RunningRun) -> Self {
+        Self {
+            task: run.task.to_string(),
+            id: run.id.to_string(),
+            attempt: run.attempt,
+            running_seconds: run.running_for.as_secs(),
+        }
+    }
+}

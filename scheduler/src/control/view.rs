@@ -1,0 +1,198 @@
+//! What is shown of a running program, as it travels through the control socket and as `--json` prints it. The names of
+//! the fields are stable; new ones may come.
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use symphra_scheduler_core::Timestamp;
+
+/// An instant: in UTC as RFC 3339, and on the clock of its zone for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct At {
+    pub(crate) utc: String,
+    pub(crate) local: String,
+}
+
+impl At {
+    pub(crate) fn new(at: Timestamp, zone: Tz) -> Self {
+        let local = at.to_utc().with_timezone(&zone);
+        let format = if at.as_millis() % 1_000 == 0 { "%Y-%m-%d %H:%M:%S %Z" } else { "%Y-%m-%d %H:%M:%S%.3f %Z" };
+        Self { utc: at.to_string(), local: local.format(format).to_string() }
+    }
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskView {
+    pub(crate) name: String,
+    /// In words.
+    pub(crate) schedule: String,
+    pub(crate) timezone: String,
+    /// `declared`, where nothing is running.
+    pub(crate) status: String,
+    pub(crate) next: Option<At>,
+    pub(crate) pause: Option<PauseView>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) priority: i8,
+    pub(crate) source: String,
+    pub(crate) running: u32,
+    pub(crate) total_runs: u64,
+    pub(crate) successful_runs: u64,
+    pub(crate) failed_runs: u64,
+}
+
+/// Why a task is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PauseView {
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) since: At,
+}
+
+/// A task with what is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskPage {
+    #[serde(flatten)]
+    pub(crate) task: TaskView,
+    pub(crate) next_occurrences: Vec<At>,
+    pub(crate) ledger: Option<LedgerView>,
+    pub(crate) records: Vec<RecordView>,
+    pub(crate) latest_runs: Vec<RunView>,
+}
+
+/// The exact counts of all occurrences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerView {
+    pub(crate) occurrences: u64,
+    pub(crate) runs: u64,
+    pub(crate) recorded: u64,
+}
+
+/// Why occurrences did not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordView {
+    pub(crate) reason: String,
+    pub(crate) first: At,
+    pub(crate) last: At,
+    pub(crate) count: u64,
+    pub(crate) note: Option<String>,
+}
+
+/// The next occurrences of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NextView {
+    pub(crate) task: String,
+    pub(crate) schedule: String,
+    pub(crate) timezone: String,
+    pub(crate) next: Vec<At>,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunView {
+    pub(crate) id: String,
+    pub(crate) task: String,
+    pub(crate) origin: String,
+    pub(crate) state: String,
+    pub(crate) attempt: u32,
+    pub(crate) scheduled_at: At,
+    pub(crate) due_at: At,
+    pub(crate) started_at: Option<At>,
+    pub(crate) finished_at: Option<At>,
+    pub(crate) missed: Option<MissedView>,
+    pub(crate) failure: Option<String>,
+}
+
+/// What a run stands for besides itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MissedView {
+    pub(crate) count: u64,
+    pub(crate) first: At,
+}
+
+/// What became of an instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExplanationView {
+    pub(crate) task: String,
+    pub(crate) at: At,
+    /// `ran`, `recorded`, `no_occurrence`, `ahead`, `pending` or `forgotten`.
+    pub(crate) outcome: String,
+    pub(crate) sentence: String,
+    pub(crate) run: Option<RunView>,
+    pub(crate) record: Option<RecordView>,
+    pub(crate) previous: Option<At>,
+    pub(crate) next: Option<At>,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangeView {
+    /// `None` is all tasks.
+    pub(crate) task: Option<String>,
+    /// `triggered`, `paused`, `resumed`, `rescheduled`, `cancelled` or `reset`.
+    pub(crate) done: String,
+    pub(crate) run: Option<String>,
+    pub(crate) schedule: Option<String>,
+    pub(crate) next: Option<At>,
+}
+
+/// A backfill, or the preview of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BackfillView {
+    pub(crate) task: String,
+    /// `None` in a preview.
+    pub(crate) id: Option<String>,
+    /// What would run, in a preview.
+    pub(crate) occurrences: Vec<At>,
+    pub(crate) runs: Vec<String>,
+    /// How many are beyond the most that one backfill runs.
+    pub(crate) left_out: usize,
+    /// How the runs ended, if they were waited for: how many by state.
+    pub(crate) ended: Option<std::collections::BTreeMap<String, usize>>,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeView {
+    pub(crate) node: String,
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) tzdb: String,
+    pub(crate) backend: String,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) tasks: usize,
+    pub(crate) active_workers: usize,
+    pub(crate) max_workers: usize,
+    pub(crate) queued_runs: usize,
+    pub(crate) queue_size: usize,
+    pub(crate) ledger: LedgerView,
+}
+
+/// How a scheduler is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HealthView {
+    pub(crate) well: bool,
+    pub(crate) alive: bool,
+    pub(crate) ready: bool,
+    pub(crate) stuck: Vec<RunningView>,
+    pub(crate) stale: Vec<StaleView>,
+    pub(crate) workers_taken_by: Vec<RunningView>,
+    pub(crate) clock_repeats_until: Option<At>,
+}
+
+/// A run that executes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunningView {
+    pub(crate) task: String,
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+    pub(crate) running_seconds: u64,
+}
+
+/// A task that has not succeeded for too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StaleView {
+    pub(crate) task: String,
+    pub(crate) last_success: Option<At>,
+    pub(crate) expected_by: At,
+}

@@ -1,0 +1,15 @@
+//! The command line, driven as a person drives it: real processes, and a terminal where its look counts.
+#![cfg(unix)]
+
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/daemon.rs"]
+mod daemon;
+#[path = "cli/rig.rs"]
+mod rig;
+#[path = "cli/socket.rs"]
+mod socket;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[path = "cli/words.rs"]
+mod words;

@@ -1,0 +1,161 @@
+//! The JSON Schema of a configuration file: what it takes the reader takes, and what it refuses the reader refuses; and
+//! the book's tables are the table of settings.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jsonschema::Validator;
+use serde_json::{Value as Json, json};
+use symphra_scheduler::SchedulerConfig;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("a readable file")
+}
+
+fn schema() -> Json {
+    serde_json::from_str(&SchedulerConfig::json_schema()).expect("a schema is JSON")
+}
+
+fn validator() -> Validator {
+    jsonschema::draft202012::new(&schema()).expect("a schema of draft 2020-12")
+}
+
+/// What the reader says to a file of this name and text.
+fn read(name: &str, text: &str) -> Result<(), String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join(name);
+    fs::write(&file, text).expect("a file");
+    SchedulerConfig::from_file(&file).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The blocks of `language` in a text.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let start = format!("```{language}\n");
+    page.split(&start).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_file_in_the_book_is_what_the_program_says() {
+    assert_eq!(text("docs/scheduler.schema.json"), SchedulerConfig::json_schema(), "write it anew");
+}
+
+#[test]
+fn what_is_right_is_valid_and_read() {
+    let validator = validator();
+    let valid = |what: &str, json: &Json| {
+        let errors: Vec<String> = validator.iter_errors(json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{what}: {errors:?}");
+    };
+    let page = text("docs/en/configuration.md");
+    // `${VAR}` in place of a number is the reader's own, and what the last block shows is wrong on purpose.
+    let yaml = blocks(&page, "yaml");
+    let mut examples = vec![text("examples/configuration/scheduler.yaml"), yaml[0].to_owned()];
+    examples.extend(blocks(&text("README.md"), "yaml").into_iter().map(str::to_owned));
+    assert!(examples.len() >= 3, "the README shows a configuration");
+    for example in examples {
+        read("scheduler.yaml", &example).expect(&example);
+        let plain = example.replace("${QUEUE:-1500}", "1500");
+        valid(&example, &serde_saphyr::from_str(&plain).expect("YAML"));
+    }
+    for json in [
+        json!({}),
+        json!({ "scheduler": { "max_workers": 1, "lease": "1m30s", "shutdown_timeout": 0, "groups": { "imports": 2 } } }),
+        json!({ "max_workers": 5, "backend": "memory", "node": "a", "misfire_grace": 1.5 }),
+        json!({ "backend": { "type": "memory" }, "daemon": { "name": "reports", "startup_timeout": "5s" } }),
+        json!({ "tasks": { "a": {}, "b": { "interval": "30s", "tags": "one", "metadata": { "owner": "x" } } } }),
+        json!({ "tasks": { "a": { "schedule": "0 9 * * MON-FRI", "retry": "none", "timeout": "none" } } }),
+        json!({ "tasks": { "a": { "cron": "@daily", "retry": { "max_attempts": 3, "multiplier": 1.5, "jitter": true } } } }),
+        json!({ "tasks": { "a": { "at": "2027-01-01T00:00:00Z", "priority": -100, "delivery": "at_most_once" } } }),
+        json!({ "tasks": { "a": { "misfire": "run_all", "overlap": "buffer_all", "catch_up_window": "6h", "group": "g" } } }),
+        json!({ "tasks": { "a": { "start": "2026-01-01", "end": "none", "except": "* * 25 12 *", "max_runs": 1 } } }),
+    ] {
+        let text = json.to_string();
+        valid(&text, &json);
+        read("scheduler.json", &text).expect(&text);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_neither_valid_nor_read() {
+    let validator = validator();
+    for json in [
+        json!([]),
+        json!({ "logs": {} }),
+        json!({ "max_workers": 0 }),
+        json!({ "max_workers": true }),
+        json!({ "scheduler": { "queue_sise": 5 } }),
+        json!({ "scheduler": { "lease": "soon" } }),
+        json!({ "scheduler": { "shutdown_timeout": -1 } }),
+        json!({ "node": "" }),
+        json!({ "groups": { "imports": 0 } }),
+        json!({ "backend": "mysql" }),
+        json!({ "backend": { "type": "memory", "url": "x" } }),
+        json!({ "daemon": { "nam": "a" } }),
+        json!({ "tasks": [] }),
+        json!({ "tasks": { "a": { "enabled": "yes" } } }),
+        json!({ "tasks": { "a": { "overlap": "skipp" } } }),
+        json!({ "tasks": { "a": { "retry": "often" } } }),
+        json!({ "tasks": { "a": { "retry": { "max_attempts": 0 } } } }),
+        json!({ "tasks": { "a": { "retry": { "when": "x" } } } }),
+        json!({ "tasks": { "a": { "priority": 101 } } }),
+        json!({ "tasks": { "a": { "max_runs": 0 } } }),
+        json!({ "tasks": { "a": { "timeout": "a while" } } }),
+        json!({ "tasks": { "a": { "tags": [[1]] } } }),
+        json!({ "tasks": { "a": { "name": "b" } } }),
+    ] {
+        assert!(!validator.is_valid(&json), "valid: {json}");
+        assert!(read("scheduler.json", &json.to_string()).is_err(), "read: {json}");
+    }
+    let wrong = text("examples/configuration/wrong.yaml");
+    assert!(!validator.is_valid(&serde_saphyr::from_str(&wrong).expect("YAML")));
+    assert!(read("scheduler.yaml", &wrong).is_err());
+}
+
+/// The first cells of the rows of the table whose first row begins with `| title |`.
+fn column(page: &str, title: &str) -> BTreeSet<String> {
+    let start = format!("| {title} |");
+    let rows =
+        page.lines().skip_while(|line| !line.starts_with(&start)).skip(2).take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect()
+}
+
+fn keys(schema: &Json, pointer: &str) -> BTreeSet<String> {
+    let keys = schema.pointer(pointer).and_then(Json::as_object).expect(pointer);
+    keys.keys().cloned().collect()
+}
+
+#[test]
+fn the_tables_of_the_book_have_every_setting() {
+    let schema = schema();
+    let tasks = schema.pointer("/properties/tasks/additionalProperties/properties").expect("the options of tasks");
+    let may_be_none: BTreeSet<&String> = (tasks.as_object().expect("options").iter())
+        .filter(|(_, of)| of["anyOf"].as_array().is_some_and(|forms| forms.contains(&json!({ "const": "none" }))))
+        .map(|(option, _)| option)
+        .collect();
+    let page = |language: &str| text(&format!("docs/{language}/configuration.md"));
+    for (page, [settings, overrides, variables]) in
+        [(page("en"), ["key of `scheduler:`", "key", "variable"]), (page("zh"), ["`scheduler:` 的键", "键", "变量"])]
+    {
+        assert_eq!(column(&page, settings), keys(&schema, "/properties/scheduler/properties"));
+        assert_eq!(column(&page, overrides), keys(&schema, "/properties/tasks/additionalProperties/properties"));
+        for option in &may_be_none {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{option}` |"))).expect("its row");
+            assert!(!row.trim_end_matches('|').trim_end().ends_with('|'), "{option} may be none: {row}");
+        }
+        let mut known: BTreeSet<String> = ["SCHEDULER_CONFIG", "SCHEDULER_DISABLE"].map(str::to_owned).into();
+        // Tables cannot stand in a variable.
+        let scalar = keys(&schema, "/properties/scheduler/properties").into_iter().filter(|key| key != "groups");
+        known.extend(scalar.map(|key| format!("SCHEDULER_{}", key.to_uppercase())));
+        for table in ["daemon", "logging"] {
+            let keys = keys(&schema, &format!("/properties/{table}/properties")).into_iter();
+            known.extend(keys.map(|key| format!("SCHEDULER_{}_{}", table.to_uppercase(), key.to_uppercase())));
+        }
+        known.extend(["TYPE", "URL", "MAX_CONNECTIONS"].map(|key| format!("SCHEDULER_BACKEND_{key}")));
+        assert_eq!(column(&page, variables), known);
+    }
+}
