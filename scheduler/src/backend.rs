@@ -15,6 +15,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod declared;
 mod memory;
 mod record;
 mod rows;
@@ -27,12 +28,12 @@ use symphra_scheduler_core::Timestamp;
 
 use crate::outcome::BoxError;
 use crate::run::RunId;
+pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules};
 pub use memory::MemoryBackend;
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
-    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Group, Hold, Holder, Left,
-    NewRun, Pause, Refusal, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted,
-    TRIGGERS_WAITING_MAX, TaskKey, TaskRules, Token,
+    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Left, NewRun, Refusal,
+    RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.

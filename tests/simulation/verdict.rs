@@ -124,11 +124,6 @@ fn at_most(seen: &Seen, number: usize, spec: &TaskSpec) -> u64 {
 /// jitter may still hold back.
 fn at_least(seen: &Seen, number: usize, spec: &TaskSpec) -> u64 {
     let (now, versions) = (seen.now().wall, &seen.tasks[number].versions);
-    // Up to the mark, which lies ahead of a clock that was set back, another schedule is recorded by who is there to see.
-    let was_away = seen.scenario.restarts || seen.tasks[number].was_removed;
-    if !seen.set_back.is_empty() && versions.len() > 1 && was_away {
-        return 0;
-    }
     // A clock that is set back shows again what lies before the first registration.
     let registered = versions[0].answered;
     let mut least = 0;

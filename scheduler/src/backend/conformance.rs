@@ -13,6 +13,7 @@
 //! conformance_tests!(empty_store);
 //! ```
 
+mod behind;
 mod cancelling;
 mod claiming;
 mod declaring;
@@ -43,6 +44,10 @@ use crate::run::{Origin, RunId};
 use crate::schedule::{Schedule, Timetable};
 use ticking::Ticking;
 
+pub use behind::{
+    a_mark_that_is_put_back_keeps_what_is_to_be_recorded_before_it,
+    a_schedule_that_begins_behind_the_mark_is_accounted_for_from_there, what_is_shown_again_is_recorded_once,
+};
 pub use cancelling::{
     a_retrying_run_is_cancelled_at_once, a_run_can_be_cancelled_in_a_pause, a_running_run_is_asked_to_cancel,
     a_waiting_run_is_cancelled_at_once, what_is_not_alive_is_not_cancelled,
@@ -138,6 +143,9 @@ macro_rules! conformance_tests {
             a_reschedule_lasts_until_the_task_is_declared_otherwise
             an_occurrence_of_a_replaced_schedule_does_not_fire
             a_mark_that_lies_ahead_can_be_put_back
+            what_is_shown_again_is_recorded_once
+            a_schedule_that_begins_behind_the_mark_is_accounted_for_from_there
+            a_mark_that_is_put_back_keeps_what_is_to_be_recorded_before_it
             a_known_task_declared_as_a_past_instant_keeps_its_mark
             a_run_at_start_is_asked_of_the_first_live_node
             a_dead_node_does_not_keep_a_task_from_running_at_start

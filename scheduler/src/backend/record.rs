@@ -5,10 +5,6 @@ use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::rows::Registered;
-use crate::TaskName;
-use crate::schedule::Plan;
-
 /// Why occurrences did not run: a span, which the next one with the same reason extends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -81,32 +77,6 @@ pub fn add_record(spans: &mut Vec<Record>, record: Record) {
         let newer = &mut spans[newer - 1];
         newer.first = newer.first.min(joined.first);
         newer.count += joined.count;
-    }
-}
-
-impl Registered {
-    /// Whether as many occurrences have become runs as may: then there are no others.
-    #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        self.max_runs.is_some_and(|max| self.runs >= max)
-    }
-
-    /// What becomes of the occurrences of the task `name` that fell due up to `until` and have not fired, if another
-    /// timetable takes the place of this one then: they end with it. A backend records this in the step that changes the
-    /// timetable; later nobody could.
-    ///
-    /// There are none after the last run that the task may have, and none of a fixed delay: its instant is never missed,
-    /// only late, and the next is told by the new one.
-    #[must_use]
-    pub fn owed(&self, name: &TaskName, until: Timestamp) -> Option<Record> {
-        let plan = Plan::new(Arc::clone(&self.timetable), name.as_str(), self.anchor, self.since);
-        if self.is_exhausted() || plan.fixed_delay().is_some() {
-            return None;
-        }
-        let first = plan.next(self.mark).filter(|&first| plan.due(first) <= until)?;
-        let last = plan.newest_due(first, until);
-        let count = plan.count(self.mark, last);
-        Some(Record::span(Reason::Rescheduled, first, last, count))
     }
 }
 

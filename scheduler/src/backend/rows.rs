@@ -5,145 +5,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
+use super::declared::{Registered, TaskKey};
 use super::record::{Reason, Record};
-use crate::TaskName;
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Missed, Origin, RunId, RunState};
-use crate::schedule::{Delivery, Overlap, Timetable};
-
-/// A task as the store knows it: cheap to send and to look up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskKey(pub u64);
+use crate::schedule::{Overlap, Timetable};
 
 /// The fencing token of a claim: each claim of a run has a higher one, and only the highest may finish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
-
-/// Who holds runs, and for how long after its last heartbeat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// The node, one name for each start of a scheduler: a restarted node is another holder.
-    pub node: Arc<str>,
-    /// How long after a heartbeat the node's runs stay its own.
-    pub lease: Duration,
-}
-
-/// A task to be made known.
-#[derive(Clone, Debug)]
-pub struct Registration {
-    /// The task's name.
-    pub name: TaskName,
-    /// Its occurrences, as the program declares them. If it has but one instant, the mark is at first sight put before
-    /// it, so that it is accounted for although it may be past.
-    pub timetable: Arc<Timetable>,
-    /// What the store has to heed about its runs.
-    pub rules: TaskRules,
-}
-
-/// What a store has to heed about the runs of a task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskRules {
-    /// How many runs may be alive at once; `None` is no limit.
-    pub alive_max: Option<u32>,
-    /// What becomes of an occurrence while that many are.
-    pub overlap: Overlap,
-    /// Whether a run whose holder's lease ran out is executed again.
-    pub delivery: Delivery,
-    /// Which waiting runs are claimed first: the higher.
-    pub priority: i8,
-    /// The group with whose runs it shares a limit.
-    pub group: Option<Group>,
-    /// After this many occurrences have become runs there are none any more.
-    pub max_runs: Option<u64>,
-    /// After this many runs that failed in a row the task is paused.
-    pub pause_after: Option<u32>,
-    /// Whether the task is paused by declaration.
-    pub disabled: bool,
-    /// Whether the first live node that knows the task is told so.
-    pub run_on_start: bool,
-}
-
-impl Default for TaskRules {
-    /// One run at a time, at least once; an occurrence that overlaps is recorded.
-    fn default() -> Self {
-        Self {
-            alive_max: Some(1),
-            overlap: Overlap::Skip,
-            delivery: Delivery::AtLeastOnce,
-            priority: 0,
-            group: None,
-            max_runs: None,
-            pause_after: None,
-            disabled: false,
-            run_on_start: false,
-        }
-    }
-}
-
-/// Tasks of which only some may run at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Its name.
-    pub name: Arc<str>,
-    /// How many runs of all its tasks may be held at once.
-    pub max: u32,
-}
-
-/// A task that is known, as its store sees it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Registered {
-    /// Its key in this store.
-    pub key: TaskKey,
-    /// The number of the store's last change when this was seen: what comes late by another way is older.
-    pub version: u64,
-    /// The last instant that has fired; at first sight the store's present, or what lies just before its only instant.
-    pub mark: Timestamp,
-    /// The instant of the first registration, from which an interval without `start` counts.
-    pub anchor: Timestamp,
-    /// The occurrences that count: those declared last, or what an operator has put in their place since.
-    pub timetable: Arc<Timetable>,
-    /// From when on they count; [`Timestamp::MIN`] if they always have.
-    pub since: Timestamp,
-    /// Why no occurrence becomes a run, if that is so.
-    pub pause: Option<Pause>,
-    /// When the last pause ended: what had fallen due until then is recorded and not caught up.
-    pub resumed_at: Option<Timestamp>,
-    /// When the last scheduled run ended, or the last occurrence was recorded: from there a fixed delay counts.
-    pub last_end: Option<Timestamp>,
-    /// The scheduled run that is alive, the oldest.
-    pub alive: Option<RunId>,
-    /// How many occurrences have become runs.
-    pub runs: u64,
-    /// How many may, by the rules declared last.
-    pub max_runs: Option<u64>,
-    /// In the answer to a registration: no other live node knows the task, and its rules ask for a run then.
-    pub run_on_start: bool,
-    /// In the answer to what has put another timetable in the place of one that still owed something: what it owed,
-    /// which is recorded.
-    pub ended: Option<Box<Record>>,
-}
-
-/// Why no occurrence of a task becomes a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// Who or what paused it.
-    pub by: Arc<str>,
-    /// Why, if it was said.
-    pub reason: Option<Arc<str>>,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-impl fmt::Display for Pause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "paused by {} since {}", self.by, self.since)?;
-        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
-    }
-}
 
 /// One step of a task's mark: the run that comes of it, if any, and what it passes over.
 #[derive(Clone, Debug)]
@@ -162,6 +35,18 @@ pub struct Firing {
     pub run: Option<NewRun>,
     /// Occurrences of the step that become no run.
     pub passed: Option<Record>,
+    /// Of a step that is about [instants shown again](Self::shown_again): what the caller believes of
+    /// [`Registered::behind`]; if it is otherwise, nothing is done.
+    pub behind: Option<Timestamp>,
+}
+
+impl Firing {
+    /// The occurrences behind the mark that a clock which was set back has shown, if this step is about those: it leaves the
+    /// mark where it is.
+    #[must_use]
+    pub fn shown_again(&self) -> Option<&Record> {
+        self.passed.as_ref().filter(|_| self.advance_to == self.mark)
+    }
 }
 
 /// A run to be inserted. Its key is (task, `origin`, `scheduled_at`).
@@ -195,8 +80,9 @@ pub enum Admission {
     Passed,
     /// As many occurrences have become runs as the task may have: it is no occurrence, and nothing was done.
     Exhausted,
-    /// Another timetable counts by now; nothing was done.
-    Rescheduled,
+    /// Another timetable counts by now, or somebody else has recorded what was shown again; nothing was done, and the
+    /// caller looks again.
+    Outdated,
     /// Somebody else advanced the mark, to here; nothing was done.
     MarkMoved(Timestamp),
     /// The run is due after the store's clock, which says this; nothing was done.

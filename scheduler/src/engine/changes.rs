@@ -76,6 +76,10 @@ impl State {
         }
         task.version = stored.version;
         let name = task.live.name.clone();
+        if task.next != Next::Answer {
+            self.settled_behind(stored.key, stored.behind);
+        }
+        let task = &mut self.tasks[place as usize];
 
         let pause = stored.pause.clone().map(Box::new);
         let was_paused = task.pause.is_some();

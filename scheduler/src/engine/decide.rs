@@ -99,7 +99,8 @@ impl State {
             if task.wake != wake {
                 continue;
             }
-            let Some(firing) = due::step(task, now, self.misfire_grace, self.ids.next(now)) else { continue };
+            let behind = self.behind.get(&task.live.key).copied();
+            let Some(firing) = due::step(task, behind, now, self.misfire_grace, self.ids.next(now)) else { continue };
             (task.next, task.wake) = (Next::Answer, Timestamp::MAX);
             batch.tasks.push(index);
             batch.firings.push(firing);
@@ -146,6 +147,7 @@ impl State {
             }
             match *admission {
                 Admission::Claimed(_) | Admission::Queued { .. } | Admission::Recorded(_) | Admission::Passed => {
+                    self.settled_behind(firing.task, firing.shown_again().map(|shown| shown.last));
                     let task = &mut self.tasks[index as usize];
                     task.mark = firing.advance_to;
                     let next = match (task.plan.fixed_delay(), &firing.run, admission) {
@@ -182,7 +184,7 @@ impl State {
                     self.tasks[index as usize].live.shown().is_exhausted = true;
                     self.arm(index, Next::Over);
                 }
-                Admission::Rescheduled => {
+                Admission::Outdated => {
                     actions.look.push(firing.task);
                     // The answer to the look arms it; until then nothing can be fired.
                     let task = &mut self.tasks[index as usize];

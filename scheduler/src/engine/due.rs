@@ -9,11 +9,18 @@ use crate::backend::{Firing, NewRun, Reason, Record};
 use crate::run::{Missed, Origin, RunId};
 use crate::schedule::{CAUGHT_UP_MAX, Misfire, Plan};
 
-/// The step of `task`, which is due at `now`, under the name `id`.
+/// The step of `task`, which is due at `now`, under the name `id`; `behind` is up to where it is recorded what a clock that
+/// was set back has shown again.
 ///
 /// An occurrence at most `grace` late runs as itself. What becomes of those that are later is the task's misfire policy;
 /// what fell due in a pause is recorded and never caught up.
-pub(crate) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId) -> Option<Firing> {
+pub(crate) fn step(
+    task: &TaskState,
+    behind: Option<Timestamp>,
+    now: Timestamp,
+    grace: Duration,
+    id: RunId,
+) -> Option<Firing> {
     let plan = &task.plan;
     match task.next {
         Next::Ahead(first) => {
@@ -35,7 +42,7 @@ pub(crate) fn step(task: &TaskState, now: Timestamp, grace: Duration, id: RunId)
             let upto = now.min(task.mark);
             let last = plan.last(upto).unwrap_or(first).max(first);
             let passed = Some(span(plan, Reason::ClockSetBack, first, last));
-            Some(Firing { passed, ..advance(task, task.mark, id) })
+            Some(Firing { passed, behind, ..advance(task, task.mark, id) })
         }
         Next::Delayed(at) => {
             if let Some(pause) = &task.pause {
@@ -113,6 +120,7 @@ fn advance(task: &TaskState, to: Timestamp, id: RunId) -> Firing {
         since: task.plan.since(),
         run: None,
         passed: None,
+        behind: None,
     }
 }
 

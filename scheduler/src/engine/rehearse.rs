@@ -31,7 +31,7 @@ pub(crate) fn rehearse(
         if now >= until {
             return;
         }
-        let Some(firing) = due::step(task, now, grace, state.ids.next(now)) else { return };
+        let Some(firing) = due::step(task, None, now, grace, state.ids.next(now)) else { return };
         let task = &mut state.tasks[0];
         task.mark = firing.advance_to;
         let next = match task.plan.fixed_delay() {

@@ -283,6 +283,7 @@ impl State {
             places.remove(&key);
         }
         self.free.push(place);
+        self.behind.remove(&key);
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(super) to_finish: Vec<Finish>,
     /// What the store has recorded of earlier schedules as tasks were added, and nobody was told of yet.
     pub(super) untold: Vec<(TaskName, Box<Record>)>,
+    /// Up to where it is recorded what a clock that was set back has shown again, of the tasks of which something is.
+    pub(super) behind: HashMap<TaskKey, Timestamp>,
     /// Runs whose next attempt this node has put off, and that wait for it as far as is known.
     pub(super) put_off: HashMap<RunId, Arc<LiveTask>>,
     /// Cancellations of runs that a call under way may bring.
@@ -194,6 +196,7 @@ impl State {
             finishing: false,
             to_finish: Vec::new(),
             untold: Vec::new(),
+            behind: HashMap::new(),
             put_off: HashMap::new(),
             cancelled_early: Vec::new(),
             phase: Phase::Firing,
@@ -230,6 +233,7 @@ impl State {
             resumed_at: registered.resumed_at,
         };
         let key = task.live.key;
+        self.settled_behind(key, registered.behind);
         let place = match self.free.pop() {
             Some(place) => {
                 self.tasks[place as usize] = task;
@@ -252,6 +256,13 @@ impl State {
         let places =
             self.places.get_or_insert_with(|| (0..).zip(tasks).map(|(place, task)| (task.live.key, place)).collect());
         places.get(&key).copied()
+    }
+
+    pub(super) fn settled_behind(&mut self, key: TaskKey, upto: Option<Timestamp>) {
+        match upto {
+            Some(upto) => _ = self.behind.insert(key, upto),
+            None => _ = self.behind.remove(&key),
+        }
     }
 
     /// Whether the task has not been removed from its place. Places are known once one was.
@@ -313,7 +324,8 @@ pub(super) fn first_step(plan: &Plan, registered: &Registered, now: Timestamp) -
     }
     let Some(period) = plan.fixed_delay() else {
         let mark = registered.mark;
-        let after = if mark > now { now.max(registered.anchor) } else { mark };
+        let shown_again = if mark > now { now.max(registered.anchor) } else { mark };
+        let after = registered.behind.unwrap_or(shown_again);
         return match plan.next(after) {
             Some(at) if at > mark => Next::Ahead(at),
             Some(at) => Next::Again(at),

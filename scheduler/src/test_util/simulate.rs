@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
@@ -85,22 +84,9 @@ impl Simulation {
         let mut all = HashMap::with_capacity(checked.tasks.len());
         for (key, (task, name)) in (0..).zip(checked.tasks.iter().zip(&checked.names)) {
             let registration = task.registration(name.clone(), &checked.config);
-            let only = registration.timetable.only();
             let registered = Registered {
-                key: TaskKey(key),
-                version: 0,
-                mark: only.map_or(span.start, |only| span.start.min(only.minus(Duration::from_millis(1)))),
-                anchor: span.start,
-                timetable: registration.timetable,
-                since: Timestamp::MIN,
-                pause: None,
-                resumed_at: None,
-                last_end: None,
-                alive: None,
-                runs: 0,
                 max_runs: registration.rules.max_runs,
-                run_on_start: false,
-                ended: None,
+                ..Registered::at_first_sight(TaskKey(key), registration.timetable, span.start)
             };
             let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));
             let mut becomes = Vec::new();

@@ -54,7 +54,7 @@ pub async fn an_occurrence_of_a_replaced_schedule_does_not_fire(backend: Subject
     let steps = [task.firing(1), Firing { run: None, passed, ..task.firing(1) }];
     let before = task.ledger().await;
     for step in steps {
-        assert_eq!(enqueue(&backend, &node("a"), step).await, Admission::Rescheduled, "another schedule counts");
+        assert_eq!(enqueue(&backend, &node("a"), step).await, Admission::Outdated, "another schedule counts");
     }
     assert_eq!(task.look().await.mark, task.start, "the mark stays");
     assert_eq!(task.ledger().await, before, "and so does what is counted");
@@ -103,7 +103,7 @@ pub async fn what_was_owed_is_recorded_once(backend: Subject) {
     let second = register(&backend, &node("b"), other).await;
     assert_eq!((second.ended, second.since), (None, first.since), "the second changes nothing");
     let step = passing(&task, task.mark, super::after(task.mark, 1));
-    assert_eq!(enqueue(&backend, &node("b"), step).await, Admission::Rescheduled);
+    assert_eq!(enqueue(&backend, &node("b"), step).await, Admission::Outdated);
     assert_eq!(counted(&backend, &task).await, recorded);
 }
 
@@ -138,7 +138,7 @@ pub async fn what_is_over_or_counts_from_an_end_owes_nothing(backend: Subject) {
     }
 }
 
-fn every_millisecond() -> Arc<Timetable> {
+pub(super) fn every_millisecond() -> Arc<Timetable> {
     let schedule = Schedule::interval(Duration::from_millis(1)).expect("a valid period");
     Arc::new(Timetable::new(schedule, Tz::UTC))
 }
@@ -147,7 +147,7 @@ fn every_millisecond() -> Arc<Timetable> {
 fn passing(task: &Registered, mark: Timestamp, advance_to: Timestamp) -> Firing {
     let (id, since) = (super::id(task.key, 1), task.since);
     let passed = Some(Record::one(Reason::Missed, advance_to));
-    Firing { id, task: task.key, mark, advance_to, since, run: None, passed }
+    Firing { id, task: task.key, mark, advance_to, since, run: None, passed, behind: None }
 }
 
 /// Lets more than `millis` pass, and passes over that many occurrences of a new task; where its mark stands then.
@@ -158,7 +158,7 @@ async fn pass_over(backend: &Subject, task: &Registered, millis: u64) -> Timesta
     to
 }
 
-async fn counted(backend: &Subject, task: &Registered) -> (Ledger, Vec<Record>) {
+pub(super) async fn counted(backend: &Subject, task: &Registered) -> (Ledger, Vec<Record>) {
     let ledger = backend.ledger(task.key).await.expect("a ledger is kept");
     (ledger, backend.records(task.key).await.expect("records are kept"))
 }
@@ -189,6 +189,7 @@ pub async fn a_mark_that_lies_ahead_can_be_put_back(backend: Subject) {
         since: task.since,
         run: None,
         passed: None,
+        behind: None,
     };
     assert_eq!(enqueue(&backend, &node("a"), leap(task.mark, ahead, 1)).await, Admission::Passed);
     let changes = control(&backend, Command::ResetMark { task: task.key }).await;

@@ -44,7 +44,7 @@ impl Ticking {
         let (key, mark, start) = (task.key, task.mark, task.mark.minus(HOUR));
         let since = task.since;
         let id = id(key, 0);
-        let back = Firing { id, task: key, mark, advance_to: start, since, run: None, passed: None };
+        let back = Firing { id, task: key, mark, advance_to: start, since, run: None, passed: None, behind: None };
         assert_eq!(enqueue(backend, &node("setup"), back).await, Admission::Passed);
         Self { backend: Arc::clone(backend), key, start, since }
     }
@@ -67,7 +67,7 @@ impl Ticking {
     pub(super) fn firing(&self, n: u64) -> Firing {
         let (mark, advance_to) = (self.at(n - 1), self.at(n));
         let run = Some(self.run(n));
-        Firing { id: self.id(n), task: self.key, mark, advance_to, since: self.since, run, passed: None }
+        Firing { id: self.id(n), task: self.key, mark, advance_to, since: self.since, run, passed: None, behind: None }
     }
 
     pub(super) async fn fire(&self, holder: &Holder, n: u64) -> Admission {

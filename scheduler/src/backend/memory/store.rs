@@ -16,7 +16,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
@@ -99,6 +98,8 @@ struct Seldom {
     records: Vec<Record>,
     /// The nodes that declared it, where that matters.
     known_by: Vec<u32>,
+    /// [`Registered::behind`].
+    behind: Option<Timestamp>,
 }
 
 /// What an operator said last of whether the task is paused.
@@ -202,18 +203,18 @@ impl Store {
 
     fn add(&mut self, holder: u32, task: &Registration, now: Timestamp) -> Registered {
         let number = number(self.tasks.len());
-        let mark = task.timetable.only().map_or(now, |only| now.min(only.minus(Duration::from_millis(1))));
+        let seen = Registered::at_first_sight(key(number), Arc::clone(&task.timetable), now);
         let group = self.join_group(&task.rules, 0);
         self.tasks.push(TaskRow {
             name: task.name.clone(),
             rules: task.rules.clone(),
             declared: Arc::clone(&task.timetable),
             rescheduled: None,
-            since: Timestamp::MIN,
+            since: seen.since,
             declared_at: now,
-            mark,
+            mark: seen.mark,
             last_step: None,
-            anchor: now,
+            anchor: seen.anchor,
             operator: None,
             resumed_at: None,
             group,
@@ -323,6 +324,7 @@ impl Store {
             key: key(number),
             version: self.log.version(),
             mark: row.mark,
+            behind: row.behind(),
             anchor: row.anchor,
             timetable: Arc::clone(row.timetable()),
             since: row.since,
@@ -351,6 +353,7 @@ impl Store {
             row.record(owed.clone());
         }
         row.since = now;
+        row.settle_behind((row.mark > now).then_some(now));
         with(row);
         owed.map(Box::new)
     }
@@ -444,6 +447,18 @@ impl TaskRow {
     fn record(&mut self, record: Record) {
         self.ledger.count_recorded(record.count);
         add_record(&mut self.seldom.get_or_insert_default().records, record);
+    }
+
+    fn behind(&self) -> Option<Timestamp> {
+        self.seldom.as_ref().and_then(|seldom| seldom.behind)
+    }
+
+    fn settle_behind(&mut self, upto: Option<Timestamp>) {
+        if let Some(seldom) = &mut self.seldom {
+            seldom.behind = upto;
+        } else if upto.is_some() {
+            self.seldom.get_or_insert_default().behind = upto;
+        }
     }
 
     fn known_by(&self) -> &[u32] {

@@ -71,6 +71,50 @@ async fn a_task_that_has_not_fired_for_long_is_not_held_up_by_a_clock_set_back()
     assert!(rig.records("rare").await.is_empty(), "there is nothing of it that the clock could show again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_clock_shows_again_is_recorded_by_one_of_two_nodes() {
+    let rig = Rig::new();
+    let tick = || rig.quick("tick", every(10_000));
+    let _first = rig.start([tick()]).await;
+    let _second = rig.start([tick()]).await;
+    pass(seconds(605)).await;
+    for _ in 0..2 {
+        rig.clock.step(-300_000);
+        pass(seconds(200)).await;
+    }
+    // 10:05 → 5:05 … 8:25 → 3:25 … 6:45.
+    assert_eq!(rig.fired("tick").len(), 60);
+    assert_eq!(counts(rig.ledger("tick").await), (100, 60, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_schedule_names_behind_the_mark_is_recorded_though_nobody_was_there() {
+    let rig = Rig::new();
+    let first = rig.start([rig.quick("tick", every(10_000))]).await;
+    pass(seconds(605)).await;
+    rig.clock.step(-300_000);
+    pass(millis(1_500)).await;
+    first.stop().await.expect("it stops");
+
+    // It counts from 5:06.5 on, and is recorded from 5:07 to 5:20.
+    let second = rig.start([rig.quick("tick", every(1_000))]).await;
+    pass(seconds(14)).await;
+    assert_eq!(counts(rig.ledger("tick").await), (74, 60, 14));
+    second.stop().await.expect("it stops");
+    pass(seconds(100)).await;
+    let third = rig.start([rig.quick("tick", every(1_000))]).await;
+    pass(millis(100)).await;
+    assert_eq!(counts(rig.ledger("tick").await), (174, 60, 114), "up to 7:00 nobody was there");
+    third.stop().await.expect("it stops");
+    pass(seconds(190)).await;
+
+    // At 10:10 the mark, at 10:00, is passed: of the nine missed after it the last runs, and 10:10 is in time.
+    let _fourth = rig.start([rig.quick("tick", every(1_000))]).await;
+    pass(millis(100)).await;
+    assert_eq!(counts(rig.ledger("tick").await), (364, 62, 302));
+    assert_eq!(rig.fired("tick").last(), Some(&610_000));
+}
+
 /// The clock is set at random, and the ledger is compared with a count that knows nothing of the engine: an occurrence
 /// is each instant that the wall clock passes on its way forward, whether it ticks or is set.
 #[tokio::test(start_paused = true)]

@@ -34,22 +34,7 @@ fn state(ids: u64, origin: Timestamp) -> State {
     for key in 0..TASKS {
         let task = Task::new(format!("task {key}"), every(300 + 97 * key), async || {});
         let name = TaskName::new(task.name()).expect("a valid name");
-        let registered = Registered {
-            key: TaskKey(key),
-            version: 0,
-            mark: origin,
-            anchor: origin,
-            timetable: task.timetable(Tz::UTC),
-            since: Timestamp::MIN,
-            pause: None,
-            resumed_at: None,
-            last_end: None,
-            alive: None,
-            runs: 0,
-            max_runs: None,
-            run_on_start: false,
-            ended: None,
-        };
+        let registered = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC), origin);
         let live = Arc::new(LiveTask::new(&task, name, &registered, origin));
         state.add(live, &registered);
     }
@@ -336,22 +321,8 @@ fn a_task_is_asked_about_again_only_when_its_answer_is_there() {
 fn told(world: &World, version: u64, pause: Option<&str>) -> Event {
     let task = &world.state.tasks[0];
     let pause = pause.map(|by| crate::backend::Pause { by: by.into(), reason: None, since: world.now.wall });
-    let registered = Registered {
-        key: task.live.key,
-        version,
-        mark: task.mark,
-        anchor: task.mark,
-        timetable: Arc::clone(task.plan.timetable()),
-        since: Timestamp::MIN,
-        pause,
-        resumed_at: None,
-        last_end: None,
-        alive: None,
-        runs: 0,
-        run_on_start: false,
-        max_runs: None,
-        ended: None,
-    };
+    let seen = Registered::at_first_sight(task.live.key, Arc::clone(task.plan.timetable()), task.mark);
+    let registered = Registered { version, pause, ..seen };
     Event::Changed(crate::backend::Changes { version, tasks: vec![registered], ..crate::backend::Changes::default() })
 }
 

@@ -121,6 +121,7 @@ async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
                 since: Timestamp::MIN,
                 run: Some(run),
                 passed: None,
+                behind: None,
             };
             rig.store.enqueue(&dead, &[firing]).await.expect("memory answers");
             mark = at;

@@ -33,8 +33,9 @@ impl Store {
         if is_repeated || task.mark != firing.mark {
             return self.repeated(firing, holder);
         }
-        if task.since != firing.since {
-            return Admission::Rescheduled;
+        let is_behind_otherwise = firing.shown_again().is_some() && task.behind() != firing.behind;
+        if task.since != firing.since || is_behind_otherwise {
+            return Admission::Outdated;
         }
         if task.is_exhausted() {
             return Admission::Exhausted;
@@ -89,6 +90,11 @@ impl Store {
 
     fn advance(&mut self, firing: &Firing, step: Step) {
         let task = &mut self.tasks[index(firing.task)];
+        match firing.shown_again() {
+            Some(shown) => task.settle_behind(Some(shown.last)),
+            None if firing.advance_to != firing.mark => task.settle_behind(None),
+            None => {}
+        }
         task.mark = firing.advance_to;
         task.last_step = Some((firing.id, step));
         if let Some(passed) = &firing.passed {

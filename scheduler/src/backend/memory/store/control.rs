@@ -144,6 +144,7 @@ impl Store {
             Command::ResetMark { task } => {
                 if let Some(row) = self.tasks.get_mut(index(*task)) {
                     row.mark = row.mark.min(now);
+                    row.settle_behind(row.behind().filter(|&behind| behind < row.mark));
                     row.last_step = None;
                 }
                 self.changed(Some(*task));

@@ -1,0 +1,193 @@
+//! A task as programs declare it, and where it stands as its store sees it.
+//!
+//! Plain values; [`Registered`] also says what follows from them alone, so that every store says the same.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::record::{Reason, Record};
+use crate::TaskName;
+use crate::run::RunId;
+use crate::schedule::{Delivery, Overlap, Plan, Timetable};
+
+/// A task as the store knows it: cheap to send and to look up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey(pub u64);
+
+/// Who holds runs, and for how long after its last heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The node, one name for each start of a scheduler: a restarted node is another holder.
+    pub node: Arc<str>,
+    /// How long after a heartbeat the node's runs stay its own.
+    pub lease: Duration,
+}
+
+/// A task to be made known.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The task's name.
+    pub name: TaskName,
+    /// Its occurrences, as the program declares them. If it has but one instant, the mark is at first sight put before
+    /// it, so that it is accounted for although it may be past.
+    pub timetable: Arc<Timetable>,
+    /// What the store has to heed about its runs.
+    pub rules: TaskRules,
+}
+
+/// What a store has to heed about the runs of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRules {
+    /// How many runs may be alive at once; `None` is no limit.
+    pub alive_max: Option<u32>,
+    /// What becomes of an occurrence while that many are.
+    pub overlap: Overlap,
+    /// Whether a run whose holder's lease ran out is executed again.
+    pub delivery: Delivery,
+    /// Which waiting runs are claimed first: the higher.
+    pub priority: i8,
+    /// The group with whose runs it shares a limit.
+    pub group: Option<Group>,
+    /// After this many occurrences have become runs there are none any more.
+    pub max_runs: Option<u64>,
+    /// After this many runs that failed in a row the task is paused.
+    pub pause_after: Option<u32>,
+    /// Whether the task is paused by declaration.
+    pub disabled: bool,
+    /// Whether the first live node that knows the task is told so.
+    pub run_on_start: bool,
+}
+
+impl Default for TaskRules {
+    /// One run at a time, at least once; an occurrence that overlaps is recorded.
+    fn default() -> Self {
+        Self {
+            alive_max: Some(1),
+            overlap: Overlap::Skip,
+            delivery: Delivery::AtLeastOnce,
+            priority: 0,
+            group: None,
+            max_runs: None,
+            pause_after: None,
+            disabled: false,
+            run_on_start: false,
+        }
+    }
+}
+
+/// Tasks of which only some may run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many runs of all its tasks may be held at once.
+    pub max: u32,
+}
+
+/// A task that is known, as its store sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// Its key in this store.
+    pub key: TaskKey,
+    /// The number of the store's last change when this was seen: what comes late by another way is older.
+    pub version: u64,
+    /// The last instant that has fired; at first sight the store's present, or what lies just before its only instant.
+    pub mark: Timestamp,
+    /// If the store's clock was set back behind the mark: up to which instant occurrences are recorded that it has shown
+    /// again, or that a timetable put in place since then has. Those from there to the mark are still to be.
+    pub behind: Option<Timestamp>,
+    /// The instant of the first registration, from which an interval without `start` counts.
+    pub anchor: Timestamp,
+    /// The occurrences that count: those declared last, or what an operator has put in their place since.
+    pub timetable: Arc<Timetable>,
+    /// From when on they count; [`Timestamp::MIN`] if they always have.
+    pub since: Timestamp,
+    /// Why no occurrence becomes a run, if that is so.
+    pub pause: Option<Pause>,
+    /// When the last pause ended: what had fallen due until then is recorded and not caught up.
+    pub resumed_at: Option<Timestamp>,
+    /// When the last scheduled run ended, or the last occurrence was recorded: from there a fixed delay counts.
+    pub last_end: Option<Timestamp>,
+    /// The scheduled run that is alive, the oldest.
+    pub alive: Option<RunId>,
+    /// How many occurrences have become runs.
+    pub runs: u64,
+    /// How many may, by the rules declared last.
+    pub max_runs: Option<u64>,
+    /// In the answer to a registration: no other live node knows the task, and its rules ask for a run then.
+    pub run_on_start: bool,
+    /// In the answer to what has put another timetable in the place of one that still owed something: what it owed,
+    /// which is recorded.
+    pub ended: Option<Box<Record>>,
+}
+
+impl Registered {
+    /// A task as it stands when it is seen for the first time, at `now`.
+    #[must_use]
+    pub fn at_first_sight(key: TaskKey, timetable: Arc<Timetable>, now: Timestamp) -> Self {
+        let mark = timetable.only().map_or(now, |only| now.min(only.minus(Duration::from_millis(1))));
+        Self {
+            key,
+            version: 0,
+            mark,
+            behind: None,
+            anchor: now,
+            timetable,
+            since: Timestamp::MIN,
+            pause: None,
+            resumed_at: None,
+            last_end: None,
+            alive: None,
+            runs: 0,
+            max_runs: None,
+            run_on_start: false,
+            ended: None,
+        }
+    }
+
+    /// Whether as many occurrences have become runs as may: then there are no others.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.max_runs.is_some_and(|max| self.runs >= max)
+    }
+
+    /// What becomes of the occurrences of the task `name` that fell due up to `until` and have not fired, if another
+    /// timetable takes the place of this one then: they end with it. A backend records this in the step that changes the
+    /// timetable; later nobody could.
+    ///
+    /// There are none after the last run that the task may have, and none of a fixed delay: its instant is never missed,
+    /// only late, and the next is told by the new one.
+    #[must_use]
+    pub fn owed(&self, name: &TaskName, until: Timestamp) -> Option<Record> {
+        let plan = Plan::new(Arc::clone(&self.timetable), name.as_str(), self.anchor, self.since);
+        if self.is_exhausted() || plan.fixed_delay().is_some() {
+            return None;
+        }
+        let after = self.behind.unwrap_or(self.mark);
+        let first = plan.next(after).filter(|&first| plan.due(first) <= until)?;
+        let last = plan.newest_due(first, until);
+        let count = plan.count(after, last);
+        Some(Record::span(Reason::Rescheduled, first, last, count))
+    }
+}
+
+/// Why no occurrence of a task becomes a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Who or what paused it.
+    pub by: Arc<str>,
+    /// Why, if it was said.
+    pub reason: Option<Arc<str>>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "paused by {} since {}", self.by, self.since)?;
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+    }
+}
