@@ -6,7 +6,8 @@
 //!    advances it in the step that inserts the run: of any number of callers with one belief, one succeeds.
 //! 2. **Nothing is early.** What is due after the store's own clock is refused.
 //! 3. **A run has one holder.** A run is held by a node under that node's lease. When the lease has run out, another
-//!    node may claim the run; the claim raises the fencing [`Token`], and a stale token finishes nothing.
+//!    node may claim the run, if it has itself been in unbroken contact for the length of that lease; the claim raises the
+//!    fencing [`Token`], and a stale token finishes nothing.
 //! 4. **Nothing is silent.** An occurrence that becomes no run is counted in a [`Record`]; the [`Ledger`] always
 //!    balances.
 //!
@@ -32,8 +33,8 @@ pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, Task
 pub use memory::MemoryBackend;
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
-    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Left, NewRun, Refusal,
-    RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
+    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holding, Left, NewRun,
+    Refusal, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.
@@ -71,6 +72,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Renews the lease of `holder` on all its runs and answers with the store's clock.
     ///
+    /// By their heartbeats, on its own clock, the store also knows since when a holder is in contact: since its first (a call
+    /// of a holder that is not known counts as one), or since the last that came after a silence longer than
+    /// [`Holder::silence_max`].
+    ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp>;
@@ -86,6 +91,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// task and group have room, those whose next attempt is due, and those whose holder's lease has run out. Runs that
     /// the holder has are not among them, but for those that this very claim has got before.
     ///
+    /// The runs of another node whose lease has run out, and that has not [left](Self::leave), are only for a holder that has
+    /// been in contact for as long as that lease is, up to now: its last heartbeat is no longer ago than
+    /// [`Holder::silence_max`]. Else they stay as they are. So an outage, in which every lease runs out, hands nothing over:
+    /// whoever is back first waits until the others have had their time to come back too.
+    ///
     /// A run whose holder died is not executed again if its task says so, or if its holders died
     /// [`NODE_DEATHS_MAX`] times; it ends.
     ///
@@ -98,6 +108,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>>;
+
+    /// Which of these runs their holder has lost, in any order: those whose [`finish`](Self::finish) would be stale now,
+    /// because somebody has taken them over, or they have ended, wait, or are between two attempts. Changes nothing. That a
+    /// lease has run out loses nothing by itself.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>>;
 
     /// Makes runs that no occurrence asks for; they wait to be claimed, [`TRIGGERS_WAITING_MAX`] of a task at most, those at
     /// the start of a node apart. The answers are in the order of `submissions`.

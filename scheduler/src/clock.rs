@@ -89,6 +89,12 @@ impl Clock {
         }
     }
 
+    /// Whether it follows tokio's time, which a thread of its own would not see pass.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) const fn is_virtual(&self) -> bool {
+        matches!(self, Self::Virtual(_))
+    }
+
     /// A reading that never goes back, for measuring how long something took.
     #[expect(clippy::unused_self, reason = "time comes from the clock that was passed in, whichever it is")]
     pub(crate) fn monotonic(&self) -> Instant {

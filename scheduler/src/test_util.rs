@@ -52,7 +52,7 @@ pub use crate::assert_fired;
 pub use chaos::{Chaos, Fault, Held};
 pub use simulate::{Simulated, Simulation, simulate};
 
-/// A lease that no test outlives: heartbeats come from a thread on real time, which virtual time leaves behind.
+/// A lease that no test outlives, also where it lets time leap over heartbeats.
 const LONG_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// More turns than it takes to fire, execute and store what is due at one instant.

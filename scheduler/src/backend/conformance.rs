@@ -16,6 +16,7 @@
 mod behind;
 mod cancelling;
 mod claiming;
+mod contact;
 mod declaring;
 mod firing;
 mod following;
@@ -58,6 +59,10 @@ pub use claiming::{
     a_run_of_a_dead_node_has_its_place_in_the_order, a_run_whose_group_is_full_waits,
     a_waiting_run_is_claimed_by_one_node, claims_go_by_priority_and_then_by_instant,
     only_runs_of_known_tasks_are_claimed_the_oldest_first, other_rules_hold_from_the_registration_on,
+};
+pub use contact::{
+    a_node_takes_over_only_after_a_lease_of_contact, a_silence_begins_the_contact_anew, an_outage_hands_nothing_over,
+    what_a_node_holds_no_more_is_told,
 };
 pub use declaring::{
     a_dead_node_does_not_keep_a_task_from_running_at_start, a_known_task_declared_as_a_past_instant_keeps_its_mark,
@@ -160,6 +165,10 @@ macro_rules! conformance_tests {
             who_lost_its_lease_may_end_a_run_that_nobody_took
             a_heartbeat_keeps_the_runs
             a_node_does_not_take_over_its_own_runs
+            a_node_takes_over_only_after_a_lease_of_contact
+            a_silence_begins_the_contact_anew
+            an_outage_hands_nothing_over
+            what_a_node_holds_no_more_is_told
             a_run_of_a_dead_node_that_may_run_once_ends_as_abandoned
             a_run_whose_node_died_three_times_ends_as_failed
             a_run_given_back_unbegun_keeps_its_attempt
@@ -273,14 +282,24 @@ fn node(name: &str) -> Holder {
     Holder { node: Arc::from(name), lease: LONG }
 }
 
-/// A node that is dead soon.
+/// A node that is dead soon. It is too soon silent to take anything over itself.
 fn dying(name: &str) -> Holder {
     Holder { node: Arc::from(name), lease: SHORT }
 }
 
+/// A node that is dead before long, and that takes over what others leave while it beats.
+fn mortal(name: &str) -> Holder {
+    Holder { node: Arc::from(name), lease: 20 * SHORT }
+}
+
+/// A heartbeat; the store's clock.
+async fn beat(backend: &Subject, holder: &Holder) -> Timestamp {
+    backend.heartbeat(holder).await.expect("a heartbeat is answered")
+}
+
 /// The store's clock.
 async fn now(backend: &Subject) -> Timestamp {
-    backend.heartbeat(&node("clock")).await.expect("a heartbeat is answered")
+    beat(backend, &node("clock")).await
 }
 
 fn every(seconds: u64) -> Arc<Timetable> {
@@ -325,11 +344,12 @@ async fn claim(backend: &Subject, holder: &Holder, number: u64, tasks: &[TaskKey
     backend.claim(holder, &claim).await.expect("a claim is answered")
 }
 
-/// What `holder` claims, as soon as there is something, and the number of the claim. A node that does this twice gives
-/// the second time a `first` that it has not used.
+/// What `holder`, whose heart beats, claims as soon as there is something, and the number of the claim. A node that does
+/// this twice gives the second time a `first` that it has not used.
 async fn claim_until_some(backend: &Subject, holder: &Holder, first: u64, tasks: &[TaskKey]) -> (u64, Vec<Claimed>) {
     let waiting = async {
         for number in first.. {
+            beat(backend, holder).await;
             let claimed = claim(backend, holder, number, tasks).await.runs;
             if !claimed.is_empty() {
                 return (number, claimed);

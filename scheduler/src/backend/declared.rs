@@ -26,6 +26,22 @@ pub struct Holder {
     pub lease: Duration,
 }
 
+/// The longest silence that any node may keep. Short beside the shortest lease that a program may ask for, which is 10 s: an
+/// outage that no node with a long lease notices must not end a short one.
+const SILENCE_MAX: Duration = Duration::from_secs(6);
+
+impl Holder {
+    /// The longest silence between two heartbeats that does not break the holder's contact with its store: a third of its
+    /// lease, and six seconds at most. A node beats twice in that time.
+    ///
+    /// The lease of a node that beats again as soon as it can does then not end in an outage that breaks nobody's contact:
+    /// half a silence before it, the outage, and half a silence after it are shorter than a lease.
+    #[must_use]
+    pub fn silence_max(&self) -> Duration {
+        (self.lease / 3).min(SILENCE_MAX)
+    }
+}
+
 /// A task to be made known.
 #[derive(Clone, Debug)]
 pub struct Registration {

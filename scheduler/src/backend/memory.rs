@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish, Firing,
-    Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted,
+    TaskKey,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -142,6 +143,11 @@ impl Backend for MemoryBackend {
         let stored = ended.iter().map(|end| store.finish(end, now)).collect();
         self.announce(&store);
         ready(stored)
+    }
+
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
+        let store = self.store();
+        ready(held.iter().filter(|run| store.held(run.id, run.token).is_none()).map(|run| run.id).collect())
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {

@@ -191,6 +191,17 @@ pub struct Claimed {
     pub was: RunState,
 }
 
+/// A run that a node believes to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Its task.
+    pub task: TaskKey,
+    /// The run.
+    pub id: RunId,
+    /// The token under which the node got it.
+    pub token: Token,
+}
+
 /// The end of an attempt.
 #[derive(Clone, Debug)]
 pub struct Finish {

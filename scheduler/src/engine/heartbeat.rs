@@ -1,32 +1,40 @@
 //! The heartbeat: renews the node's lease from a thread of its own, so that a blocked runtime does not lose it; and says
 //! when it could not be renewed for so long that the node's runs may soon be another's.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::backend::{Backend, Holder};
 use crate::clock::Clock;
 use crate::logging::{Entry, Logger};
 use crate::node::{Contact, Lease};
 
-/// Heartbeats per lease. One that does not answer is given up after half the time to the next, so that at least one more
-/// is made before the lease has ended.
-const BEATS_PER_LEASE: u32 = 4;
+/// Heartbeats in the longest silence that does not break the contact: one may fail or be slow.
+const BEATS_PER_SILENCE: u32 = 2;
+
+/// The pause after a heartbeat that failed, as a part of the time between two; each further one is twice as long, up to
+/// half of that time.
+const PAUSES_PER_BEAT: u32 = 8;
 
 /// How long before its lease ends a node that was cut off warns its runs.
 const WARN_BEFORE_END: Duration = Duration::from_secs(5);
 
 /// A running heartbeat. It ends when this is dropped.
 pub(crate) struct Heartbeat {
-    /// Nothing is ever sent: the thread wakes at once when the sender is gone.
-    _alive: SyncSender<()>,
+    /// Nothing is ever sent: the heart stops when the sender is gone.
+    _alive: oneshot::Sender<Infallible>,
 }
 
 impl Heartbeat {
-    /// Starts the thread. The first renewal is after a quarter of the lease.
+    /// Starts the thread; on a virtual clock a task of the present runtime, where alone that clock's time passes. A first
+    /// heartbeat has been answered before.
     ///
     /// # Errors
     /// What the operating system says when it gives no thread or the runtime of the thread cannot be built.
@@ -37,8 +45,19 @@ impl Heartbeat {
         clock: Clock,
         logger: Logger,
     ) -> io::Result<Self> {
-        let (alive, ended) = sync_channel(0);
-        let every = holder.lease / BEATS_PER_LEASE;
+        let (alive, ended) = oneshot::channel();
+        let every = holder.silence_max() / BEATS_PER_SILENCE;
+        let warn_after = holder.lease.saturating_sub(WARN_BEFORE_END);
+        let renewed = clock.monotonic();
+        let pause = every / PAUSES_PER_BEAT;
+        #[cfg(any(test, feature = "test-util"))]
+        let is_virtual = clock.is_virtual();
+        let heart = Heart { backend, holder, lease, clock, logger, every, warn_after, renewed, pause };
+        #[cfg(any(test, feature = "test-util"))]
+        if is_virtual {
+            drop(tokio::spawn(heart.beat_until(ended)));
+            return Ok(Self { _alive: alive });
+        }
         let (report, built) = sync_channel(1);
         thread::Builder::new().name("symphra-heartbeat".into()).spawn(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -47,37 +66,70 @@ impl Heartbeat {
             };
             // Whoever waits for it is there until it comes.
             report.send(Ok(())).unwrap_or_default();
-            let warn_after = holder.lease.saturating_sub(WARN_BEFORE_END);
-            let mut renewed = clock.monotonic();
-            let mut wait = every;
-            while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                let asked = clock.monotonic();
-                let patience = every / 2;
-                let beat = async { tokio::time::timeout(patience, backend.heartbeat(&holder)).await };
-                match runtime.block_on(beat) {
-                    Ok(Ok(_)) => {
-                        // The lease counts from the store's answer, which was not before the question.
-                        renewed = asked;
-                        lease.set(Contact::Fine);
-                        wait = every;
-                        continue;
-                    }
-                    Ok(Err(error)) => {
-                        let source = std::error::Error::source(&error);
-                        let cause = source.as_ref().map(|source| source as _);
-                        logger.write(Entry::LeaseNotRenewed { error: &error, cause });
-                    }
-                    Err(_) => logger.write(Entry::LeaseUnanswered { patience: &format_args!("{patience:?}") }),
-                }
-                let cut_off = clock.monotonic().duration_since(renewed);
-                lease.set(if cut_off >= warn_after { Contact::Lost } else { Contact::Failing });
-                wait = match warn_after.checked_sub(cut_off) {
-                    Some(left) if !left.is_zero() => every.min(left),
-                    _ => every,
-                };
-            }
+            runtime.block_on(heart.beat_until(ended));
         })?;
         built.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)))?;
         Ok(Self { _alive: alive })
+    }
+}
+
+struct Heart {
+    backend: Arc<dyn Backend>,
+    holder: Arc<Holder>,
+    lease: Arc<Lease>,
+    clock: Clock,
+    logger: Logger,
+    every: Duration,
+    /// After how long without an answer the node's runs are warned.
+    warn_after: Duration,
+    /// When the last heartbeat that was answered was made: the lease counts from the answer, which was not before.
+    renewed: Instant,
+    /// How long to wait after a heartbeat that fails.
+    pause: Duration,
+}
+
+impl Heart {
+    async fn beat_until(mut self, mut ended: oneshot::Receiver<Infallible>) {
+        let mut wait = self.every;
+        loop {
+            let beat = async {
+                tokio::time::sleep(wait).await;
+                self.beat().await
+            };
+            tokio::select! {
+                biased;
+                _ = &mut ended => return,
+                next = beat => wait = next,
+            }
+        }
+    }
+
+    /// Beats once, and tells in how long to do so again.
+    async fn beat(&mut self) -> Duration {
+        let asked = self.clock.monotonic();
+        // So that the next is made in time although this one hangs.
+        let patience = self.every / 2;
+        match tokio::time::timeout(patience, self.backend.heartbeat(&self.holder)).await {
+            Ok(Ok(_)) => {
+                self.renewed = asked;
+                self.pause = self.every / PAUSES_PER_BEAT;
+                self.lease.set(Contact::Fine);
+                return self.every;
+            }
+            Ok(Err(error)) => {
+                let source = std::error::Error::source(&error);
+                let cause = source.as_ref().map(|source| source as _);
+                self.logger.write(Entry::LeaseNotRenewed { error: &error, cause });
+            }
+            Err(_) => self.logger.write(Entry::LeaseUnanswered { patience: &format_args!("{patience:?}") }),
+        }
+        let cut_off = self.clock.monotonic().duration_since(self.renewed);
+        self.lease.set(if cut_off >= self.warn_after { Contact::Lost } else { Contact::Failing });
+        let pause = self.pause;
+        self.pause = (pause * 2).min(self.every / 2);
+        match self.warn_after.checked_sub(cut_off) {
+            Some(left) if !left.is_zero() => pause.min(left),
+            _ => pause,
+        }
     }
 }

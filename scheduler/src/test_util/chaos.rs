@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
-    Finish, Firing, Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
-    Submitted, TaskKey,
+    Finish, Firing, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored,
+    Submission, Submitted, TaskKey,
 };
 use crate::run::{RunId, RunState};
 
@@ -275,6 +275,10 @@ impl Backend for Chaos {
             Ok(stored)
         });
         Box::pin(self.between("finish", stored))
+    }
+
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
+        through!(self, lost(held))
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {

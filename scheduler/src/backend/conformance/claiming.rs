@@ -124,7 +124,7 @@ pub async fn a_run_of_a_dead_node_has_its_place_in_the_order(backend: Subject) {
     submit(&backend, trigger(high.key, 1)).await;
     submit(&backend, trigger(low.key, 1)).await;
     witness.claim_until_some(&node("b"), 1).await;
-    let claimed = claim(&backend, &node("c"), 1, &[high.key, orphan.key, low.key]).await.runs;
+    let claimed = claim(&backend, &node("b"), 1_000_000, &[high.key, orphan.key, low.key]).await.runs;
     let tasks: Vec<_> = claimed.iter().map(|run| run.task).collect();
     assert_eq!(tasks, [high.key, orphan.key, low.key], "the higher priority first");
 }

@@ -1,7 +1,8 @@
 //! Promises about leases and fencing tokens: who holds a run, and who may end it.
 
 use super::{
-    SHORT, Subject, Ticking, cancel, claim, claim_until_some, dying, end, finish, give_back, ids, node, now, pause,
+    SHORT, Subject, Ticking, beat, cancel, claim, claim_until_some, dying, end, finish, give_back, ids, mortal, node,
+    now, pause,
 };
 use crate::backend::{Command, End, Finish, Stored, TaskRules, Token};
 use crate::outcome::{CancelCause, Outcome};
@@ -64,10 +65,10 @@ pub async fn a_heartbeat_keeps_the_runs(backend: Subject) {
     task.hold(&kept, 1).await;
     task.hold(&dying("lost"), 2).await;
     for _ in 0..5 {
-        backend.heartbeat(&kept).await.expect("a heartbeat is answered");
+        beat(&backend, &kept).await;
         tokio::time::sleep(5 * SHORT).await;
     }
-    backend.heartbeat(&kept).await.expect("a heartbeat is answered");
+    beat(&backend, &kept).await;
     let claimed = task.claim_until_some(&node("b"), 1).await;
     assert_eq!(ids(&claimed), [task.id(2)], "only the run of the node without a heartbeat is taken over");
 }
@@ -75,9 +76,11 @@ pub async fn a_heartbeat_keeps_the_runs(backend: Subject) {
 /// A node whose own lease has ended, because it was suspended, does not claim what it is still executing.
 pub async fn a_node_does_not_take_over_its_own_runs(backend: Subject) {
     let task = Ticking::unlimited(&backend, "pay").await;
-    let own = dying("own");
+    let own = mortal("own");
     task.hold(&own, 1).await;
     task.hold(&dying("other"), 2).await;
+    tokio::time::sleep(own.lease + SHORT).await;
+    assert_eq!(task.claim(&own, 1_000_000).await, [], "it does not know yet that it was away");
     let claimed = task.claim_until_some(&own, 1).await;
     assert_eq!(ids(&claimed), [task.id(2)], "its own run is not among them");
 }
@@ -105,10 +108,10 @@ pub async fn a_run_whose_node_died_three_times_ends_as_failed(backend: Subject) 
     let witness = Ticking::unlimited(&backend, "witness").await;
     task.hold(&dying("first"), 1).await;
     for (abandoned, name) in [(1, "second"), (2, "third")] {
-        let claimed = task.claim_until_some(&dying(name), 1).await;
+        let claimed = task.claim_until_some(&mortal(name), 1).await;
         assert_eq!((claimed[0].id, claimed[0].abandoned, claimed[0].attempt), (task.id(1), abandoned, abandoned + 1));
     }
-    witness.hold(&dying("third"), 1).await;
+    witness.hold(&mortal("third"), 1).await;
     let (_, claimed) = claim_until_some(&backend, &node("last"), 1, &[task.key, witness.key]).await;
     assert_eq!(ids(&claimed), [witness.id(1)], "it is not executed a fourth time");
     let row = task.row(1).await;

@@ -9,6 +9,7 @@ mod alive;
 mod claim;
 mod control;
 mod finish;
+mod holders;
 mod list;
 mod waiting;
 
@@ -23,13 +24,13 @@ use tokio::time::Instant;
 use super::history::{Chain, History};
 use crate::TaskName;
 use crate::backend::{
-    Hold, Holder, Ledger, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
-    add_record,
+    Hold, Ledger, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token, add_record,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
 use alive::{Begun, Links, Slab};
 use control::{Change, Log};
+use holders::HolderRow;
 use waiting::Waiting;
 
 /// The order in which runs are claimed.
@@ -155,16 +156,6 @@ struct AliveRun {
     cancelling: Option<crate::outcome::CancelCause>,
 }
 
-struct HolderRow {
-    node: Arc<str>,
-    /// On the time that passes: a wall clock that is set must not end the lease of a node that lives.
-    lease_until: Instant,
-    has_left: bool,
-    /// How many runs it holds.
-    held: u32,
-    last_claim: Option<u64>,
-}
-
 impl Store {
     /// Makes tasks known, each of them named once.
     pub(super) fn register(
@@ -246,7 +237,7 @@ impl Store {
         let group = self.change_group(&task.rules, number);
         let known_elsewhere = self.tasks[number as usize].known_by().iter().any(|&other| {
             let row = &self.holders[other as usize];
-            other != holder && !row.has_left && row.lease_until >= present
+            other != holder && row.lives(present)
         });
         let is_other = self.tasks[number as usize].declared != task.timetable;
         let ended = is_other.then(|| {
@@ -374,30 +365,6 @@ impl Store {
 
     fn is_paused(&self, row: &TaskRow) -> bool {
         row.is_paused() || self.pause_of_all.is_some()
-    }
-
-    pub(super) fn heartbeat(&mut self, holder: &Holder, now: Instant) {
-        let index = self.holder(holder, now);
-        self.holders[index as usize].lease_until = now + holder.lease;
-    }
-
-    /// The row of a holder; one that is new begins with a full lease, in the row of one that has left and holds nothing.
-    pub(super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
-        if let Some(known) = self.holders.iter().rposition(|row| row.node == holder.node) {
-            return number(known);
-        }
-        let lease_until = now + holder.lease;
-        let node = Arc::clone(&holder.node);
-        let row = HolderRow { node, lease_until, has_left: false, held: 0, last_claim: None };
-        let Some(left) = self.holders.iter().position(|row| row.has_left && row.held == 0) else {
-            self.holders.push(row);
-            return number(self.holders.len() - 1);
-        };
-        self.holders[left] = row;
-        let left = number(left);
-        let seldom = self.tasks.iter_mut().filter_map(|task| task.seldom.as_mut());
-        seldom.for_each(|seldom| seldom.known_by.retain(|&known| known != left));
-        left
     }
 
     fn hold(&self, slot: u32) -> Hold {

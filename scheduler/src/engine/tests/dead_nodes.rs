@@ -1,4 +1,5 @@
-//! A scheduler whose runtime has ended: its runs stay its own for a lease, and then another takes them over.
+//! A scheduler whose runtime has ended: its runs stay its own for a lease, and then another takes them over that has been
+//! there for as long.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -38,21 +39,22 @@ fn rig_with_a_dead_scheduler() -> Rig {
     rig
 }
 
-/// Sets the clock to `at` milliseconds: the paused time of another runtime has begun anew.
-fn set_clock(rig: &Rig, at: i64) {
-    rig.clock.step(at - rig.millis(rig.clock.now()));
+/// Lets the time of this runtime, which has begun anew, go on from `at` milliseconds.
+async fn go_on_from(rig: &Rig, at: u64) {
+    tokio::time::advance(millis(at)).await;
+    rig.clock.step(at.cast_signed() - rig.millis(rig.clock.now()));
 }
 
 #[test]
 fn its_runs_are_taken_over_after_its_lease_as_their_second_attempt() {
     let rig = rig_with_a_dead_scheduler();
     runtime().block_on(async {
-        set_clock(&rig, 15_000);
+        go_on_from(&rig, 15_000).await;
         let scheduler = rig.start([ends_at_the_second_attempt(&rig)]).await;
-        pass(seconds(14)).await;
-        assert_eq!(rig.fired("import"), [10_000], "the lease of 30 s has not ended");
+        pass(seconds(29)).await;
+        assert_eq!(rig.fired("import"), [10_000], "nobody has been there for a lease");
         let full = rig.records("import").await;
-        assert_eq!((full.len(), full[0].reason, full[0].count), (1, Reason::Overlap, 1), "the run is alive till then");
+        assert_eq!((full.len(), full[0].reason, full[0].count), (1, Reason::Overlap, 3), "the run is alive till then");
 
         pass(millis(20_500)).await;
         let attempts: Vec<_> = rig.log.of("import").iter().map(|run| (run.scheduled_at, run.attempt)).collect();
@@ -69,7 +71,7 @@ fn its_runs_are_taken_over_after_its_lease_as_their_second_attempt() {
 fn fang_a_crash_during_a_run_does_not_end_its_recurrence() {
     let rig = rig_with_a_dead_scheduler();
     runtime().block_on(async {
-        set_clock(&rig, 15_000);
+        go_on_from(&rig, 15_000).await;
         let task = rig.quick("import", every(10_000));
         let _scheduler = rig.start([task]).await;
         pass(seconds(60)).await;
@@ -96,7 +98,7 @@ fn underway_when_a_scheduler_dies_the_others_fire_on_at_once() {
     });
     drop(runtime);
     self::runtime().block_on(async {
-        set_clock(&rig, 25_000);
+        go_on_from(&rig, 25_000).await;
         let _other = rig.start([task()]).await;
         pass(seconds(30)).await;
         assert_eq!(rig.fired("tick"), [10_000, 20_000, 30_000, 40_000, 50_000], "no lease had to end first");
@@ -108,7 +110,7 @@ fn underway_when_a_scheduler_dies_the_others_fire_on_at_once() {
 fn of_two_schedulers_that_live_one_takes_a_dead_ones_run_over() {
     let rig = rig_with_a_dead_scheduler();
     runtime().block_on(async {
-        set_clock(&rig, 31_000);
+        go_on_from(&rig, 31_000).await;
         let _one = rig.start([ends_at_the_second_attempt(&rig)]).await;
         let _other = rig.start([ends_at_the_second_attempt(&rig)]).await;
         pass(seconds(36)).await;

@@ -10,7 +10,7 @@ use crate::backend::{Backend, Ledger, Record, RunQuery, RunRow, TaskKey};
 use crate::clock::Clock;
 use crate::{MemoryBackend, Missed, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task, TaskName};
 
-/// A lease that no test outlives: heartbeats come from a thread on real time, which the virtual clock leaves behind.
+/// A lease that no test outlives, also where it lets time leap over heartbeats.
 pub(super) const LONG_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A scheduler's surroundings.

@@ -9,8 +9,8 @@ use symphra_scheduler_core::Timestamp;
 use super::rig::{every, seconds};
 use crate::backend::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command, Finish,
-    Firing, Hold, Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
-    Submitted, TaskKey, Token,
+    Firing, Hold, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored,
+    Submission, Submitted, TaskKey, Token,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::{MemoryBackend, Scheduler, Task};
@@ -80,6 +80,10 @@ impl Backend for Pushy {
 
     fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
         self.store.enqueue(holder, firings)
+    }
+
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
+        self.store.lost(held)
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {

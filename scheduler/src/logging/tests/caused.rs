@@ -92,7 +92,7 @@ fn each<'a>(seen: &'a [(Way, Vec<Written>)], name: &str) -> Vec<&'a Written> {
     seen.iter().map(found).collect()
 }
 
-/// A lease that no test outlives: heartbeats come from a thread on real time.
+/// A lease that no test outlives.
 fn config() -> SchedulerConfig {
     SchedulerConfig::new().lease(Duration::from_secs(30 * 24 * 60 * 60)).node("host-7")
 }
@@ -272,7 +272,7 @@ fn heartbeats_that_fail_are_said() {
     {
         let seen = Seen::default();
         let store = Arc::new(OddStore { store: MemoryBackend::new(), oddity });
-        let holder = Arc::new(Holder { node: "host-7".into(), lease: Duration::from_millis(200) });
+        let holder = Arc::new(Holder { node: "host-7".into(), lease: Duration::from_millis(300) });
         let logger = Logger::with_adapter(seen.clone());
         let beats = Heartbeat::start(store, holder, Arc::default(), Clock::default(), logger).expect("a thread");
         as_listed(&seen.take(name));

@@ -7,8 +7,8 @@ use symphra_scheduler_core::Timestamp;
 use crate::MemoryBackend;
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted,
-    TaskKey,
+    Firing, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
+    Submitted, TaskKey,
 };
 use crate::run::RunId;
 
@@ -67,6 +67,10 @@ impl Backend for OddStore {
 
     fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
         self.store.finish(ended)
+    }
+
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
+        self.store.lost(held)
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {

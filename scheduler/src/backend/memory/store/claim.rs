@@ -6,7 +6,8 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::control::Change;
-use super::{HolderRow, Store, index, number};
+use super::holders::HolderRow;
+use super::{Store, index, number};
 use crate::backend::{Cancelled, Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{Origin, RunState};
@@ -104,17 +105,18 @@ impl Store {
         rows.flat_map(|task| task.begun.iter(&self.alive)).collect()
     }
 
-    /// The runs whose holder's lease has run out and that may be executed again; the others end. Under a pause they stay
+    /// The runs of other holders that are free for the claimant and may be executed again; the others end. Under a pause they stay
     /// where they are.
     fn orphans(&mut self, claimant: u32, claim: &Claim, now: Timestamp, present: Instant) -> Vec<u32> {
-        let is_dead = |row: &HolderRow| row.has_left || row.lease_until < present;
-        if !self.holders.iter().any(|row| row.held > 0 && is_dead(row)) {
+        let heir = &self.holders[claimant as usize];
+        let is_free = |row: &HolderRow| row.leaves_to(heir, present);
+        if !self.holders.iter().any(|row| row.held > 0 && is_free(row)) {
             return Vec::new();
         }
         let mut orphans = self.of_tasks(claim);
         orphans.retain(|&slot| {
             let holder = self.alive.get(slot).holder.filter(|&holder| holder != claimant);
-            holder.is_some_and(|holder| is_dead(&self.holders[holder as usize]))
+            holder.is_some_and(|holder| is_free(&self.holders[holder as usize]))
         });
         orphans.retain(|&slot| {
             let run = self.alive.get(slot);

@@ -4,18 +4,15 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::{Change, Operator, Store, index, number};
-use crate::backend::{Cancelled, End, Finish, Holder, Left, Pause, Stored};
+use crate::backend::{Cancelled, End, Finish, Holder, Left, Pause, Stored, Token};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
 
 impl Store {
     pub(in super::super) fn finish(&mut self, end: &Finish, now: Timestamp) -> Stored {
         self.retries_come_due(now);
-        let Some(&slot) = self.by_id.get(&end.id) else { return Stored::Stale };
+        let Some(slot) = self.held(end.id, end.token) else { return Stored::Stale };
         let run = self.alive.get_mut(slot);
-        if run.holder.is_none() || run.token != end.token {
-            return Stored::Stale;
-        }
         let task = number(index(run.row.task));
         let cancelling = run.cancelling;
         run.row.started_at = end.started_at.or(run.row.started_at);
@@ -68,6 +65,13 @@ impl Store {
             self.log.push(Change::Runnable);
         }
         Stored::Done { more }
+    }
+
+    /// The slot of a run that is held under this token.
+    pub(in super::super) fn held(&self, id: RunId, token: Token) -> Option<u32> {
+        let &slot = self.by_id.get(&id)?;
+        let run = self.alive.get(slot);
+        (run.holder.is_some() && run.token == token).then_some(slot)
     }
 
     /// The end of a run, held or not. `started_at` is the beginning of an attempt that ends with it.
@@ -175,12 +179,11 @@ impl Store {
     ) -> Vec<Left> {
         let leaving = self.holder(holder, present);
         let row = &mut self.holders[leaving as usize];
-        row.has_left = true;
-        row.lease_until = present;
+        row.leave();
         if row.held > 0 {
             self.log.push(Change::Runnable);
         }
-        let others = self.holders.iter().any(|row| !row.has_left && row.lease_until >= present);
+        let others = self.holders.iter().any(|row| row.lives(present));
         if is_durable || others {
             return Vec::new();
         }

@@ -1,0 +1,90 @@
+//! Who holds runs: whose lease goes on, and who is in contact for long enough to take over from those whose does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Store, number};
+use crate::backend::Holder;
+
+/// A holder. Its times are on the time that passes: a wall clock that is set must not end the lease of a node that lives.
+pub(super) struct HolderRow {
+    node: Arc<str>,
+    lease: Duration,
+    silence_max: Duration,
+    last_beat: Instant,
+    /// Since when no silence between two of its heartbeats was too long.
+    in_contact_since: Instant,
+    has_left: bool,
+    /// How many runs it holds.
+    pub(super) held: u32,
+    pub(super) last_claim: Option<u64>,
+}
+
+impl HolderRow {
+    fn new(holder: &Holder, now: Instant) -> Self {
+        Self {
+            node: Arc::clone(&holder.node),
+            lease: holder.lease,
+            silence_max: holder.silence_max(),
+            last_beat: now,
+            in_contact_since: now,
+            has_left: false,
+            held: 0,
+            last_claim: None,
+        }
+    }
+
+    fn beat(&mut self, holder: &Holder, now: Instant) {
+        if self.is_silent(now) {
+            self.in_contact_since = now;
+        }
+        (self.lease, self.silence_max, self.last_beat) = (holder.lease, holder.silence_max(), now);
+    }
+
+    /// Whether its last heartbeat is too long ago for its contact to be unbroken.
+    fn is_silent(&self, now: Instant) -> bool {
+        now.duration_since(self.last_beat) > self.silence_max
+    }
+
+    /// Whether its runs are its own.
+    pub(super) fn lives(&self, now: Instant) -> bool {
+        !self.has_left && now.duration_since(self.last_beat) <= self.lease
+    }
+
+    /// Whether `heir` may take over its runs: it has left, or its lease has run out before the eyes of `heir`, who was in
+    /// contact all along.
+    pub(super) fn leaves_to(&self, heir: &Self, now: Instant) -> bool {
+        let saw_it = || !heir.is_silent(now) && now.duration_since(heir.in_contact_since) >= self.lease;
+        self.has_left || (!self.lives(now) && saw_it())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.has_left = true;
+    }
+}
+
+impl Store {
+    pub(in super::super) fn heartbeat(&mut self, holder: &Holder, now: Instant) {
+        let index = self.holder(holder, now);
+        self.holders[index as usize].beat(holder, now);
+    }
+
+    /// The row of a holder; one that is new begins with a full lease, in the row of one that has left and holds nothing.
+    pub(in super::super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
+        if let Some(known) = self.holders.iter().rposition(|row| row.node == holder.node) {
+            return number(known);
+        }
+        let row = HolderRow::new(holder, now);
+        let Some(left) = self.holders.iter().position(|row| row.has_left && row.held == 0) else {
+            self.holders.push(row);
+            return number(self.holders.len() - 1);
+        };
+        self.holders[left] = row;
+        let left = number(left);
+        let seldom = self.tasks.iter_mut().filter_map(|task| task.seldom.as_mut());
+        seldom.for_each(|seldom| seldom.known_by.retain(|&known| known != left));
+        left
+    }
+}
