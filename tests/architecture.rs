@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
-    ("config", &["error", "logging", "retry", "schedule", "task"]),
+    ("config", &["secret", "error", "logging", "retry", "schedule", "task"]),
     (
         "cli",
         &[
@@ -62,7 +62,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime_dir", &["error"]),
     ("node", &[]),
     ("error", &["backend", "config", "task"]),
-    ("backend", &["TaskName", "clock", "outcome", "run", "schedule", "conformance_tests", "MemoryBackend"]),
+    ("secret", &[]),
+    (
+        "backend",
+        &["Error", "TaskName", "clock", "outcome", "run", "schedule", "secret", "conformance_tests", "MemoryBackend"],
+    ),
     ("tally", &["run", "task"]),
     ("task", &["backend", "config", "error", "executor", "handler", "outcome", "retry", "run", "schedule", "tally"]),
     ("events", &["backend", "run", "schedule", "task"]),
@@ -140,7 +144,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What a room may know of the backend besides its contract: nothing of one backend in particular.
-const BACKENDS: &[&str] = &["memory"];
+const BACKENDS: &[&str] = &["memory", "postgres", "sql", "sqlite"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_path_buf()

@@ -16,3 +16,46 @@ mod memory {
         assert_eq!((backend.name(), backend.capabilities()), ("memory", Capabilities::volatile()));
     }
 }
+
+mod sqlite {
+    use symphra_scheduler::{SqliteBackend, conformance_tests};
+
+    /// A file of its own for each test.
+    async fn empty_store() -> SqliteBackend {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let url = format!("sqlite://{}/store.db", folder.display());
+        SqliteBackend::options().namespace("conformance").connect(&url).await.expect("it opens")
+    }
+
+    conformance_tests!(empty_store);
+
+    #[tokio::test]
+    async fn its_capabilities_are_pinned() {
+        use symphra_scheduler::backend::{Backend, Capabilities};
+        let backend = empty_store().await;
+        assert_eq!((backend.name(), backend.capabilities()), ("sqlite", Capabilities::durable()));
+    }
+}
+
+mod postgres {
+    use symphra_scheduler::{PostgresBackend, conformance_tests};
+    use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+
+    /// A schema of its own for each test.
+    async fn empty_store() -> PostgresBackend {
+        let schema = format!("conformance_{:x}", fastrand::u64(..));
+        let options = PostgresBackend::options().schema(schema).namespace("conformance").max_connections(3);
+        options.connect(postgres_url()).await.expect("it opens")
+    }
+
+    conformance_tests!(empty_store, only_if = has_postgres);
+
+    #[tokio::test]
+    async fn its_capabilities_are_pinned() {
+        use symphra_scheduler::backend::{Backend, Capabilities};
+        if has_postgres() {
+            let backend = empty_store().await;
+            assert_eq!((backend.name(), backend.capabilities()), ("postgres", Capabilities::durable()));
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! What the black-box tests share: the examples of the book, each of which compiles.
+//! What the black-box tests share: servers, and the examples of the book, each of which compiles.
+
+pub mod services;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]

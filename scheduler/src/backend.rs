@@ -18,9 +18,16 @@
 pub mod conformance;
 mod declared;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod rows;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -31,11 +38,17 @@ use crate::outcome::BoxError;
 use crate::run::RunId;
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules};
 pub use memory::MemoryBackend;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresBackend, PostgresOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
     Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holding, Left, NewRun,
     Refusal, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::Migrate;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteBackend, SqliteOptions};
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.
 pub const NODE_DEATHS_MAX: u32 = 3;
@@ -198,14 +211,14 @@ impl Capabilities {
 /// Why a backend call failed. The engine waits and tries again, for ever.
 #[derive(Debug)]
 pub struct BackendError {
-    during: &'static str,
+    during: Cow<'static, str>,
     cause: BoxError,
 }
 
 impl BackendError {
     /// An error of the call or step named `during`, because of `cause`.
-    pub fn new(during: &'static str, cause: impl Into<BoxError>) -> Self {
-        Self { during, cause: cause.into() }
+    pub fn new(during: impl Into<Cow<'static, str>>, cause: impl Into<BoxError>) -> Self {
+        Self { during: during.into(), cause: cause.into() }
     }
 }
 

@@ -17,8 +17,6 @@ mod read;
 #[cfg(feature = "config")]
 mod schema;
 #[cfg(feature = "config")]
-mod secret;
-#[cfg(feature = "config")]
 mod settings;
 #[cfg(feature = "config")]
 mod shape;

@@ -86,13 +86,21 @@ mod run;
 mod runtime_dir;
 mod schedule;
 mod scheduler;
+#[cfg(any(feature = "config", feature = "postgres"))]
+mod secret;
 mod stats;
 mod tally;
 mod task;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use backend::Migrate;
 pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal};
+#[cfg(feature = "postgres")]
+pub use backend::{PostgresBackend, PostgresOptions};
+#[cfg(feature = "sqlite")]
+pub use backend::{SqliteBackend, SqliteOptions};
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem};
 pub use config::{DaemonConfig, SchedulerConfig};

@@ -10,8 +10,8 @@ use symphra_scheduler_core::nearest;
 use super::env::Environment;
 use super::error::ConfigProblem;
 use super::file::line_of;
-use super::secret::{is_secret, masked};
 use super::shape::{Raw, Shape};
+use crate::secret::{is_secret, masked};
 use crate::task::Place;
 
 /// A value with its key and its place.

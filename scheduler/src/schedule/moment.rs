@@ -45,6 +45,15 @@ impl Moment {
         }
     }
 
+    /// The civil time read as if it were UTC, if it is one.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) const fn civil(self) -> Option<Timestamp> {
+        match self.0 {
+            Kind::Utc(_) => None,
+            Kind::Local(civil) => Some(civil),
+        }
+    }
+
     /// As it may be written in a file.
     #[cfg(feature = "cli")]
     pub(crate) fn written(self) -> String {

@@ -15,7 +15,7 @@ const SHOWN_CHARS_MAX: usize = 80;
 const SECRET_WORDS: [&str; 7] = ["password", "passwd", "pwd", "secret", "token", "apikey", "api_key"];
 
 /// Whether the value under this key may never be shown.
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     SECRET_WORDS.iter().any(|word| key.contains(word))
 }

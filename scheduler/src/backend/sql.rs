@@ -1,0 +1,292 @@
+//! What the stores in SQL have in common: their rows, their statements and their steps.
+//!
+//! A step is one transaction: it locks the tasks that it is about, decides in memory by the same rules as the memory
+//! backend, and writes what has changed in a few statements, whatever the length of the batch. What a database adds is a
+//! connection, a clock and a way to wake who waits; see [`Database`].
+//!
+//! All steps run on a thread of the store's own. A runtime whose threads are blocked by a task's body therefore neither
+//! leaves a transaction open, with rows locked that other nodes wait for, nor loses its lease.
+
+mod announce;
+mod changes;
+mod claim;
+mod control;
+mod declare;
+mod dialect;
+mod enqueue;
+mod finish;
+mod list;
+mod migrate;
+mod namespace;
+mod rows;
+mod statements;
+mod step;
+mod submit;
+mod text;
+mod thread;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use symphra_scheduler_core::Timestamp;
+
+use super::{
+    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
+    Firing, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
+    Submitted, TaskKey,
+};
+use crate::run::RunId;
+use announce::Announced;
+pub(crate) use dialect::{Dialect, Names};
+pub use migrate::Migrate;
+pub(crate) use migrate::{Refused, migrate};
+pub(crate) use namespace::Namespace;
+pub(crate) use statements::Statements;
+use step::Step;
+pub(crate) use thread::StoreThread;
+
+/// A database that can be a store.
+pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
+    /// A transaction, which is undone where it is dropped.
+    type Tx: Transaction + 'static;
+
+    /// The backend's name.
+    const NAME: &'static str;
+
+    /// Begins a transaction that may write.
+    fn begin(&self) -> impl Future<Output = Result<Self::Tx, sqlx::Error>> + Send;
+
+    /// Begins a transaction that only reads.
+    fn read(&self) -> impl Future<Output = Result<Self::Tx, sqlx::Error>> + Send;
+
+    /// Has other processes told that something has changed, soon and not for each change.
+    fn wake(&self);
+
+    /// Tells other processes, when there is something to tell; called again and again.
+    fn wake_others(&self) -> impl Future<Output = ()> + Send;
+
+    /// Returns when another process may have changed something, and at the latest after a while.
+    fn woken(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// A transaction of a database: statements of one JSON parameter and one JSON value.
+pub(crate) trait Transaction: Send {
+    /// Runs a statement; the value that it gives, if any.
+    fn ask(&mut self, sql: &str, input: String) -> impl Future<Output = Result<Option<String>, sqlx::Error>> + Send;
+
+    /// Runs a statement; how many rows it has changed.
+    fn tell(&mut self, sql: &str, input: String) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
+    /// Runs a statement without parameter: of a migration.
+    fn change(&mut self, sql: &str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Makes what was done last.
+    fn commit(self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// Why a step failed: nothing of it was done, or its answer was lost.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The database says so.
+    Database(sqlx::Error),
+    /// A row cannot be read.
+    Row(BackendError),
+    /// What the store promises itself does not hold.
+    Broken(&'static str),
+}
+
+impl Failed {
+    fn unreadable(error: serde_json::Error) -> Self {
+        Self::Row(BackendError::new("read its rows", error))
+    }
+
+    const fn broken(what: &'static str) -> Self {
+        Self::Broken(what)
+    }
+
+    pub(crate) fn during(self, call: &'static str) -> BackendError {
+        match self {
+            Self::Database(error) => BackendError::new(call, error),
+            Self::Row(error) => error,
+            Self::Broken(what) => BackendError::new(call, what),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<BackendError> for Failed {
+    fn from(error: BackendError) -> Self {
+        Self::Row(error)
+    }
+}
+
+/// A store in SQL.
+pub(crate) struct Sql<D> {
+    shared: Arc<Shared<D>>,
+    thread: StoreThread,
+}
+
+/// A backend that is a store in SQL.
+pub(crate) trait InSql: fmt::Debug + Send + Sync + 'static {
+    type Database: Database;
+
+    fn sql(&self) -> &Sql<Self::Database>;
+}
+
+/// What the steps of a store share.
+#[derive(Debug)]
+struct Shared<D> {
+    database: D,
+    statements: Statements,
+    announced: Announced,
+    /// Holders that the store knows.
+    greeted: Mutex<HashSet<Arc<str>>>,
+}
+
+impl<D: Database> Sql<D> {
+    /// The store on `database`, whose tables are there, with the thread on which it was opened.
+    pub(crate) fn new(database: D, statements: Statements, thread: StoreThread) -> Self {
+        let shared =
+            Arc::new(Shared { database, statements, announced: Announced::default(), greeted: Mutex::default() });
+        thread.spawn(announce::follow(Arc::clone(&shared)));
+        thread.spawn(announce::tell(Arc::clone(&shared)));
+        Self { shared, thread }
+    }
+
+    /// Runs a step on the store's thread. It is not undone where its caller goes away.
+    fn run<R, F>(&self, during: &'static str, step: impl FnOnce(Arc<Shared<D>>) -> F) -> BackendFuture<'_, R>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, Failed>> + Send + 'static,
+    {
+        let answer = self.thread.spawn(step(Arc::clone(&self.shared)));
+        Box::pin(async move {
+            match answer.await {
+                Ok(answer) => answer.map_err(|failed| failed.during(during)),
+                Err(gone) => Err(BackendError::new(during, gone)),
+            }
+        })
+    }
+}
+
+impl<D: Database> Shared<D> {
+    async fn begin(&self) -> Result<Step<'_, D::Tx>, Failed> {
+        Ok(Step::new(self.database.begin().await?, &self.statements))
+    }
+
+    async fn read(&self) -> Result<Step<'_, D::Tx>, Failed> {
+        Ok(Step::new(self.database.read().await?, &self.statements))
+    }
+
+    /// Commits a step, and wakes those who wait for what it has changed.
+    async fn commit(&self, step: Step<'_, D::Tx>) -> Result<(), Failed> {
+        if let Some(version) = step.commit().await? {
+            self.announced.tell(version);
+            self.database.wake();
+        }
+        Ok(())
+    }
+}
+
+impl<B: InSql> Backend for B {
+    fn name(&self) -> &'static str {
+        B::Database::NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::durable()
+    }
+
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        let (holder, tasks) = (holder.clone(), tasks.to_vec());
+        self.sql().run("register the tasks", |shared| async move { shared.register(&holder, &tasks).await })
+    }
+
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
+        let tasks = tasks.to_vec();
+        self.sql().run("look up tasks", |shared| async move { shared.look(&tasks).await })
+    }
+
+    fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
+        let holder = holder.clone();
+        self.sql().run("renew a lease", |shared| async move { shared.heartbeat(&holder).await })
+    }
+
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
+        let held = held.to_vec();
+        self.sql().run("tell which runs are lost", |shared| async move { shared.lost(&held).await })
+    }
+
+    fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
+        let (holder, firings) = (holder.clone(), firings.to_vec());
+        self.sql().run("fire occurrences", |shared| async move { shared.enqueue(&holder, &firings).await })
+    }
+
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
+        let (holder, claim) = (holder.clone(), claim.clone());
+        self.sql().run("claim runs", |shared| async move { shared.claim(&holder, &claim).await })
+    }
+
+    fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
+        let ended = ended.to_vec();
+        self.sql().run("store how runs ended", |shared| async move { shared.finish(&ended).await })
+    }
+
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
+        let submissions = submissions.to_vec();
+        self.sql().run("submit runs", |shared| async move { shared.submit(&submissions).await })
+    }
+
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
+        let command = command.clone();
+        self.sql().run("do what was asked", |shared| async move { shared.control(&command).await })
+    }
+
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {
+        self.sql().run("cancel a run", move |shared| async move { shared.cancel(run).await })
+    }
+
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        self.sql().run("tell what has changed", move |shared| async move { shared.changes(version).await })
+    }
+
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {
+        let holder = holder.clone();
+        self.sql().run("end a lease", |shared| async move { shared.leave(&holder).await })
+    }
+
+    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+        let query = query.clone();
+        self.sql().run("list runs", |shared| async move { shared.runs(&query).await })
+    }
+
+    fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
+        self.sql().run("list records", move |shared| async move { shared.records(task).await })
+    }
+
+    fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
+        self.sql().run("read a ledger", move |shared| async move { shared.ledger(task).await })
+    }
+}
+
+/// The namespace that was asked for, or that of the program.
+pub(crate) fn namespace(asked: Option<&str>) -> Result<Namespace, crate::Error> {
+    match asked {
+        Some(asked) => Namespace::new(asked).map_err(|_| {
+            let allowed = "1 to 32 of a-z, 0-9 and _, the first a letter";
+            crate::Error::setting("backend.namespace", format!("{asked:?}"), allowed)
+        }),
+        None => {
+            let program = std::env::current_exe().ok();
+            let file = program.as_deref().and_then(std::path::Path::file_stem);
+            Ok(Namespace::of_program(file.and_then(std::ffi::OsStr::to_str)))
+        }
+    }
+}

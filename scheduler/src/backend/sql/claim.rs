@@ -1,0 +1,216 @@
+//! Who gets which run: those that wait, those whose next attempt is due, and those of dead nodes.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::rows::{Run, at};
+use super::step::Change;
+use super::{Database, Failed, Shared, Step, Transaction, text};
+use crate::backend::{Cancelled, Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, TaskKey};
+use crate::outcome::{Failure, Outcome};
+use crate::run::RunState;
+
+/// How many tasks are looked at before they are compared with those that the node knows: nodes that know all of them need no
+/// more, and one that does not has the database compare them.
+const LOOKED_AT: usize = 256;
+
+/// A task in which something might be claimed, or a run whose next attempt is to come.
+#[derive(Deserialize)]
+struct Due {
+    task: i64,
+    due_at: i64,
+}
+
+/// A run that might be claimed.
+#[derive(Deserialize)]
+struct Candidate {
+    #[serde(flatten)]
+    run: Run,
+    /// Whether another run of its backfill has begun.
+    is_followed: i64,
+}
+
+impl<D: Database> Shared<D> {
+    pub(super) async fn claim(&self, holder: &Holder, claim: &Claim) -> Result<Claims, Failed> {
+        self.greet(holder).await?;
+        let mut step = self.begin().await?;
+        let mut claims = Claims::default();
+        if step.number_claim(&holder.node, claim.number).await? {
+            claims.runs = step.claimed_before(&holder.node, claim).await?;
+        }
+        let wanted = claim.max.saturating_sub(claims.runs.len());
+        let tasks = step.claimable(&holder.node, claim, wanted).await?;
+        if wanted > 0 && !tasks.is_empty() {
+            step.lock_free(tasks).await?;
+            let more = step.take(&holder.node, claim, wanted).await?;
+            claims.runs.extend(more);
+        }
+        claims.next_at = step.next_attempt(claim).await?.map(at);
+        self.commit(step).await?;
+        Ok(claims)
+    }
+}
+
+impl<T: Transaction> Step<'_, T> {
+    /// Notes the number of a claim; tells whether it was made before.
+    async fn number_claim(&mut self, node: &str, number: u64) -> Result<bool, Failed> {
+        #[derive(Deserialize)]
+        struct Node {
+            last_claim: Option<i64>,
+        }
+        let number = super::rows::count(number);
+        let known: Option<Node> = self.ask(&self.sql.node, json!({ "node": node })).await?;
+        let is_repeated = known.is_some_and(|known| known.last_claim == Some(number));
+        if !is_repeated {
+            self.tell(&self.sql.save_claim, json!({ "node": node, "claim": number })).await?;
+        }
+        Ok(is_repeated)
+    }
+
+    /// What the same claim has got before.
+    async fn claimed_before(&mut self, node: &str, claim: &Claim) -> Result<Vec<Claimed>, Failed> {
+        let input = json!({ "node": node, "claim": super::rows::count(claim.number) });
+        let runs: Vec<Run> = self.list(&self.sql.runs_claimed, input).await?;
+        self.lock(runs.iter().map(|run| run.task)).await?;
+        let mut runs: Vec<Run> = runs.into_iter().filter(|run| is_wanted(claim, run.task)).collect();
+        runs.sort_by_key(|run| self.rank(run));
+        let claimed = runs.iter().take(claim.max).map(|run| {
+            let was = run.was.as_deref().map_or(Ok(RunState::Queued), text::state)?;
+            self.claimed(run, was)
+        });
+        claimed.collect()
+    }
+
+    /// The tasks in which something might be claimed, as many as could fill the claim.
+    async fn claimable(&mut self, node: &str, claim: &Claim, wanted: usize) -> Result<Vec<i64>, Failed> {
+        let max = wanted.saturating_add(LOOKED_AT);
+        let input = json!({ "node": node, "max": max });
+        let found: Vec<Due> = self.list(&self.sql.claimable, input).await?;
+        let was_cut = found.len() == max;
+        let known: Vec<i64> = found.iter().map(|due| due.task).filter(|&task| is_wanted(claim, task)).collect();
+        if !was_cut || known.len() >= wanted {
+            return Ok(known);
+        }
+        let input = json!({ "node": node, "max": max, "known": all(claim) });
+        let found: Vec<Due> = self.list(&self.sql.claimable_known, input).await?;
+        Ok(found.iter().map(|due| due.task).collect())
+    }
+
+    /// Takes the first of the runs of the locked tasks that may begin.
+    async fn take(&mut self, node: &str, claim: &Claim, wanted: usize) -> Result<Vec<Claimed>, Failed> {
+        let ids: Vec<i64> = self.tasks.keys().copied().collect();
+        let input = json!({ "node": node, "ids": ids, "max": wanted });
+        let mut candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
+        candidates.retain(|candidate| self.tasks.contains_key(&candidate.run.task));
+        let mut groups = self.groups().await?;
+        candidates.sort_by_key(|candidate| {
+            let run = &candidate.run;
+            (self.rank(run), run.scheduled_at, run.made)
+        });
+        let mut followed = BTreeSet::new();
+        let mut claimed = Vec::new();
+        for Candidate { mut run, is_followed } in candidates {
+            let was = run.run_state()?;
+            if was == RunState::Running {
+                if self.ends_with_its_node(&run)? {
+                    continue;
+                }
+                run.deaths += 1;
+                run.abandoned += 1;
+                run.holder = None;
+                // Its place in its group is free by the death of its node, and taken by this.
+            }
+            if claimed.len() == wanted {
+                continue;
+            }
+            let task = &self.tasks[&run.task];
+            let is_held_back = run.is_scheduled() && self.is_paused(task);
+            let needs_room = was == RunState::Queued && run.beside == 0;
+            let follows = run.origin == "backfill" && was == RunState::Queued && run.beside == 0;
+            let is_next = !follows || is_followed == 0 && !followed.contains(&run.origin_id);
+            let group = task.grp.clone();
+            let has_place = was == RunState::Running || groups.has_room(group.as_deref());
+            if is_held_back || needs_room && !task.has_room() || !is_next || !has_place {
+                continue;
+            }
+            if was != RunState::Running {
+                groups.take(group.as_deref());
+            }
+            if follows {
+                followed.insert(run.origin_id.clone());
+            }
+            if was == RunState::Retrying && run.put_off_by.as_deref() != Some(node) {
+                self.log.push(Change::Resumed(run.run_id()?));
+            }
+            self.give(&mut run, node);
+            run.claim = Some(super::rows::count(claim.number));
+            run.was = Some(was.to_string());
+            claimed.push(self.claimed(&run, was)?);
+            self.change(run);
+        }
+        Ok(claimed)
+    }
+
+    /// Ends a run whose node is dead, if it may not be executed again.
+    fn ends_with_its_node(&mut self, run: &Run) -> Result<bool, Failed> {
+        let (now, deaths) = (self.now, run.deaths + 1);
+        let task = &self.tasks[&run.task];
+        if let Some(cause) = run.cancelling() {
+            let (id, task) = (run.run_id()?, TaskKey(run.task.unsigned_abs()));
+            self.log.push(Change::Cancelled(Cancelled { id, task, cause, was: RunState::Queued }));
+            self.end_run(run.clone(), &Outcome::Cancelled(cause), None, now);
+        } else if task.at_most_once != 0 {
+            self.end_in(run.clone(), RunState::Abandoned, Some("its node died".into()), None, now);
+        } else if deaths >= i64::from(NODE_DEATHS_MAX) {
+            let deaths = u32::try_from(deaths).unwrap_or(u32::MAX);
+            self.end_run(run.clone(), &Outcome::Failed(Failure::node_died(deaths)), None, now);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// When the next attempt of a run of the claim's tasks is due.
+    async fn next_attempt(&mut self, claim: &Claim) -> Result<Option<i64>, Failed> {
+        let first = |found: &[Due]| found.iter().find(|due| is_wanted(claim, due.task)).map(|due| due.due_at);
+        let found: Vec<Due> = self.list(&self.sql.retrying, json!({ "max": LOOKED_AT })).await?;
+        let next = first(&found);
+        if next.is_some() || found.len() < LOOKED_AT {
+            return Ok(next);
+        }
+        let found: Vec<Due> = self.list(&self.sql.retrying_known, json!({ "max": 1, "known": all(claim) })).await?;
+        Ok(first(&found))
+    }
+
+    /// The order in which runs are claimed.
+    fn rank(&self, run: &Run) -> (Reverse<i64>, i64) {
+        let priority = self.tasks.get(&run.task).map_or(0, |task| task.priority);
+        (Reverse(priority), run.due_at)
+    }
+
+    fn claimed(&self, run: &Run, was: RunState) -> Result<Claimed, Failed> {
+        Ok(Claimed {
+            task: TaskKey(run.task.unsigned_abs()),
+            id: run.run_id()?,
+            hold: run.hold(&self.tasks[&run.task]),
+            origin: run.origin()?,
+            scheduled_at: at(run.scheduled_at),
+            due_at: at(run.due_at),
+            missed: run.missed(),
+            attempt: u32::try_from(run.attempt).unwrap_or(u32::MAX),
+            abandoned: u32::try_from(run.abandoned).unwrap_or(u32::MAX),
+            was,
+        })
+    }
+}
+
+fn is_wanted(claim: &Claim, task: i64) -> bool {
+    claim.tasks.binary_search(&TaskKey(task.unsigned_abs())).is_ok()
+}
+
+fn all(claim: &Claim) -> Value {
+    claim.tasks.iter().map(|&task| super::rows::id(task)).collect()
+}

@@ -1,0 +1,127 @@
+//! How attempts end, are followed by another, are given back, and are cancelled.
+
+use serde::Deserialize;
+use serde_json::json;
+use symphra_scheduler_core::Timestamp;
+
+use super::rows::{Run, id};
+use super::step::Change;
+use super::{Database, Failed, Shared, Step, Transaction};
+use crate::backend::{Cancelled, End, Finish, Stored, TaskKey};
+use crate::outcome::{CancelCause, Outcome};
+use crate::run::{RunId, RunState};
+
+impl<D: Database> Shared<D> {
+    pub(super) async fn finish(&self, ended: &[Finish]) -> Result<Vec<Stored>, Failed> {
+        let mut step = self.begin().await?;
+        step.lock(ended.iter().map(|end| id(end.task))).await?;
+        let mut runs = step.runs(ended.iter().map(|end| end.id.to_string())).await?;
+        let mut done = Vec::with_capacity(ended.len());
+        for end in ended {
+            let id = end.id.to_string();
+            let task = match runs.get(&id) {
+                Some(run) => step.finish(end, run.clone())?,
+                None => None,
+            };
+            if task.is_some() {
+                runs.remove(&id);
+            }
+            done.push(task);
+        }
+        let due = step.tasks_with_due_attempts().await?;
+        let groups = step.groups().await?;
+        let mut is_for_others = false;
+        let stored = done.into_iter().map(|task| {
+            let Some(task) = task.and_then(|task| step.tasks.get(&task)) else { return Stored::Stale };
+            let waits = task.queued > 0 || due.contains(&task.id) || groups.is_waited_for(task.grp.as_deref());
+            is_for_others |= waits && task.grp.is_some();
+            Stored::Done { more: waits }
+        });
+        let stored = stored.collect();
+        if is_for_others {
+            // Whoever ended these runs may not know the task that their room goes to.
+            step.log.push(Change::Runnable);
+        }
+        self.commit(step).await?;
+        Ok(stored)
+    }
+
+    pub(super) async fn cancel(&self, run: RunId) -> Result<Option<Cancelled>, Failed> {
+        #[derive(Deserialize)]
+        struct Of {
+            task: i64,
+        }
+        let mut step = self.begin().await?;
+        let id = run.to_string();
+        let of: Option<Of> = step.ask(&self.statements.task_of_run, json!({ "id": id })).await?;
+        let Some(Of { task }) = of else { return Ok(None) };
+        step.lock([task]).await?;
+        // It may have ended while the lock was waited for.
+        let Some((_, run)) = step.runs([id]).await?.pop_first() else { return Ok(None) };
+        let cause = CancelCause::Requested;
+        let cancelled =
+            Cancelled { id: run.run_id()?, task: TaskKey(run.task.unsigned_abs()), cause, was: run.run_state()? };
+        step.ask_to_cancel(run, cause)?;
+        self.commit(step).await?;
+        Ok(Some(cancelled))
+    }
+}
+
+impl<T: Transaction> Step<'_, T> {
+    /// Ends an attempt; the task of which it was, if it was not stale.
+    fn finish(&mut self, end: &Finish, mut run: Run) -> Result<Option<i64>, Failed> {
+        if run.holder.is_none() || run.token != super::rows::count(end.token.0) {
+            return Ok(None);
+        }
+        let task = run.task;
+        let started_at = end.started_at.map(Timestamp::as_millis);
+        run.started_at = started_at.or(run.started_at);
+        match &end.end {
+            End::Final(outcome) => self.end_run(run, outcome, end.started_at, end.finished_at),
+            // Whoever was asked to cancel it did not come to know in time.
+            End::Retry { .. } | End::HandBack if run.cancelling.is_some() => {
+                let cause = run.cancelling().unwrap_or(CancelCause::Requested);
+                // The holder takes it for one that goes on.
+                let was = if matches!(end.end, End::Retry { .. }) { RunState::Retrying } else { RunState::Queued };
+                self.log.push(Change::Cancelled(Cancelled { id: end.id, task: end.task, cause, was }));
+                let now = self.now;
+                self.end_run(run, &Outcome::Cancelled(cause), end.started_at, now);
+            }
+            End::Retry { at, failure } => {
+                run.put_off_by = run.holder.take();
+                run.state = RunState::Retrying.to_string();
+                run.due_at = at.as_millis();
+                run.failure = Some(failure.to_string());
+                self.change(run);
+            }
+            End::HandBack => {
+                run.holder = None;
+                if end.started_at.is_some() {
+                    run.abandoned += 1;
+                } else {
+                    run.attempt -= 1;
+                    // A token is never used twice, although no attempt has begun under it.
+                    run.token += 1;
+                }
+                if end.started_at.is_none() && run.attempt > 0 && run.failure.is_some() {
+                    // Between two attempts it keeps its room: queued, it would let others begin before it goes on.
+                    run.state = RunState::Retrying.to_string();
+                } else {
+                    self.enter_queue(&mut run);
+                }
+                self.log.push(Change::Runnable);
+                self.change(run);
+            }
+        }
+        Ok(Some(task))
+    }
+
+    /// Those of the locked tasks of which a next attempt is due.
+    async fn tasks_with_due_attempts(&mut self) -> Result<Vec<i64>, Failed> {
+        let ids: Vec<i64> = self.tasks.values().filter(|task| task.begun > 0).map(|task| task.id).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.list(&self.sql.due_attempts, json!({ "ids": ids })).await
+    }
+}

@@ -1,0 +1,111 @@
+//! The tables of a store, made and brought up to date when it is opened.
+//!
+//! Each migration names the oldest program that can work on what it leaves behind. So two successive versions of a program
+//! share a store, and one that is too old for it is told so.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::dialect::{Dialect, Names};
+use super::{Failed, Transaction};
+
+/// One step of the tables.
+struct Migration {
+    /// The statements, each ended by a semicolon at the end of a line.
+    statements: &'static str,
+    /// The number of the oldest migration that a program must know to work on the tables after this one.
+    admits: i64,
+}
+
+/// All of them, in their order; the first has the number 1.
+const MIGRATIONS: &[Migration] =
+    &[Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 }];
+
+/// Whether a store's tables are brought up to date when it is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Migrate {
+    /// They are: what is missing is made.
+    #[default]
+    Auto,
+    /// They are not; where something is missing, opening the store fails. For programs without the right to make tables.
+    Check,
+}
+
+/// How far the tables of a store are.
+#[derive(Deserialize)]
+struct Reached {
+    schema_version: i64,
+    admits: i64,
+}
+
+/// Why a store cannot be used as it is.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// A newer program has changed the tables, and says that this one is too old for them.
+    TooNew { reached: i64, admits: i64, known: i64 },
+    /// Something is missing that this program may not make.
+    Missing { reached: i64, known: i64 },
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooNew { reached, admits, known } => write!(
+                f,
+                "its tables are at version {reached}, on which programs work that know version {admits} or later, and this \
+                 one knows {known}: use a newer symphra-scheduler, or another namespace"
+            ),
+            Self::Missing { reached, known } => write!(
+                f,
+                "its tables are at version {reached} and this program needs {known}, and with migrate = \"check\" it \
+                 makes nothing: run the command `migrate`, or use migrate = \"auto\""
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Brings the tables up to date, in a transaction that no other program is in at the same time. `is_there` is whether the
+/// table of the versions exists.
+pub(crate) async fn migrate<T: Transaction>(
+    tx: &mut T,
+    dialect: Dialect,
+    names: &Names,
+    is_there: bool,
+    how: Migrate,
+) -> Result<Result<(), Refused>, Failed> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let reached = match is_there {
+        true => {
+            let sql =
+                dialect.say("SELECT {object}('schema_version', schema_version, 'admits', admits) FROM {meta}", names);
+            let text = tx.ask(&sql, json!({}).to_string()).await?;
+            let text = text.ok_or_else(|| Failed::broken("the store has no row of its own"))?;
+            serde_json::from_str(&text).map_err(Failed::unreadable)?
+        }
+        false => Reached { schema_version: 0, admits: 0 },
+    };
+    let Reached { schema_version: reached, admits } = reached;
+    if admits > known {
+        return Ok(Err(Refused::TooNew { reached, admits, known }));
+    }
+    if reached >= known {
+        return Ok(Ok(()));
+    }
+    if how == Migrate::Check {
+        return Ok(Err(Refused::Missing { reached, known }));
+    }
+    for (number, migration) in (1..).zip(MIGRATIONS).skip_while(|&(number, _)| number <= reached) {
+        for statement in migration.statements.split(";\n").filter(|statement| !statement.trim().is_empty()) {
+            tx.change(&dialect.say(statement, names)).await?;
+        }
+        let sql = dialect.say(
+            "UPDATE {meta} SET schema_version = CAST({in:number} AS {int}), admits = CAST({in:admits} AS {int})",
+            names,
+        );
+        tx.tell(&sql, json!({ "number": number, "admits": migration.admits }).to_string()).await?;
+    }
+    Ok(Ok(()))
+}

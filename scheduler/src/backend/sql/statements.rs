@@ -1,0 +1,388 @@
+//! The statements of a store. Each has one parameter, a JSON object, and gives one JSON value or none; so a batch is one
+//! statement, whatever its length, and nothing of a program is ever part of a statement's text.
+
+use super::dialect::{Dialect, Names, assignments, given, names, object};
+use super::rows::{CHANGE, ENDED, NEW_TASK, RUN, TASK, Type};
+
+/// All statements of a store.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(super) lock: String,
+    pub(super) lock_free: String,
+    pub(super) lock_named: String,
+    pub(super) insert_tasks: String,
+    pub(super) declare: String,
+    pub(super) view: String,
+    pub(super) all_ids: String,
+    pub(super) save_tasks: String,
+    pub(super) records: String,
+    pub(super) save_records: String,
+    pub(super) crowd: String,
+    pub(super) runs: String,
+    pub(super) runs_scheduled: String,
+    pub(super) runs_claimed: String,
+    pub(super) runs_of_keys: String,
+    pub(super) known_runs: String,
+    pub(super) due_attempts: String,
+    pub(super) claimable: String,
+    pub(super) claimable_known: String,
+    pub(super) candidates: String,
+    pub(super) retrying: String,
+    pub(super) retrying_known: String,
+    /// Compares and advances marks, and inserts the runs: one statement where the database can say that in one, else two
+    /// of one step.
+    pub(super) fire: Vec<String>,
+    pub(super) insert_runs: String,
+    pub(super) save_runs: String,
+    pub(super) end_runs: Vec<String>,
+    pub(super) prune: String,
+    pub(super) groups: String,
+    pub(super) save_groups: String,
+    pub(super) node: String,
+    pub(super) save_claim: String,
+    pub(super) beat: String,
+    pub(super) greet: String,
+    pub(super) leave: String,
+    pub(super) prune_nodes: String,
+    pub(super) know: String,
+    pub(super) known: String,
+    pub(super) pause_all: String,
+    pub(super) count_changes: String,
+    pub(super) insert_changes: String,
+    pub(super) prune_changes: String,
+    pub(super) changes: String,
+    pub(super) version: String,
+    pub(super) asked: String,
+    pub(super) list: String,
+    pub(super) ledger: String,
+    pub(super) task_of_run: String,
+}
+
+/// What every answer about tasks begins with: the store's present, and what holds for all tasks.
+const SEEN: &str = "'now', {now}, 'paused', (SELECT paused FROM {pauses} {share}), 'resumed_at', (SELECT resumed_at FROM \
+                    {pauses}), 'version', (SELECT version FROM {meta})";
+
+/// Whether neither the task `t` nor all tasks are paused.
+const NOT_PAUSED: &str = "(t.paused IS NULL AND (t.disabled = 0 OR t.resumed = 1) AND NOT EXISTS (SELECT 1 FROM {pauses} \
+                          WHERE paused IS NOT NULL))";
+
+/// Whether the runs of the node `n` may be taken over by the node that asks: `n` has left, or its lease has run out while
+/// the one that asks was in unbroken contact for so long that `n` could have renewed it.
+const IS_DEAD: &str = "(n.has_left = 1 OR (n.lease_until < {now} AND EXISTS (SELECT 1 FROM {nodes} AS me WHERE me.name = \
+                       {in:node} AND me.seen_at >= {now} - me.silence_ms AND me.contact_since + n.lease_ms <= {now})))";
+
+/// Whether the run `r` waits as one of its task's own occurrences, or at a start.
+const SCHEDULED: &str = "r.began IS NULL AND r.beside = 0 AND r.origin IN ('schedule', 'start')";
+
+/// Whether the run `r` waits and a trigger is buffered behind it.
+const ASKED: &str = "r.began IS NULL AND (r.beside = 1 OR r.origin IN ('schedule', 'start', 'trigger'))";
+
+/// The order in which runs of one task begin.
+const OLDEST: &str = "r.due_at, r.scheduled_at, r.made";
+
+const NEWEST: &str = "r.due_at DESC, r.scheduled_at DESC, r.made DESC";
+
+/// What failed is kept longer in the history.
+const IS_FAILURE: &str = "state IN ('failed', 'timed_out', 'abandoned')";
+
+/// The mark as it was when its row was locked: compared once more as it is advanced.
+const GUARD: (&str, Type) = ("mark_was", Type::Int);
+
+impl Statements {
+    /// The statements on the tables of one store.
+    pub(crate) fn new(dialect: Dialect, tables: &Names) -> Self {
+        let say = |text: &str| dialect.say(text, tables);
+        let guarded: Vec<(&str, Type)> = TASK.iter().copied().chain([GUARD]).collect();
+        let advance = format!(
+            "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND t.mark = x.mark_was",
+            assignments(TASK),
+            given("tasks", &guarded)
+        );
+        let insert_runs = format!(
+            "INSERT INTO {{runs}} ({}) SELECT {} FROM {} AS x",
+            names(RUN),
+            RUN.iter().map(|(column, _)| format!("x.{column}")).collect::<Vec<_>>().join(", "),
+            given("runs", RUN)
+        );
+        let delete_runs = format!("DELETE FROM {{runs}} WHERE {}", run_ids("id"));
+        let insert_ended = format!(
+            "INSERT INTO {{history}} ({columns}) SELECT {columns} FROM {} AS x",
+            given("ended", ENDED),
+            columns = names(ENDED)
+        );
+        let (fire, end_runs) = match dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => (vec![advance, insert_runs.clone()], vec![delete_runs, insert_ended]),
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => (
+                vec![format!(
+                    "WITH moved AS ({advance} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at \
+                     <= {{now}}"
+                )],
+                vec![format!("WITH gone AS ({delete_runs} RETURNING 1) {insert_ended}")],
+            ),
+        };
+        Self {
+            lock: say(&locked(&ids("id"), "{lock}", &[])),
+            lock_free: say(&locked(&ids("id"), "{lock_free}", &[])),
+            lock_named: say(&locked(
+                "name IN (SELECT e.value FROM {words:names})",
+                "{lock}",
+                &[("name", "t.name"), ("declared", "t.declared")],
+            )),
+            insert_tasks: say(&format!(
+                "INSERT INTO {{tasks}} ({columns}) SELECT {columns} FROM {} AS x WHERE TRUE ORDER BY x.name ON CONFLICT \
+                 (name) DO NOTHING",
+                given("tasks", NEW_TASK),
+                columns = names(NEW_TASK)
+            )),
+            declare: say(&format!(
+                "UPDATE {{tasks}} AS t SET declared = COALESCE(x.declared, t.declared), rescheduled = x.rescheduled FROM {} AS x WHERE t.id = x.id",
+                given("texts", &[("id", Type::Int), ("declared", Type::Text), ("rescheduled", Type::Text)])
+            )),
+            view: say(&view()),
+            all_ids: say("SELECT {array}(id) FROM {tasks}"),
+            save_tasks: say(&format!(
+                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
+                assignments(TASK),
+                given("tasks", TASK)
+            )),
+            records: say(&format!(
+                "SELECT {{array}}({{object}}('id', id, 'records', records)) FROM {{tasks}} WHERE {}",
+                ids("id")
+            )),
+            save_records: say(&format!(
+                "UPDATE {{tasks}} AS t SET records = x.records FROM {} AS x WHERE t.id = x.id",
+                given("records", &[("id", Type::Int), ("records", Type::Text)])
+            )),
+            crowd: say(&crowd()),
+            runs: say(&runs_of(&run_ids("r.id"))),
+            runs_scheduled: say(&runs_of(&format!("{} AND {SCHEDULED}", ids("r.task")))),
+            runs_claimed: say(&runs_of("r.holder = {in:node} AND r.claim = CAST({in:claim} AS {int})")),
+            runs_of_keys: say(&format!(
+                "SELECT {{array}}({}) FROM {{runs}} AS r JOIN {} AS x ON r.task = x.task AND r.scheduled_at = x.scheduled_at \
+                 WHERE r.origin = 'schedule'",
+                object("r", RUN, &[]),
+                given("keys", &[("task", Type::Int), ("scheduled_at", Type::Int)])
+            )),
+            known_runs: say(&format!(
+                "SELECT {{array}}(k.id) FROM (SELECT id FROM {{runs}} WHERE {} UNION ALL SELECT id FROM {{history}} WHERE {}) \
+                 AS k",
+                run_ids("id"),
+                run_ids("id")
+            )),
+            due_attempts: say(&format!(
+                "SELECT {{array}}(f.task) FROM (SELECT DISTINCT task FROM {{runs}} WHERE {} AND state = 'retrying' AND due_at \
+                 <= {{now}}) AS f",
+                ids("task")
+            )),
+            claimable: say(&claimable("")),
+            claimable_known: say(&claimable("WHERE f.id IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
+            candidates: say(&candidates()),
+            retrying: say(&retrying("")),
+            retrying_known: say(&retrying("AND task IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
+            fire: fire.iter().map(|text| say(text)).collect(),
+            insert_runs: say(&insert_runs),
+            save_runs: say(&format!(
+                "UPDATE {{runs}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
+                assignments(RUN),
+                given("runs", RUN)
+            )),
+            end_runs: end_runs.iter().map(|text| say(text)).collect(),
+            prune: say(&prune()),
+            groups: say(
+                "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
+                 {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \
+                 AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {runs} AS r WHERE r.task = t.id AND r.state = 'retrying' AND \
+                 r.due_at <= {now}))))) FROM (SELECT * FROM \
+                 {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}) AS g",
+            ),
+            save_groups: say(&format!(
+                "INSERT INTO {{groups}} (name, max) SELECT name, max FROM {} AS x WHERE TRUE ORDER BY name ON CONFLICT \
+                 (name) DO UPDATE SET max = excluded.max",
+                given("groups", &[("name", Type::Text), ("max", Type::Int)])
+            )),
+            node: say("SELECT {object}('last_claim', last_claim) FROM {nodes} WHERE name = {in:node} {lock}"),
+            save_claim: say("UPDATE {nodes} SET last_claim = CAST({in:claim} AS {int}) WHERE name = {in:node}"),
+            beat: say(
+                "INSERT INTO {nodes} AS n (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left) VALUES \
+                 ({in:node}, CAST({in:lease_ms} AS {int}), CAST({in:silence_ms} AS {int}), {now}, {now}, {now} + \
+                 CAST({in:lease_ms} AS {int}), 0) ON CONFLICT (name) DO UPDATE SET contact_since = CASE WHEN n.seen_at NOT \
+                 BETWEEN {now} - n.silence_ms AND {now} THEN {now} ELSE n.contact_since END, seen_at = {now}, lease_ms = \
+                 excluded.lease_ms, silence_ms = excluded.silence_ms, lease_until = CASE WHEN n.has_left = 1 THEN \
+                 n.lease_until ELSE {now} + excluded.lease_ms END RETURNING {object}('now', seen_at)",
+            ),
+            greet: say(
+                "INSERT INTO {nodes} AS n (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left) VALUES \
+                 ({in:node}, CAST({in:lease_ms} AS {int}), CAST({in:silence_ms} AS {int}), {now}, {now}, {now} + \
+                 CAST({in:lease_ms} AS {int}), 0) ON CONFLICT (name) DO NOTHING",
+            ),
+            leave: say(
+                "UPDATE {nodes} SET has_left = 1, lease_until = {now} WHERE name = {in:node} RETURNING {object}('held', \
+                 (SELECT COUNT(*) FROM {runs} AS r WHERE r.holder = {in:node}))",
+            ),
+            prune_nodes: say(
+                "DELETE FROM {nodes} AS n WHERE n.seen_at < {now} - CAST({in:kept_ms} AS {int}) AND n.lease_until < {now} AND \
+                 NOT EXISTS (SELECT 1 FROM {runs} AS r WHERE r.holder = n.name)",
+            ),
+            know: say(
+                "INSERT INTO {known} (task, node) SELECT CAST(e.value AS {int}), {in:node} FROM {words:ids} WHERE TRUE ON \
+                 CONFLICT (task, node) DO NOTHING",
+            ),
+            known: say(&format!(
+                "SELECT {{array}}(k.task) FROM (SELECT DISTINCT k.task FROM {{known}} AS k JOIN {{nodes}} AS n ON n.name = \
+                 k.node WHERE {} AND k.node <> {{in:node}} AND n.has_left = 0 AND n.lease_until >= {{now}}) AS k",
+                ids("k.task")
+            )),
+            pause_all: say(
+                "UPDATE {pauses} SET paused = {in:paused}, resumed_at = COALESCE(CAST({in:resumed_at} AS {int}), resumed_at)",
+            ),
+            count_changes: say(
+                "UPDATE {meta} SET version = version + CAST({in:count} AS {int}) RETURNING {object}('version', version)",
+            ),
+            insert_changes: say(&format!(
+                "INSERT INTO {{changes}} ({columns}) SELECT {columns} FROM {} AS x",
+                given("changes", CHANGE),
+                columns = names(CHANGE)
+            )),
+            prune_changes: say("DELETE FROM {changes} WHERE version <= CAST({in:before} AS {int})"),
+            changes: say(&format!(
+                "SELECT {{object}}('version', (SELECT version FROM {{meta}}), 'oldest', (SELECT MIN(version) FROM \
+                 {{changes}}), 'changes', {{nested}}((SELECT {{array}}({}) FROM (SELECT * FROM {{changes}} WHERE version > \
+                 CAST({{in:version}} AS {{int}}) ORDER BY version) AS c)))",
+                object("c", CHANGE, &[])
+            )),
+            version: say("SELECT {object}('version', version) FROM {meta}"),
+            asked: say(&runs_of("r.cancelling IS NOT NULL OR (r.holder IS NOT NULL AND r.put_off_by IS NOT NULL)")),
+            list: say(&list()),
+            ledger: say(
+                "SELECT {object}('occurrences', occurrences, 'runs', runs, 'recorded', recorded) FROM {tasks} WHERE id = \
+                 CAST({in:id} AS {int})",
+            ),
+            task_of_run: say("SELECT {object}('task', task) FROM {runs} WHERE id = CAST({in:id} AS {id})"),
+        }
+    }
+}
+
+fn ids(column: &str) -> String {
+    format!("{column} IN (SELECT CAST(e.value AS {{int}}) FROM {{words:ids}})")
+}
+
+fn run_ids(column: &str) -> String {
+    format!("{column} IN (SELECT CAST(e.value AS {{id}}) FROM {{words:run_ids}})")
+}
+
+fn locked(which: &str, how: &str, more: &[(&str, &str)]) -> String {
+    format!(
+        "SELECT {{object}}({SEEN}, 'tasks', {{nested}}((SELECT {{array}}({}) FROM (SELECT * FROM {{tasks}} WHERE {which} \
+         ORDER BY id {how}) AS t)))",
+        object("t", TASK, more)
+    )
+}
+
+fn view() -> String {
+    let alive = "(SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.origin = 'schedule' ORDER BY CASE WHEN r.began IS \
+                 NULL THEN 1 ELSE 0 END, r.began, r.due_at, r.scheduled_at, r.made LIMIT 1)";
+    let more = [("name", "t.name"), ("declared", "t.declared"), ("rescheduled", "t.rescheduled"), ("alive", alive)];
+    locked(&ids("id"), "", &more).replace("{share}", "")
+}
+
+/// What the decision about one more run of a full task needs to know of those that are there.
+fn crowd() -> String {
+    let first = |which: &str, order: &str| {
+        format!("(SELECT r.id FROM {{runs}} AS r WHERE r.task = t.id AND {which} ORDER BY {order} LIMIT 1)")
+    };
+    let count = |which: &str| format!("(SELECT COUNT(*) FROM {{runs}} AS r WHERE r.task = t.id AND {which})");
+    format!(
+        "SELECT {{array}}({{object}}('id', t.id, 'oldest', {}, 'first', {}, 'newest_scheduled', {}, 'newest_asked', {}, \
+         'scheduled', {}, 'asked', {})) FROM {{tasks}} AS t WHERE {}",
+        first("r.began IS NOT NULL", "r.began"),
+        first("r.began IS NULL", OLDEST),
+        first(SCHEDULED, NEWEST),
+        first(ASKED, NEWEST),
+        count(SCHEDULED),
+        count(ASKED),
+        ids("t.id")
+    )
+}
+
+fn runs_of(which: &str) -> String {
+    format!("SELECT {{array}}({}) FROM {{runs}} AS r WHERE {which}", object("r", RUN, &[]))
+}
+
+/// Tasks in which something might be claimed, the first first: those with queued runs, and room, or runs that need none;
+/// those with a next attempt that is due; those with runs of dead nodes.
+fn claimable(known: &str) -> String {
+    format!(
+        "SELECT {{array}}({{object}}('task', c.id, 'due_at', c.due_at)) FROM (SELECT f.id, MAX(f.priority) AS priority, \
+         MIN(f.due_at) AS due_at FROM (\
+         SELECT t.id, t.priority, (SELECT MIN(r.due_at) FROM {{runs}} AS r WHERE r.task = t.id AND r.began IS NULL) AS \
+         due_at FROM {{tasks}} AS t WHERE t.queued > 0 AND (t.alive_max IS NULL OR t.begun < t.alive_max OR t.submitted > 0) \
+         AND ({NOT_PAUSED} OR t.submitted > 0) \
+         UNION ALL SELECT t.id, t.priority, r.due_at FROM {{runs}} AS r JOIN {{tasks}} AS t ON t.id = r.task WHERE r.state = \
+         'retrying' AND r.due_at <= {{now}} AND ({NOT_PAUSED} OR r.origin_id IS NOT NULL) \
+         UNION ALL SELECT t.id, t.priority, r.due_at FROM {{nodes}} AS n JOIN {{runs}} AS r ON r.holder = n.name JOIN \
+         {{tasks}} AS t ON t.id = r.task WHERE n.name <> {{in:node}} AND {IS_DEAD}\
+         ) AS f {known} GROUP BY f.id ORDER BY priority DESC, due_at, f.id LIMIT CAST({{in:max}} AS {{int}})) AS c"
+    )
+}
+
+/// The runs of locked tasks that might be claimed: of each lane the first few, since what keeps the first of a lane from
+/// beginning keeps the others too.
+fn candidates() -> String {
+    let lane = "CASE WHEN r.beside = 1 THEN 'beside' WHEN r.origin = 'backfill' THEN CAST(r.origin_id AS {text}) ELSE \
+                r.origin END";
+    let is_followed = "CASE WHEN r.origin = 'backfill' AND EXISTS (SELECT 1 FROM {runs} AS b WHERE b.task = r.task AND \
+                       b.origin = 'backfill' AND b.origin_id = r.origin_id AND b.began IS NOT NULL) THEN 1 ELSE 0 END";
+    format!(
+        "SELECT {{array}}({}) FROM (SELECT r.*, row_number() OVER (PARTITION BY r.task, r.state, {lane} ORDER BY {OLDEST}) AS \
+         place FROM {{runs}} AS r WHERE {} AND (r.began IS NULL OR (r.state = 'retrying' AND r.due_at <= {{now}}) OR \
+         (r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND {IS_DEAD})))) AS r \
+         WHERE r.place <= CAST({{in:max}} AS {{int}})",
+        object("r", RUN, &[("is_followed", is_followed)]),
+        ids("r.task")
+    )
+}
+
+fn retrying(known: &str) -> String {
+    format!(
+        "SELECT {{array}}({{object}}('task', f.task, 'due_at', f.due_at)) FROM (SELECT task, due_at FROM {{runs}} WHERE state \
+         = 'retrying' AND due_at > {{now}} {known} ORDER BY due_at LIMIT CAST({{in:max}} AS {{int}})) AS f"
+    )
+}
+
+/// The last runs of each task, and, for a time, the last failures.
+fn prune() -> String {
+    format!(
+        "DELETE FROM {{history}} WHERE seq IN (SELECT h.seq FROM (SELECT seq, finished_at, CASE WHEN {IS_FAILURE} THEN 1 ELSE \
+         0 END AS is_failure, row_number() OVER (PARTITION BY task ORDER BY seq DESC) AS place, row_number() OVER (PARTITION \
+         BY task, CASE WHEN {IS_FAILURE} THEN 1 ELSE 0 END ORDER BY seq DESC) AS place_of_kind FROM {{history}} WHERE {}) AS h \
+         WHERE h.place > CAST({{in:runs_max}} AS {{int}}) AND (h.is_failure = 0 OR h.place_of_kind > \
+         CAST({{in:failures_max}} AS {{int}}) OR h.finished_at < {{now}} - CAST({{in:failures_ms}} AS {{int}})))",
+        ids("task")
+    )
+}
+
+/// Runs that are alive, the newest instant first, and then those that have ended, the last first.
+fn list() -> String {
+    let which = "({in:task} IS NULL OR r.task = CAST({in:task} AS {int})) AND ({in:id} IS NULL OR r.id = CAST({in:id} AS \
+                 {id})) AND ({in:from} IS NULL OR r.scheduled_at >= CAST({in:from} AS {int})) AND ({in:to} IS NULL OR \
+                 r.scheduled_at <= CAST({in:to} AS {int})) AND ({in:all_states} IS NOT NULL OR r.state IN (SELECT e.value \
+                 FROM {words:states}))";
+    let alive: Vec<_> = ENDED
+        .iter()
+        .map(|(column, _)| match *column {
+            "finished_at" => "CAST(NULL AS {int}) AS finished_at".to_owned(),
+            column => format!("r.{column}"),
+        })
+        .collect();
+    format!(
+        "SELECT {{array}}({}) FROM (SELECT * FROM (SELECT {}, 0 AS place, CAST(0 AS {{int}}) AS seq FROM {{runs}} AS r WHERE \
+         {which} UNION ALL SELECT {}, 1 AS place, r.seq FROM {{history}} AS r WHERE {which}) AS l ORDER BY l.place, CASE WHEN \
+         l.place = 0 THEN l.scheduled_at END DESC, CASE WHEN l.place = 0 THEN CAST(l.id AS {{text}}) END DESC, l.seq DESC \
+         LIMIT CAST({{in:limit}} AS {{int}})) AS h",
+        object("h", ENDED, &[]),
+        alive.join(", "),
+        ENDED.iter().map(|(column, _)| format!("r.{column}")).collect::<Vec<_>>().join(", "),
+    )
+}

@@ -1,0 +1,244 @@
+//! The SQLite backend: a file on the machine's own disk, shared by the processes of one host.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr, Sqlite};
+
+use super::BackendError;
+use super::sql::{self, Database, Dialect, Failed, Migrate, Names, Sql, Statements, StoreThread, Transaction};
+use crate::Error;
+
+/// How long a step waits for another process that writes: longer than any step takes.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// How often a node looks for changes of other processes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Readers beside the one connection that writes.
+const CONNECTIONS: u32 = 4;
+
+/// A store in an SQLite file: durable, with nothing to install.
+///
+/// Any number of schedulers of one host may share the file, which has to be on a local disk. Every step is one transaction,
+/// and with `synchronous = FULL`, the default, what was answered survives the loss of power.
+///
+/// ```no_run
+/// use symphra_scheduler::{Scheduler, SqliteBackend};
+///
+/// # async fn start() -> Result<(), symphra_scheduler::Error> {
+/// let backend = SqliteBackend::connect("sqlite://scheduler.db").await?;
+/// Scheduler::from_registry().backend(backend).run().await
+/// # }
+/// ```
+pub struct SqliteBackend(Sql<File>);
+
+/// How a [`SqliteBackend`] is opened.
+#[derive(Clone, Debug)]
+#[must_use = "options open nothing before `connect`"]
+pub struct SqliteOptions {
+    namespace: Option<String>,
+    max_connections: u32,
+    migrate: Migrate,
+}
+
+impl SqliteBackend {
+    /// Opens the file that `url` names, and makes it if it is not there: `sqlite://scheduler.db`, relative to the working
+    /// directory, or `sqlite:///var/lib/payroll/scheduler.db`. `?synchronous=normal` gives up the last moments before a loss
+    /// of power, and with them may undo what was answered, for faster commits.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the file cannot be opened, or was changed by a newer version that this one is too old for;
+    /// [`Error::is_config`] if the URL or an option is not possible.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::options().connect(url).await
+    }
+
+    /// Options to open a file otherwise than by [`connect`](Self::connect).
+    pub fn options() -> SqliteOptions {
+        SqliteOptions { namespace: None, max_connections: CONNECTIONS, migrate: Migrate::Auto }
+    }
+}
+
+impl SqliteOptions {
+    /// What sets programs apart that share the file: 1 to 32 of `a-z`, `0-9` and `_`. Default: the name of the program's
+    /// file.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// How many connections read beside the one that writes, 1 at least. Default 4.
+    pub const fn max_connections(mut self, max: u32) -> Self {
+        self.max_connections = max;
+        self
+    }
+
+    /// Whether tables are made and brought up to date. Default [`Migrate::Auto`].
+    pub const fn migrate(mut self, migrate: Migrate) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// As [`SqliteBackend::connect`].
+    pub async fn connect(self, url: &str) -> Result<SqliteBackend, Error> {
+        let namespace = sql::namespace(self.namespace.as_deref())?;
+        if self.max_connections == 0 {
+            return Err(Error::setting("max_connections", "0".into(), "1 or more"));
+        }
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            let allowed = "the path of a file; what is to live in memory only is a MemoryBackend";
+            return Err(Error::setting("backend.url", format!("{url:?}"), allowed));
+        }
+        let (options, synchronous) = options(url)?;
+        let thread = StoreThread::start("sqlite").map_err(Error::store_thread)?;
+        let file = options.get_filename().to_owned();
+        let max_connections = self.max_connections;
+        let opened = thread.spawn(async move { open(options.synchronous(synchronous), max_connections).await });
+        let database = opened.await.map_err(|gone| failed(&file, gone))?.map_err(|error| failed(&file, error))?;
+        let names = Names::new(None, namespace.as_str());
+        let database = std::sync::Arc::new(database);
+        let (opened, tables, how) = (std::sync::Arc::clone(&database), names.clone(), self.migrate);
+        let migrated = thread.spawn(async move { migrate(&opened, &tables, how).await });
+        let migrated = migrated.await.map_err(|gone| failed(&file, gone))?;
+        match migrated.map_err(|error| failed(&file, error.during("make its tables")))? {
+            Ok(()) => {}
+            Err(refused) => return Err(failed(&file, refused)),
+        }
+        let statements = Statements::new(Dialect::Sqlite, &names);
+        Ok(SqliteBackend(Sql::new(File(database), statements, thread)))
+    }
+}
+
+impl sql::InSql for SqliteBackend {
+    type Database = File;
+
+    fn sql(&self) -> &Sql<File> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SqliteBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteBackend").finish_non_exhaustive()
+    }
+}
+
+/// The connections to a file: SQLite has one writer at a time, so there is one connection that writes, and who wants to
+/// write waits for it in line instead of trying again and again.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// An opened file.
+#[derive(Debug)]
+pub(crate) struct File(std::sync::Arc<Connections>);
+
+fn options(url: &str) -> Result<(SqliteConnectOptions, SqliteSynchronous), Error> {
+    let refuse = |allowed| Err(Error::setting("backend.url", format!("{url:?}"), allowed));
+    let (plain, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut synchronous = SqliteSynchronous::Full;
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        synchronous = match part.split_once('=') {
+            Some(("synchronous", word)) if word.eq_ignore_ascii_case("full") => SqliteSynchronous::Full,
+            Some(("synchronous", word)) if word.eq_ignore_ascii_case("normal") => SqliteSynchronous::Normal,
+            Some(("synchronous", _)) => return refuse("?synchronous=full or ?synchronous=normal"),
+            _ => return refuse("no parameter but ?synchronous=normal"),
+        };
+    }
+    if !plain.starts_with("sqlite://") || plain.len() == "sqlite://".len() {
+        return refuse("sqlite:// and the path of a file, as in sqlite://scheduler.db");
+    }
+    match SqliteConnectOptions::from_str(plain) {
+        Ok(options) => Ok((options, synchronous)),
+        Err(_) => refuse("sqlite:// and the path of a file, as in sqlite://scheduler.db"),
+    }
+}
+
+async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections, sqlx::Error> {
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(BUSY_MAX)
+        // Statements are the store's own, and their names of tables its namespace: a fixed number of them.
+        .statement_cache_capacity(128);
+    let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
+    let readers = pool.max_connections(readers).min_connections(0).connect_lazy_with(options);
+    Ok(Connections { writer, readers })
+}
+
+async fn migrate(connections: &Connections, names: &Names, how: Migrate) -> Result<Result<(), sql::Refused>, Failed> {
+    let mut tx = Tx(connections.writer.begin_with("BEGIN IMMEDIATE").await?);
+    let there = tx.ask(
+        "SELECT json_object('there', COUNT(*)) FROM sqlite_master WHERE type = 'table' AND name = ($1 ->> 'name')",
+        serde_json::json!({ "name": names.plain("meta") }).to_string(),
+    );
+    let is_there = there.await?.is_some_and(|there| there != r#"{"there":0}"#);
+    let migrated = sql::migrate(&mut tx, Dialect::Sqlite, names, is_there, how).await?;
+    if migrated.is_ok() {
+        tx.commit().await?;
+    }
+    Ok(migrated)
+}
+
+fn failed(file: &Path, cause: impl Into<crate::outcome::BoxError>) -> Error {
+    BackendError::new(format!("open {}", file.display()), cause).into()
+}
+
+impl Database for File {
+    type Tx = Tx;
+
+    const NAME: &'static str = "sqlite";
+
+    async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        self.0.writer.begin_with("BEGIN IMMEDIATE").await.map(Tx)
+    }
+
+    async fn read(&self) -> Result<Tx, sqlx::Error> {
+        self.0.readers.begin().await.map(Tx)
+    }
+
+    /// Those who write in this process are told without; others look.
+    fn wake(&self) {}
+
+    async fn wake_others(&self) {
+        std::future::pending().await
+    }
+
+    async fn woken(&self) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A transaction on a file.
+pub(crate) struct Tx(sqlx::Transaction<'static, Sqlite>);
+
+impl Transaction for Tx {
+    async fn ask(&mut self, sql: &str, input: String) -> Result<Option<String>, sqlx::Error> {
+        let query = sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).bind(input);
+        query.fetch_optional(&mut *self.0).await?.map(|row| row.try_get(0)).transpose()
+    }
+
+    async fn tell(&mut self, sql: &str, input: String) -> Result<u64, sqlx::Error> {
+        let query = sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).bind(input);
+        Ok(query.execute(&mut *self.0).await?.rows_affected())
+    }
+
+    async fn change(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.0.commit().await
+    }
+}
