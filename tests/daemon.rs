@@ -360,8 +360,8 @@ fn files_and_folders_that_cannot_be_trusted_are_refused() {
     fs::write(victim.path("precious"), "of somebody").expect("it can be written");
     type Trap = fn(&Path, &Path);
     let mut traps: Vec<(Trap, &str, &[&str])> = vec![
-        (|at, to| symlink(to, at).expect("a link"), "fixture.pid", &["is a symbolic link", "remove it"]),
-        (|at, to| symlink(to, at).expect("a link"), "fixture.log", &["is a symbolic link", "remove it"]),
+        (|at, to| symlink(to, at).expect("a link"), "fixture.pid", &["is a symbolic link", "set `pid_file`"]),
+        (|at, to| symlink(to, at).expect("a link"), "fixture.log", &["is a symbolic link", "set `log_file`"]),
         (|at, to| symlink(to.with_file_name("new"), at).expect("a link"), "fixture.pid", &["is a symbolic link"]),
         (|at, to| fs::hard_link(to, at).expect("a link"), "fixture.pid", &["has a second name", "remove it"]),
         (|at, to| fs::hard_link(to, at).expect("a link"), "fixture.log", &["has a second name", "remove it"]),
@@ -381,7 +381,7 @@ fn files_and_folders_that_cannot_be_trusted_are_refused() {
         traps.push((|at, _| with_owner(at), "fixture.log", &["belongs to the user 1, and", "remove it"]));
         let folder: Trap =
             |at, _| std::os::unix::fs::chown(at.parent().expect("its folder"), Some(1), None).expect("root");
-        traps.push((folder, "", &["belongs to the user 1, and", "choose a folder"]));
+        traps.push((folder, "", &["belongs to the user 1, and", "in a folder of this user or of root"]));
     }
     let mut fell_into = Vec::new();
     for (lay, name, says) in traps {

@@ -194,9 +194,13 @@ fn a_folder_that_cannot_be_trusted_is_refused_and_the_program_runs_on() {
     let mut program = home.runs();
     program.warns("control.failed");
     let said = program.warns("commands will not reach this program");
-    assert!(said.contains("may be written to by others (mode 777)"), "{said}");
+    assert!(
+        said.contains("may be written to by others (mode 777)") && said.contains("set SYMPHRA_CONTROL_DIR"),
+        "{said}"
+    );
+    assert!(!said.contains("pid_file") && !said.contains("log_file"), "it is about the socket: {said}");
     assert!(home.sockets().is_empty());
-    home.app(&["list"]).fails(1, &["may be written to by others (mode 777)"]);
+    home.app(&["list"]).fails(1, &["may be written to by others (mode 777)", "set SYMPHRA_CONTROL_DIR"]);
     assert_eq!(program.ends_by("TERM"), Some(0));
 
     if fs::metadata(&home.0).expect("it is there").uid() == 0 {

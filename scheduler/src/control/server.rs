@@ -17,7 +17,7 @@ use super::{Answer, Asked, QUESTION_BYTES_MAX, Told, VERSION, Versioned, line_of
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
 use crate::logging::Entry;
-use crate::runtime_dir::Folder;
+use crate::runtime_dir::{Folder, Purpose};
 
 /// How many are answered at once; one more is told so and let go. Commands take milliseconds.
 const CONNECTIONS_MAX: usize = 64;
@@ -42,7 +42,7 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the control socket of the program `name`, which answers for `handle`.
     pub(crate) async fn open(name: &str, handle: &SchedulerHandle) -> Result<Self, Error> {
-        Folder::private(&folder())?;
+        Folder::private(&folder(), Purpose::ControlSocket)?;
         for socket in Socket::all_of(name)? {
             // What a killed program has left is removed by this; whoever runs stays.
             drop(socket.connect().await);

@@ -8,16 +8,13 @@ use std::path::PathBuf;
 use tokio::net::UnixStream;
 
 use crate::error::Error;
-use crate::runtime_dir::{Folder, User};
+use crate::runtime_dir::{CONTROL_FOLDER, Folder, Purpose, User};
 
 const ENDING: &str = ".sock";
 
-/// The environment variable that names another folder; the program and its commands have to agree on it.
-const FOLDER: &str = "SYMPHRA_CONTROL_DIR";
-
 /// The folder of the control sockets of this user.
 pub(super) fn folder() -> PathBuf {
-    let named = std::env::var_os(FOLDER).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let named = std::env::var_os(CONTROL_FOLDER).map(PathBuf::from).filter(|folder| folder.is_absolute());
     named.unwrap_or_else(|| User::present().runtime_dir())
 }
 
@@ -44,7 +41,7 @@ impl Socket {
             return Ok(Vec::new());
         }
         // A folder that others can write to may hold the socket of anybody.
-        Folder::private(&folder)?;
+        Folder::private(&folder, Purpose::ControlSocket)?;
         let cannot = |error: io::Error| Error::refused(format!("{} cannot be read ({error})", folder.display()));
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(cannot)? {

@@ -13,7 +13,7 @@ use super::{DaemonStatus, DaemonStop};
 use crate::config::DaemonConfig;
 use crate::config::daemon::{NAMES, is_name, name_of};
 use crate::error::Error;
-use crate::runtime_dir::{Folder, User};
+use crate::runtime_dir::{Folder, Purpose, User};
 use crate::scheduler::Scheduler;
 
 mod child;
@@ -38,6 +38,7 @@ struct Spot {
     folder: PathBuf,
     file: OsString,
     chosen: bool,
+    purpose: Purpose,
 }
 
 impl Place {
@@ -48,19 +49,20 @@ impl Place {
             None => name_of(Path::new(&std::env::args_os().next().unwrap_or_default())),
         };
         let user = User::present();
-        let pid_file = Spot::of(settings.pid_file.as_deref(), user.runtime_dir(), format!("{name}.pid"))?;
-        let log_file = Spot::of(settings.log_file.as_deref(), user.log_dir(), format!("{name}.log"))?;
+        let pid_file =
+            Spot::of(Purpose::PidFile, settings.pid_file.as_deref(), user.runtime_dir(), format!("{name}.pid"))?;
+        let log_file = Spot::of(Purpose::LogFile, settings.log_file.as_deref(), user.log_dir(), format!("{name}.log"))?;
         Ok(Self { name, pid_file, log_file })
     }
 }
 
 impl Spot {
-    fn of(chosen: Option<&Path>, folder: PathBuf, file: String) -> Result<Self, Error> {
-        let Some(path) = chosen else { return Ok(Self { folder, file: file.into(), chosen: false }) };
+    fn of(purpose: Purpose, chosen: Option<&Path>, folder: PathBuf, file: String) -> Result<Self, Error> {
+        let Some(path) = chosen else { return Ok(Self { folder, file: file.into(), chosen: false, purpose }) };
         let no_file = || Error::refused(format!("{} is no path of a file", path.display()));
         let absolute = std::path::absolute(path).map_err(|_| no_file())?;
         let (Some(folder), Some(file)) = (absolute.parent(), absolute.file_name()) else { return Err(no_file()) };
-        Ok(Self { folder: folder.to_owned(), file: file.to_owned(), chosen: true })
+        Ok(Self { folder: folder.to_owned(), file: file.to_owned(), chosen: true, purpose })
     }
 
     fn path(&self) -> PathBuf {
@@ -69,7 +71,8 @@ impl Spot {
 
     /// Its folder, checked; one of our own is made.
     fn open_folder(&self) -> Result<Folder, Error> {
-        if self.chosen { Folder::chosen(&self.folder) } else { Folder::private(&self.folder) }
+        let open = if self.chosen { Folder::chosen } else { Folder::private };
+        open(&self.folder, self.purpose)
     }
 }
 
