@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 mod folder;
 
 pub(crate) use folder::Folder;
+#[cfg(feature = "cli")]
+pub(crate) use folder::{Held, Identity};
 
 /// Whose files: what decides where they stand by default.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -93,6 +93,43 @@ fn two_programs_of_one_name_are_told_apart_by_their_process() {
     }
     assert_eq!(other.ends_by("TERM"), Some(0));
     assert_eq!(home.json(&["nodes"])[0]["pid"], one.process.id());
+}
+
+#[test]
+fn two_programs_and_a_command_that_start_at_the_same_moment_do_not_hurt_each_other() {
+    let home = Home::new();
+    for round in 0..200 {
+        // Those of the round before were killed, so that there is something to be cleared, too.
+        let mut command = home.command(APP, "app", &["health"]);
+        let mut programs = [(); 2].map(|()| Program::of(home.command(APP, "app", &["run"])));
+        let mut asking = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be run");
+        for program in &mut programs {
+            program.prints("  slow ");
+        }
+        let found = asking.wait().expect("it ends").code();
+        assert!([Some(0), Some(1), Some(3)].contains(&found), "{round}: {found:?}");
+        let mut names = home.sockets();
+        names.sort_unstable();
+        let mut own = [0, 1].map(|at: usize| format!("app.{}.sock", programs[at].pid()));
+        own.sort_unstable();
+        assert_eq!(names, own, "{round}");
+        for program in &programs {
+            let mut stream = connect(&socket(&home, program));
+            stream.write_all(b"{\"v\":1,\"ask\":\"nodes\"}\n").expect("it takes it");
+            assert_eq!(answer(stream)["tell"]["done"][0]["pid"], program.process.id(), "{round}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_ends_leaves_another_the_socket_that_has_taken_its_name() {
+    let home = Home::new();
+    let program = home.runs();
+    let path = socket(&home, &program);
+    fs::remove_file(&path).expect("somebody clears the folder");
+    let _successor = UnixListener::bind(&path).expect("the name is free");
+    assert_eq!(program.ends_by("TERM"), Some(0));
+    connect(&path);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The side of the running program: listens, checks who asks, answers within bounds.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,11 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::answer::{Actor, answer};
-use super::socket::{Socket, folder, is_trusted};
+use super::socket::{Name, Sockets, is_trusted};
 use super::{Answer, Asked, QUESTION_BYTES_MAX, Told, VERSION, Versioned, line_of};
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
 use crate::logging::Entry;
-use crate::runtime_dir::{Folder, Purpose};
 
 /// How many are answered at once; one more is told so and let go. Commands take milliseconds.
 const CONNECTIONS_MAX: usize = 64;
@@ -34,7 +32,7 @@ const PROGRESS_MAX: usize = 4;
 /// The control socket of this process. It is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    socket: Socket,
+    name: Name,
     handle: SchedulerHandle,
     listening: Option<JoinHandle<()>>,
 }
@@ -42,42 +40,31 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the control socket of the program `name`, which answers for `handle`.
     pub(crate) async fn open(name: &str, handle: &SchedulerHandle) -> Result<Self, Error> {
-        Folder::private(&folder(), Purpose::ControlSocket)?;
-        for socket in Socket::all_of(name)? {
-            // What a killed program has left is removed by this; whoever runs stays.
-            drop(socket.connect().await);
-        }
-        let socket = Socket::of(name, std::process::id());
-        let listener = listen(&socket)
-            .map_err(|error| Error::refused(format!("{} cannot be opened ({error})", socket.path.display())))?;
+        let (name, listener) = Sockets::made()?.listen(name, std::process::id()).await?;
         let listening = tokio::spawn(accept(listener, handle.clone()));
-        Ok(Self { socket, handle: handle.clone(), listening: Some(listening) })
+        Ok(Self { name, handle: handle.clone(), listening: Some(listening) })
     }
 
     /// Removes the socket and ends what is still being answered.
     pub(crate) async fn close(mut self) {
-        self.socket.remove();
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
+        if let Some(listening) = self.end() {
             tell_panic(listening.await, &self.handle);
         }
+    }
+
+    /// The name first: it is ours for certain only while it is listened to.
+    fn end(&mut self) -> Option<JoinHandle<()>> {
+        let listening = self.listening.take()?;
+        self.name.give_up();
+        listening.abort();
+        Some(listening)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            self.socket.remove();
-        }
+        drop(self.end());
     }
-}
-
-/// For a moment the socket has the mode of the umask; its folder, and the check of who connects, keep others out.
-fn listen(socket: &Socket) -> io::Result<UnixListener> {
-    let listener = UnixListener::bind(&socket.path)?;
-    std::fs::set_permissions(&socket.path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 async fn accept(listener: UnixListener, handle: SchedulerHandle) {

@@ -4,12 +4,16 @@
 //! that nobody can slip another file or folder in between the check and the use.
 
 use std::ffi::OsStr;
+#[cfg(feature = "cli")]
+use std::fmt;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "cli")]
+use rustix::fs::FlockOperation;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -36,6 +40,19 @@ impl Folder {
             }
             _ => {}
         }
+        Self::own(path, purpose)
+    }
+
+    /// [`private`](Self::private), if it is there.
+    #[cfg(feature = "cli")]
+    pub(crate) fn private_if_there(path: &Path, purpose: Purpose) -> Result<Option<Self>, Error> {
+        if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        Self::own(path, purpose).map(Some)
+    }
+
+    fn own(path: &Path, purpose: Purpose) -> Result<Self, Error> {
         let folder = Self::open(path, OFlags::NOFOLLOW, purpose)?;
         let stat = folder.stat()?;
         if stat.st_uid != me() {
@@ -132,6 +149,76 @@ impl Folder {
             return Ok(());
         }
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+}
+
+/// What several programs share: who changes what stands there has the folder locked.
+#[cfg(feature = "cli")]
+impl Folder {
+    /// Locks the folder for whoever else asks for it here, in this process or another; nothing if another has it. The
+    /// kernel drops the lock with its process.
+    pub(crate) fn try_lock(&self) -> io::Result<Option<Held<'_>>> {
+        match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Held(self))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What `name` in this folder is; nothing if it is not there.
+    pub(crate) fn identity(&self, name: &OsStr) -> io::Result<Option<Identity>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Identity(stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives `name` the mode 0600.
+    pub(crate) fn keep_to_its_owner(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::chmodat(&self.fd, name, Mode::RUSR | Mode::WUSR, AtFlags::empty())?)
+    }
+
+    /// Gives what is called `from` the name `to`, in one step: whatever had that name has none any more.
+    pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Removes `name`, whatever it is.
+    pub(crate) fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+}
+
+/// A folder is locked as long as this lives.
+#[cfg(feature = "cli")]
+#[derive(Debug)]
+pub(crate) struct Held<'a>(&'a Folder);
+
+#[cfg(feature = "cli")]
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // What cannot be unlocked is so when its descriptor is closed.
+        let _ = rustix::fs::flock(&self.0.fd, FlockOperation::Unlock);
+    }
+}
+
+/// Which file it is, whatever it is called. A file that is in use shares it with no other.
+#[cfg(feature = "cli")]
+#[derive(Clone, Copy)]
+pub(crate) struct Identity(Stat);
+
+#[cfg(feature = "cli")]
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0.st_dev, self.0.st_ino) == (other.0.st_dev, other.0.st_ino)
+    }
+}
+
+#[cfg(feature = "cli")]
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.st_dev, self.0.st_ino)
     }
 }
 
