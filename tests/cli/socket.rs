@@ -213,6 +213,51 @@ fn two_hundred_silent_connections_are_borne() {
 }
 
 #[test]
+fn however_many_wait_for_runs_others_are_answered() {
+    let home = Home::new();
+    let mut command = home.command(APP, "app", &["run"]);
+    let mut program = Program::of({
+        command.env("OFTEN", "hangs");
+        command
+    });
+    program.prints("  slow ");
+    let path = socket(&home, &program);
+    let (from, to, _) = super::commands::not_run(&home);
+    let asked = json!({ "task": "often", "from": from, "to": to, "rerun": false, "how": "wait" });
+    let question = format!("{}\n", json!({ "v": 1, "ask": { "backfill": asked } }));
+    let waits = || {
+        let mut stream = connect(&path);
+        stream.write_all(question.as_bytes()).expect("it takes it");
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("it answers in text");
+        (serde_json::from_str::<Value>(&line).expect("it is JSON"), reader)
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let (told, reader) = waits();
+        assert_eq!(told["tell"]["progress"]["done"], 0, "it has begun, and waits: {told}");
+        waiting.push(reader);
+    }
+    let begun = home.json(&["runs", "often", "-n", "1000"]).as_array().map(Vec::len);
+    let told = waits().0;
+    assert_eq!(told["tell"]["failed"]["kind"], "busy", "{told}");
+    let too_many = ["backfill", "often", "--from", &from, "--to", &to, "--wait"];
+    home.app(&too_many)
+        .fails(1, &["64 commands wait for runs already, and nothing was begun; try again, or do not wait"]);
+    assert_eq!(home.json(&["runs", "often", "-n", "1000"]).as_array().map(Vec::len), begun, "nothing was begun");
+    assert!(home.app(&["list"]).well().contains("report"));
+    is_unhurt(&home, &mut program);
+    // One goes away, and its place is free as soon as that is seen.
+    drop(waiting.pop());
+    let began = std::time::Instant::now();
+    while waits().0["tell"]["progress"].is_null() {
+        assert!(began.elapsed() < PATIENCE, "a place becomes free");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn whoever_goes_away_leaves_the_program_unhurt() {
     let home = Home::new();
     let mut program = home.runs();

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::answer::{Actor, answer};
 use super::socket::{Name, Sockets, is_trusted};
-use super::{Answer, Asked, QUESTION_BYTES_MAX, Told, VERSION, Versioned, line_of};
+use super::{Answer, Asked, How, QUESTION_BYTES_MAX, Question, Told, VERSION, Versioned, line_of};
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
 use crate::logging::Entry;
 
 /// How many are answered at once; one more is told so and let go. Commands take milliseconds.
-const CONNECTIONS_MAX: usize = 64;
+const ANSWERED_MAX: usize = 64;
+
+/// How many wait for runs beside those: they may do so for days, and must keep nobody from being answered.
+const WAITING_MAX: usize = 64;
 
 /// How long a question may take to come in, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,6 +71,8 @@ impl Drop for Server {
 }
 
 async fn accept(listener: UnixListener, handle: SchedulerHandle) {
+    let answered = Arc::new(Semaphore::new(ANSWERED_MAX));
+    let waiting = Arc::new(Semaphore::new(WAITING_MAX));
     let mut answering = JoinSet::new();
     loop {
         tokio::select! {
@@ -77,8 +82,10 @@ async fn accept(listener: UnixListener, handle: SchedulerHandle) {
                     let actor = stream.peer_cred().map_or_else(|_| "unknown".to_owned(), |peer| format!("uid {}", peer.uid()));
                     handle.logger().write(Entry::ControlRefused { actor: &actor });
                 }
-                Ok((stream, _)) if answering.len() >= CONNECTIONS_MAX => refuse(&stream),
-                Ok((stream, _)) => drop(answering.spawn(converse(stream, handle.clone()))),
+                Ok((stream, _)) => match Arc::clone(&answered).try_acquire_owned() {
+                    Ok(place) => drop(answering.spawn(converse(stream, handle.clone(), place, Arc::clone(&waiting)))),
+                    Err(_) => refuse(&stream),
+                },
                 Err(error) => {
                     handle.logger().write(Entry::ControlFailed { error: &error });
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -98,7 +105,7 @@ fn tell_panic(ended: Result<(), JoinError>, handle: &SchedulerHandle) {
 
 /// A line that fits what the kernel holds for a connection: nothing is waited for.
 fn refuse(stream: &UnixStream) {
-    let says = format!("{CONNECTIONS_MAX} commands are being answered; try again");
+    let says = format!("{ANSWERED_MAX} commands are being answered; try again");
     // Who does not take it has gone.
     let _ = stream.try_write(&line_of(&told(Answer::failed("busy", says))));
 }
@@ -108,7 +115,12 @@ fn told(tell: Answer) -> Told {
 }
 
 /// One question, and what is told of it.
-async fn converse(mut stream: UnixStream, handle: SchedulerHandle) {
+async fn converse(
+    mut stream: UnixStream,
+    handle: SchedulerHandle,
+    mut place: OwnedSemaphorePermit,
+    waiting: Arc<Semaphore>,
+) {
     let actor = Actor::at(&stream).await;
     let mut line = Vec::new();
     let reader = &mut stream;
@@ -119,47 +131,69 @@ async fn converse(mut stream: UnixStream, handle: SchedulerHandle) {
         // Whoever does not finish a line does not wait for an answer.
         Ok(Err(_)) | Err(_) => return,
     }
-    let (progress, mut told_so_far) = mpsc::channel(PROGRESS_MAX);
-    let mut work = std::pin::pin!(understood(&line, &handle, &actor, progress));
-    let last = loop {
-        tokio::select! {
-            biased;
-            Some((done, of)) = told_so_far.recv() => {
-                if send(&mut stream, Answer::Progress { done, of }).await.is_err() {
-                    return;
-                }
+    let last = match understood(&line) {
+        Ok(question) if waits_for_runs(&question) => match waiting.try_acquire_owned() {
+            Ok(another) => {
+                // From here on the place among the answered is free for the next.
+                place = another;
+                told_of(&mut stream, &handle, question, &actor).await
             }
-            last = &mut work => break last,
-        }
+            Err(_) => Some(Answer::failed("busy", waiting_are_too_many())),
+        },
+        Ok(question) => told_of(&mut stream, &handle, question, &actor).await,
+        Err(refused) => Some(refused),
     };
-    // Who does not take it has gone.
-    let _ = send(&mut stream, last).await;
+    if let Some(last) = last {
+        // Who does not take it has gone.
+        let _ = send(&mut stream, last).await;
+    }
+    drop(place);
 }
 
-async fn understood(
-    line: &[u8],
+/// Whether its answer comes when runs have ended, however long that takes.
+const fn waits_for_runs(question: &Question) -> bool {
+    matches!(question, Question::Backfill { how: How::Wait, .. })
+}
+
+fn waiting_are_too_many() -> String {
+    format!(
+        "{WAITING_MAX} commands wait for runs already, and nothing was begun; try again, or do not wait and look at `runs`"
+    )
+}
+
+/// The answer, after its progress was sent; nothing if nobody takes that any more.
+async fn told_of(
+    stream: &mut UnixStream,
     handle: &SchedulerHandle,
+    question: Question,
     actor: &Actor,
-    progress: mpsc::Sender<(usize, usize)>,
-) -> Answer {
-    if line.len() > QUESTION_BYTES_MAX {
-        return Answer::failed("unreadable", format!("a question has at most {QUESTION_BYTES_MAX} bytes"));
-    }
-    match serde_json::from_slice::<Versioned>(line) {
-        Ok(Versioned { v: VERSION }) => {}
-        Ok(Versioned { v }) => {
-            let says = format!(
-                "the running program speaks version {VERSION} of the control protocol, and was asked in version {v}; \
-                 use a command line of its release",
-            );
-            return Answer::failed("version", says);
+) -> Option<Answer> {
+    let (progress, mut told_so_far) = mpsc::channel(PROGRESS_MAX);
+    let mut work = std::pin::pin!(answer(handle, question, actor, progress));
+    loop {
+        tokio::select! {
+            biased;
+            Some((done, of)) = told_so_far.recv() => send(stream, Answer::Progress { done, of }).await.ok()?,
+            last = &mut work => return Some(last),
         }
-        Err(error) => return Answer::failed("unreadable", format!("this is no question: {error}")),
     }
-    match serde_json::from_slice::<Asked>(line) {
-        Ok(Asked { ask, .. }) => answer(handle, ask, actor, progress).await,
-        Err(error) => Answer::failed("unreadable", format!("this is no question: {error}")),
+}
+
+/// The question of a line, or what is told instead of an answer.
+fn understood(line: &[u8]) -> Result<Question, Answer> {
+    if line.len() > QUESTION_BYTES_MAX {
+        return Err(Answer::failed("unreadable", format!("a question has at most {QUESTION_BYTES_MAX} bytes")));
     }
+    let unreadable = |error: serde_json::Error| Answer::failed("unreadable", format!("this is no question: {error}"));
+    let Versioned { v } = serde_json::from_slice(line).map_err(unreadable)?;
+    if v != VERSION {
+        let says = format!(
+            "the running program speaks version {VERSION} of the control protocol, and was asked in version {v}; use a \
+             command line of its release",
+        );
+        return Err(Answer::failed("version", says));
+    }
+    serde_json::from_slice(line).map(|Asked { ask, .. }| ask).map_err(unreadable)
 }
 
 async fn send(stream: &mut UnixStream, answer: Answer) -> io::Result<()> {
