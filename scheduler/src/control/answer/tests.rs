@@ -5,7 +5,7 @@ use crate::MemoryBackend;
 use crate::clock::Clock;
 use crate::scheduler::Scheduler;
 use crate::task::Task;
-use crate::test_util::Chaos;
+use crate::test_util::{Chaos, Fault};
 
 /// A scheduler with the task `often`, each second and paused, whose runs take 10 ms; the other tasks fire.
 async fn started(seconds: u64, others: impl IntoIterator<Item = Task>) -> (SchedulerHandle, Chaos) {
@@ -80,4 +80,14 @@ async fn what_others_do_is_no_progress_of_those_who_wait() {
     let (answer, lines) = asked(&handle, waited_for(), Duration::ZERO).await;
     assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
     assert!((1..=5).contains(&lines), "{lines} lines for three runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_while_runs_are_waited_for_ends_no_wait() {
+    let (handle, chaos) = started(3, []).await;
+    // Each look at the runs fails; the backfill itself asks for none, for it runs them all again.
+    chaos.fail_on("runs", Fault::Before);
+    let (answer, _) = asked(&handle, waited_for(), Duration::ZERO).await;
+    let Answer::Done(told) = answer else { panic!("{answer:?}") };
+    assert_eq!(told["ended"], serde_json::json!({ "succeeded": 3 }));
 }
