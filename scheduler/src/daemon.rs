@@ -146,6 +146,33 @@ impl Daemon {
     }
 }
 
+/// Something that would keep a daemon from starting.
+#[cfg(feature = "cli")]
+#[derive(Debug)]
+pub(crate) struct Hindrance {
+    /// The setting that it is about.
+    pub(crate) key: &'static str,
+    pub(crate) says: String,
+    pub(crate) weight: Weight,
+}
+
+/// How much a hindrance counts for a program that need not be a daemon.
+#[cfg(feature = "cli")]
+#[cfg_attr(not(unix), expect(dead_code, reason = "there is no daemon here"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Somebody has set what cannot be, or something is there that cannot be trusted.
+    Problem,
+    /// Only a default cannot be had.
+    Note,
+}
+
+/// Everything in the way of a daemon with these settings, found out without making any of its files.
+#[cfg(feature = "cli")]
+pub(crate) fn hindrances(settings: &DaemonConfig) -> Vec<Hindrance> {
+    system::hindrances(settings)
+}
+
 /// The number of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pid(NonZeroU32);

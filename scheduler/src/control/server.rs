@@ -41,6 +41,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// What would keep a control socket of the program `name` from being opened, found out without opening one.
+    pub(crate) fn hindrance(name: &str) -> Option<Error> {
+        Sockets::hindrance(name)
+    }
+
     /// Opens the control socket of the program `name`, which answers for `handle`.
     pub(crate) async fn open(name: &str, handle: &SchedulerHandle) -> Result<Self, Error> {
         let (name, listener) = Sockets::made()?.listen(name, std::process::id()).await?;

@@ -63,6 +63,17 @@ impl Sockets {
         Ok(Self { path, folder })
     }
 
+    /// What would keep the program `name` from listening, found out without making anything.
+    pub(super) fn hindrance(name: &str) -> Option<Error> {
+        let (path, purpose) = (folder(), Purpose::ControlSocket);
+        let could = match Folder::private_if_there(&path, purpose) {
+            Ok(Some(folder)) => folder.could_take(OsStr::new(&file_name(name, std::process::id(), ENDING))),
+            Ok(None) => Folder::could_be_made(&path, purpose),
+            Err(error) => Err(error),
+        };
+        could.err()
+    }
+
     /// Those of this user; nothing if there is no folder of them.
     pub(super) fn present() -> Result<Option<Self>, Error> {
         let path = folder();

@@ -13,7 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "cli")]
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, CWD, FlockOperation};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -187,6 +187,41 @@ impl Folder {
     /// Removes `name`, whatever it is.
     pub(crate) fn unlink(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+}
+
+/// What would become of a start, found out without making anything.
+#[cfg(feature = "cli")]
+impl Folder {
+    /// Whether [`private`](Self::private) could make a folder at `path`, where there is none.
+    pub(crate) fn could_be_made(path: &Path, purpose: Purpose) -> Result<(), Error> {
+        let above = path.ancestors().skip(1);
+        // Only its own folder may be missing for root.
+        let nearest = above.take(if me() == 0 { 1 } else { usize::MAX }).find(|above| above.exists());
+        let may = nearest.map_or(Err(Errno::NOENT), |nearest| {
+            if !nearest.is_dir() {
+                return Err(Errno::NOTDIR);
+            }
+            rustix::fs::accessat(CWD, nearest, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        });
+        may.map_err(|error| wrong(path, &format!("cannot be made ({error})"), &purpose.another_folder()))
+    }
+
+    /// Whether [`file`](Self::file) could open `name`, or make it where it is missing.
+    pub(crate) fn could_have(&self, name: &OsStr, how: OFlags) -> Result<(), Error> {
+        match self.file(name, how.difference(OFlags::CREATE))? {
+            Some(_) => Ok(()),
+            None => self.could_take(name),
+        }
+    }
+
+    /// Whether something could be made under `name`.
+    pub(crate) fn could_take(&self, name: &OsStr) -> Result<(), Error> {
+        let may = rustix::fs::accessat(&self.fd, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        may.map_err(|error| {
+            let what = format!("does not let {} be made in it ({error})", name.display());
+            wrong(&self.path, &what, &self.purpose.another_folder())
+        })
     }
 }
 

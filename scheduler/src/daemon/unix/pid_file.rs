@@ -11,8 +11,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rustix::fs::OFlags;
 
-use super::Spot;
 use super::holder::Holder;
+use super::{PID_FILE, Spot};
 use crate::daemon::Pid;
 use crate::error::Error;
 use crate::runtime_dir::Folder;
@@ -61,7 +61,7 @@ impl<'a> PidFile<'a> {
     pub(super) async fn lock(&self) -> Result<Locked, Error> {
         let folder = self.0.open_folder()?;
         for _ in 0..LOOKS_MAX {
-            let opened = folder.file(self.name(), OFlags::RDWR | OFlags::CREATE)?;
+            let opened = folder.file(self.name(), PID_FILE)?;
             // Removed by a daemon that ended just now.
             let Some(mut file) = opened else { continue };
             match file.try_lock() {
