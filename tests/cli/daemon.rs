@@ -110,6 +110,20 @@ fn a_daemon_is_driven_from_other_shells_by_its_own_command_line() {
 }
 
 #[test]
+fn a_hundred_starts_and_stops_leave_no_socket_and_no_file() {
+    let home = home();
+    let _stopped = Stopped(&home);
+    for round in 0..100 {
+        let pid = home.json(&["daemon", "start"])["pid"].clone();
+        assert_eq!(home.sockets(), [format!("app.{pid}.sock")], "{round}");
+        assert_eq!(home.json(&["daemon", "stop"]), json!({ "status": "stopped", "pid": pid }), "{round}");
+        let mut left: Vec<_> = home.all().iter().filter_map(|file| file.split(' ').next().map(str::to_owned)).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["app.log", "scheduler.yaml"].map(|name| home.path(name).display().to_string()), "{round}");
+    }
+}
+
+#[test]
 fn a_daemon_that_was_killed_is_told_as_stale() {
     let home = home();
     let _stopped = Stopped(&home);

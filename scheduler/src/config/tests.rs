@@ -320,6 +320,9 @@ fn a_secret_is_shown_in_no_reason_either() {
         "backend: { url: 'jdbc:sqlserver://db;user=sa;password=hunter2' }",
         "backend: { url: 'redis://hunter2@db' }",
         "backend: 'mysql://db?pwd=hunter2'",
+        // Names of the user's own may tell of a secret, too.
+        "groups: { api_token: hunter2 }",
+        "groups: { job: 'https://ci:hunter2@host/?token=hunter2' }",
     ] {
         let error = loaded("scheduler.yaml", text, set).expect_err(text).to_string();
         assert!(!error.contains("hunter2"), "{text}: {error}");
