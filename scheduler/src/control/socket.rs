@@ -99,7 +99,7 @@ impl Sockets {
     /// Takes away what a killed program has left, unless somebody else changes something here for long: it does no harm,
     /// and the next command or program takes it away.
     pub(super) async fn clear(&self, socket: &Socket) {
-        if let Some(held) = self.lock().await {
+        if let Ok(Some(held)) = self.lock().await {
             self.clear_held(socket, &held).await;
         }
     }
@@ -112,15 +112,14 @@ impl Sockets {
         }
     }
 
-    async fn lock(&self) -> Option<Held<'_>> {
+    async fn lock(&self) -> io::Result<Option<Held<'_>>> {
         for _ in 0..LOCKS_MAX {
-            match self.folder.try_lock() {
-                Ok(Some(held)) => return Some(held),
-                Ok(None) => tokio::time::sleep(LOCK_AGAIN).await,
-                Err(_) => return None,
+            if let Some(held) = self.folder.try_lock()? {
+                return Ok(Some(held));
             }
+            tokio::time::sleep(LOCK_AGAIN).await;
         }
-        None
+        Ok(None)
     }
 
     /// Listens as the program `name` in the process `pid`, which is this one, and takes away what killed programs of the
@@ -128,12 +127,15 @@ impl Sockets {
     pub(super) async fn listen(self, name: &str, pid: u32) -> Result<(Name, UnixListener), Error> {
         let own = Socket { pid, path: self.path.join(file_name(name, pid, ENDING)) };
         let cannot = |error: io::Error| Error::refused(format!("{} cannot be opened ({error})", own.path.display()));
-        let Some(held) = self.lock().await else {
-            let says = "is locked by another process, and stays so";
-            return Err(Error::refused(format!(
-                "{} {says}; set {CONTROL_FOLDER} to another folder",
-                self.path.display()
-            )));
+        let unlockable = |why: &str| {
+            let says =
+                format!("{} cannot be locked ({why}); set {CONTROL_FOLDER} to another folder", self.path.display());
+            Error::refused(says)
+        };
+        let held = match self.lock().await {
+            Ok(Some(held)) => held,
+            Ok(None) => return Err(unlockable("another process has it locked, and stays so")),
+            Err(error) => return Err(unlockable(&error.to_string())),
         };
         for socket in self.of(name)? {
             self.clear_held(&socket, &held).await;
@@ -357,7 +359,7 @@ mod tests {
         assert_eq!(files(&folder), ["app.1.sock"], "who has it locked may be about to take the name");
         let refused = sockets.listen("app", PID).await.expect_err("it is locked").to_string();
         assert!(
-            refused.contains("is locked by another process") && refused.contains("SYMPHRA_CONTROL_DIR"),
+            refused.contains("another process has it locked") && refused.contains("SYMPHRA_CONTROL_DIR"),
             "{refused}"
         );
         drop(held);
