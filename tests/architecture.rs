@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error",
             "foreground",
             "launch",
+            "logging",
             "run",
             "schedule",
             "scheduler",

@@ -1,6 +1,8 @@
 //! The command line, driven as a person drives it: real processes, and a terminal where its look counts.
 #![cfg(unix)]
 
+#[path = "cli/check.rs"]
+mod check;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/daemon.rs"]

@@ -4,6 +4,8 @@
 //! which stands above a file. Reading files and the environment is in the folder, behind the feature `config`; nothing
 //! is read unless [`SchedulerConfig::load`] or the command line asks for it.
 
+#[cfg(feature = "config")]
+mod backend;
 pub(crate) mod daemon;
 #[cfg(feature = "config")]
 mod env;
@@ -39,6 +41,8 @@ use crate::task::TaskOverride;
 #[cfg(feature = "config")]
 pub use error::{ConfigError, ConfigProblem};
 pub(crate) use overrides::Overrides;
+#[cfg(feature = "cli")]
+pub(crate) use source::Read;
 
 /// The upper bound of `max_workers` and of `queue_size`: more runs than this in one process are a mistake in a unit.
 const RUNS_MAX: usize = 10_000_000;

@@ -1,7 +1,10 @@
 //! Running as a daemon: detached from whoever started it, once per name, and stopped by that name.
 //!
-//! A daemon is this program, started anew: nothing is forked inside a runtime. What it is comes from its PID file, whose
-//! lock the kernel drops with the process; the number in it is believed only of a process that has the file open.
+//! A daemon is this program, started anew: nothing is forked inside a runtime. Whether it runs the lock on its PID file
+//! tells, which the kernel drops with the process. Which process it is the number in that file says, and on Linux it is
+//! believed only of a process that has the file open by the kernel's own list. Other systems have no such list, and there
+//! it is believed because whoever takes the lock writes its number at once: of a live process, and if it stays the same
+//! while the lock is held.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -109,7 +112,9 @@ impl Daemon {
     /// [`shutdown_timeout`](crate::SchedulerConfig::shutdown_timeout). A second stop beside a first one that waits is a
     /// second signal: the daemon stops at once.
     ///
-    /// A PID file that a killed daemon has left is removed, and its number is never signalled.
+    /// A PID file that a killed daemon has left, which nobody has locked, is removed, and its number is never signalled. One
+    /// that is locked is signalled by its number, after it was seen that this process has the file open; outside Linux only
+    /// that it lives, and that the file names it at two looks.
     ///
     /// # Errors
     /// As [`status`](Self::status); it may not be signalled; it runs in another container; it outlives SIGKILL.
@@ -144,6 +149,33 @@ impl Daemon {
         }
         system::start(scheduler).await
     }
+}
+
+/// Something that would keep a daemon from starting.
+#[cfg(feature = "cli")]
+#[derive(Debug)]
+pub(crate) struct Hindrance {
+    /// The setting that it is about.
+    pub(crate) key: &'static str,
+    pub(crate) says: String,
+    pub(crate) weight: Weight,
+}
+
+/// How much a hindrance counts for a program that need not be a daemon.
+#[cfg(feature = "cli")]
+#[cfg_attr(not(unix), expect(dead_code, reason = "there is no daemon here"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Somebody has set what cannot be, or something is there that cannot be trusted.
+    Problem,
+    /// Only a default cannot be had.
+    Note,
+}
+
+/// Everything in the way of a daemon with these settings, found out without making any of its files.
+#[cfg(feature = "cli")]
+pub(crate) fn hindrances(settings: &DaemonConfig) -> Vec<Hindrance> {
+    system::hindrances(settings)
 }
 
 /// The number of a process.
@@ -187,7 +219,8 @@ pub enum DaemonStatus {
     },
     /// It does not run.
     Stopped,
-    /// Its PID file is locked, but not by the process that it names: that one may be in another container.
+    /// Its PID file is locked, but not by the process that it names: that one may be in another container. Outside Linux only
+    /// a number of no process is told so.
     Foreign {
         /// The number in the file.
         pid: Option<Pid>,

@@ -75,6 +75,9 @@ pub(crate) enum Problem {
         name: String,
         nearest: Option<String>,
     },
+    /// Something in a configuration is wrong.
+    #[cfg(feature = "cli")]
+    Configuration(crate::config::ConfigProblem),
     /// A configuration speaks of a task that is not there.
     Overridden {
         name: String,
@@ -119,6 +122,8 @@ impl fmt::Display for Problem {
                 write!(f, "there is no task \"{name}\" to override")?;
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean \"{nearest}\"?"))
             }
+            #[cfg(feature = "cli")]
+            Self::Configuration(problem) => fmt::Display::fmt(problem, f),
             Self::EmptyRegistry => f.write_str(
                 "the registry is empty: no #[cron], #[interval] or other task attribute is linked into this program; a \
                  crate whose items nobody mentions is not linked, name it with `link_tasks!(that_crate);`, or start \
@@ -151,6 +156,16 @@ impl Error {
 
     pub(crate) fn start(problems: Vec<Problem>) -> Self {
         Self(Box::new(Kind::Problems { what: "the scheduler cannot start", problems }))
+    }
+
+    /// What is wrong with the configuration of a program, and beside it what keeps it from starting.
+    #[cfg(feature = "cli")]
+    pub(crate) fn start_and_configuration(wrong: crate::config::ConfigError, problems: Vec<Problem>) -> Self {
+        if problems.is_empty() {
+            return wrong.into();
+        }
+        let wrong = wrong.into_problems().into_iter().map(Problem::Configuration);
+        Self::start(wrong.chain(problems).collect())
     }
 
     /// The overrides that were read again cannot be had.
@@ -223,6 +238,10 @@ impl Error {
         if matches!(*self.0, Kind::Config(_)) {
             return true;
         }
+        #[cfg(feature = "cli")]
+        if self.any(|problem| matches!(problem, Problem::Configuration(_))) {
+            return true;
+        }
         self.any(|problem| {
             matches!(
                 problem,
@@ -276,10 +295,10 @@ impl Error {
 
     /// Each thing that keeps the scheduler from starting; none if that is not what this tells.
     #[cfg(feature = "cli")]
-    pub(crate) fn problems(&self) -> &[Problem] {
-        match &*self.0 {
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        match *self.0 {
             Kind::Problems { problems, .. } => problems,
-            _ => &[],
+            _ => Vec::new(),
         }
     }
 

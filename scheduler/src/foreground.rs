@@ -42,6 +42,9 @@ pub(crate) async fn attend(
     up: impl FnOnce(&SchedulerHandle) -> Result<(), Error>,
     stopping: impl FnOnce(&SchedulerHandle),
 ) -> Result<Option<(StopOnDrop, StopReport)>, Error> {
+    // Everything at once, before the first of it: also what is wrong with the log is among it.
+    #[cfg(feature = "logging")]
+    scheduler.check()?;
     #[cfg(feature = "logging")]
     let _log = crate::logging::init_unless_set(&scheduler.settings().logging)?;
     // Listened to before anything starts, so that an early Ctrl+C drains too.
@@ -300,6 +303,17 @@ mod tests {
     async fn a_long_interval_that_counts_from_this_start_is_said_at_start() {
         let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await, None);
         assert!(table.contains("note: task \"tidy up\"") && table.contains("give it a `start`"), "{table}");
+    }
+
+    #[cfg(feature = "logging")]
+    #[tokio::test]
+    async fn what_is_wrong_with_the_log_and_with_the_tasks_is_told_in_one_go() {
+        let config = crate::SchedulerConfig::new()
+            .logging(crate::logging::LoggingConfig::new().level("loud").file("/nowhere/at/all.log"));
+        let hourly = || Task::new("hourly", Schedule::cron("@hourly").expect("a valid expression"), || async {});
+        let scheduler = Scheduler::empty().config(config).register(hourly()).register(hourly());
+        let said = scheduler.run().await.expect_err("it cannot start").to_string();
+        assert!(said.contains("logging.level = \"loud\"") && said.contains("named \"hourly\""), "{said}");
     }
 
     /// A terminal that is gone.

@@ -10,6 +10,8 @@ use symphra_scheduler_core::Timestamp;
 use crate::StopReport;
 use crate::backend::{Backend, MemoryBackend};
 use crate::clock::Clock;
+#[cfg(feature = "cli")]
+use crate::config::ConfigError;
 use crate::config::SchedulerConfig;
 use crate::error::{Error, Problem};
 #[cfg(any(test, feature = "test-util"))]
@@ -228,10 +230,16 @@ impl Scheduler {
     }
 
     /// What keeps it from starting, without starting it.
-    #[cfg(feature = "daemon")]
+    #[cfg(any(feature = "daemon", feature = "logging"))]
     pub(crate) fn check(&self) -> Result<(), Error> {
         let tasks = self.0.config.overrides().laid_over(self.0.tasks.clone());
         self.0.named(&tasks).map(drop)
+    }
+
+    /// What is wrong in its configuration, and all else that keeps it from starting.
+    #[cfg(feature = "cli")]
+    pub(crate) fn refused(&self, wrong: ConfigError) -> Error {
+        Error::start_and_configuration(wrong, self.check().err().map_or_else(Vec::new, Error::into_problems))
     }
 
     /// Starts the scheduler inside the present tokio runtime, and returns once its tasks are registered.

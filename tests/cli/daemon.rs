@@ -1,8 +1,12 @@
 //! A program as a daemon, by its command line.
 
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
-use super::rig::{Home, send};
+use super::rig::{APP, Home, Said, send};
 
 /// A folder whose file of settings has the daemon's files in it.
 fn home() -> Home {
@@ -43,6 +47,80 @@ fn a_daemon_is_started_asked_restarted_and_stopped() {
     assert!(home.sockets().is_empty(), "{:?}", home.sockets());
     let again = home.app(&["daemon", "stop"]);
     assert_eq!((again.code, &*again.out), (Some(3), "was not running"));
+}
+
+/// What a person reads who types `line` in another shell, elsewhere, where the program is called `app`.
+fn types(home: &Home, line: &str) -> Said {
+    let path = format!("{}:{}", home.0.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line]).current_dir("/").env_clear().process_group(0);
+    shell.envs([("PATH", path.as_str()), ("SCHEDULER_CONFIG", &home.path("scheduler.yaml").display().to_string())]);
+    Said::of(shell.env("SYMPHRA_CONTROL_DIR", &home.0).stdin(Stdio::null()).output().expect("there is a shell"))
+}
+
+#[test]
+fn a_daemon_is_driven_from_other_shells_by_its_own_command_line() {
+    let home = home();
+    let _stopped = Stopped(&home);
+    symlink(APP, home.path("app")).expect("a link");
+    let types = |line: &str| types(&home, line);
+
+    let started = types("app daemon start").well();
+    let pid = started.strip_prefix("started, PID ").unwrap_or_else(|| panic!("{started}")).to_owned();
+    let status = types("app daemon status").well();
+    assert!(status.starts_with(&format!("running, PID {pid}, since 20")), "{status}");
+    let list = types("app list").well();
+    assert!(
+        list.contains("at 09:30, Monday to Friday") && list.contains("a task whose name takes its place"),
+        "{list}"
+    );
+    assert_eq!(types("app pause report --reason 'moving the database'").well(), "paused report");
+    let list = types("app list --status paused").well();
+    assert!(list.lines().any(|line| line.starts_with("report ")), "{list}");
+
+    let triggered = types("app trigger report").well();
+    let run = triggered.strip_prefix("triggered report, run ").unwrap_or_else(|| panic!("{triggered}")).to_owned();
+    let began = std::time::Instant::now();
+    let runs = loop {
+        let runs = types("app runs report").well();
+        if runs.contains("succeeded") {
+            break runs;
+        }
+        assert!(began.elapsed() < super::rig::PATIENCE, "it ends: {runs}");
+    };
+    assert!(runs.contains(&run), "{runs}");
+
+    let explained = types("app explain report '2026-01-05 09:30'").well();
+    assert!(explained.contains("no occurrence: the task was first registered later"), "{explained}");
+    let explained = types("app explain report '2999-01-01 09:31'").well();
+    assert!(explained.contains("no occurrence"), "{explained}");
+    let log = std::fs::read_to_string(home.path("app.log")).expect("it is there");
+    assert!(log.contains("report: done") && log.contains("moving the database"), "{log}");
+
+    assert_eq!(types("app daemon stop").well(), format!("stopped, PID {pid}"));
+    let status = types("app daemon status");
+    assert_eq!((status.code, &*status.out), (Some(3), "not running"));
+    types("app trigger report").fails(3, &["no program \"app\" is running; start it with `app run`"]);
+    let mut left: Vec<String> = std::fs::read_dir(&home.0)
+        .expect("it can be read")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    left.sort_unstable();
+    assert_eq!(left, ["app", "app.log", "scheduler.yaml"]);
+}
+
+#[test]
+fn a_hundred_starts_and_stops_leave_no_socket_and_no_file() {
+    let home = home();
+    let _stopped = Stopped(&home);
+    for round in 0..100 {
+        let pid = home.json(&["daemon", "start"])["pid"].clone();
+        assert_eq!(home.sockets(), [format!("app.{pid}.sock")], "{round}");
+        assert_eq!(home.json(&["daemon", "stop"]), json!({ "status": "stopped", "pid": pid }), "{round}");
+        let mut left: Vec<_> = home.all().iter().filter_map(|file| file.split(' ').next().map(str::to_owned)).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["app.log", "scheduler.yaml"].map(|name| home.path(name).display().to_string()), "{round}");
+    }
 }
 
 #[test]

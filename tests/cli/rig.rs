@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,6 +17,7 @@ use serde_json::Value;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const APP: &str = env!("CARGO_BIN_EXE_operated-fixture");
+pub(crate) const PLANNED: &str = env!("CARGO_BIN_EXE_planned-fixture");
 pub(crate) const SYMPHRA: &str = env!("CARGO_BIN_EXE_symphra-fixture");
 
 /// A folder in which programs work and have their control sockets. It is removed when this is dropped.
@@ -45,6 +46,24 @@ impl Home {
         let names = fs::read_dir(&self.0).expect("it can be read");
         let names = names.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         names.filter(|name| name.ends_with(".sock")).collect()
+    }
+
+    /// Every file and folder that is there, with what it is and when it was changed.
+    pub(crate) fn all(&self) -> Vec<String> {
+        fn look(folder: &Path, found: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).expect("it can be read") {
+                let entry = entry.expect("an entry");
+                let (path, stat) = (entry.path(), entry.metadata().expect("it is there"));
+                found.push(format!("{} {:o} {:?}", path.display(), stat.mode(), stat.modified().ok()));
+                if stat.is_dir() {
+                    look(&path, found);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        look(&self.0, &mut found);
+        found.sort_unstable();
+        found
     }
 
     /// A command of the program `app` that works here, with nothing of our own environment that would change it.
@@ -114,7 +133,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -96,6 +96,43 @@ fn two_programs_of_one_name_are_told_apart_by_their_process() {
 }
 
 #[test]
+fn two_programs_and_a_command_that_start_at_the_same_moment_do_not_hurt_each_other() {
+    let home = Home::new();
+    for round in 0..200 {
+        // Those of the round before were killed, so that there is something to be cleared, too.
+        let mut command = home.command(APP, "app", &["health"]);
+        let mut programs = [(); 2].map(|()| Program::of(home.command(APP, "app", &["run"])));
+        let mut asking = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be run");
+        for program in &mut programs {
+            program.prints("  slow ");
+        }
+        let found = asking.wait().expect("it ends").code();
+        assert!([Some(0), Some(1), Some(3)].contains(&found), "{round}: {found:?}");
+        let mut names = home.sockets();
+        names.sort_unstable();
+        let mut own = [0, 1].map(|at: usize| format!("app.{}.sock", programs[at].pid()));
+        own.sort_unstable();
+        assert_eq!(names, own, "{round}");
+        for program in &programs {
+            let mut stream = connect(&socket(&home, program));
+            stream.write_all(b"{\"v\":1,\"ask\":\"nodes\"}\n").expect("it takes it");
+            assert_eq!(answer(stream)["tell"]["done"][0]["pid"], program.process.id(), "{round}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_ends_leaves_another_the_socket_that_has_taken_its_name() {
+    let home = Home::new();
+    let program = home.runs();
+    let path = socket(&home, &program);
+    fs::remove_file(&path).expect("somebody clears the folder");
+    let _successor = UnixListener::bind(&path).expect("the name is free");
+    assert_eq!(program.ends_by("TERM"), Some(0));
+    connect(&path);
+}
+
+#[test]
 fn however_much_is_asked_for_the_answer_is_bounded() {
     let home = Home::new();
     let mut program = home.runs();
@@ -176,6 +213,51 @@ fn two_hundred_silent_connections_are_borne() {
 }
 
 #[test]
+fn however_many_wait_for_runs_others_are_answered() {
+    let home = Home::new();
+    let mut command = home.command(APP, "app", &["run"]);
+    let mut program = Program::of({
+        command.env("OFTEN", "hangs");
+        command
+    });
+    program.prints("  slow ");
+    let path = socket(&home, &program);
+    let (from, to, _) = super::commands::not_run(&home);
+    let asked = json!({ "task": "often", "from": from, "to": to, "rerun": false, "how": "wait" });
+    let question = format!("{}\n", json!({ "v": 1, "ask": { "backfill": asked } }));
+    let waits = || {
+        let mut stream = connect(&path);
+        stream.write_all(question.as_bytes()).expect("it takes it");
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("it answers in text");
+        (serde_json::from_str::<Value>(&line).expect("it is JSON"), reader)
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let (told, reader) = waits();
+        assert_eq!(told["tell"]["progress"]["done"], 0, "it has begun, and waits: {told}");
+        waiting.push(reader);
+    }
+    let begun = home.json(&["runs", "often", "-n", "1000"]).as_array().map(Vec::len);
+    let told = waits().0;
+    assert_eq!(told["tell"]["failed"]["kind"], "busy", "{told}");
+    let too_many = ["backfill", "often", "--from", &from, "--to", &to, "--wait"];
+    home.app(&too_many)
+        .fails(1, &["64 commands wait for runs already, and nothing was begun; try again, or do not wait"]);
+    assert_eq!(home.json(&["runs", "often", "-n", "1000"]).as_array().map(Vec::len), begun, "nothing was begun");
+    assert!(home.app(&["list"]).well().contains("report"));
+    is_unhurt(&home, &mut program);
+    // One goes away, and its place is free as soon as that is seen.
+    drop(waiting.pop());
+    let began = std::time::Instant::now();
+    while waits().0["tell"]["progress"].is_null() {
+        assert!(began.elapsed() < PATIENCE, "a place becomes free");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn whoever_goes_away_leaves_the_program_unhurt() {
     let home = Home::new();
     let mut program = home.runs();
@@ -194,9 +276,13 @@ fn a_folder_that_cannot_be_trusted_is_refused_and_the_program_runs_on() {
     let mut program = home.runs();
     program.warns("control.failed");
     let said = program.warns("commands will not reach this program");
-    assert!(said.contains("may be written to by others (mode 777)"), "{said}");
+    assert!(
+        said.contains("may be written to by others (mode 777)") && said.contains("set SYMPHRA_CONTROL_DIR"),
+        "{said}"
+    );
+    assert!(!said.contains("pid_file") && !said.contains("log_file"), "it is about the socket: {said}");
     assert!(home.sockets().is_empty());
-    home.app(&["list"]).fails(1, &["may be written to by others (mode 777)"]);
+    home.app(&["list"]).fails(1, &["may be written to by others (mode 777)", "set SYMPHRA_CONTROL_DIR"]);
     assert_eq!(program.ends_by("TERM"), Some(0));
 
     if fs::metadata(&home.0).expect("it is there").uid() == 0 {

@@ -4,9 +4,13 @@ use serde::Serialize;
 
 use super::Output;
 use super::output::Tone;
-use crate::config::{ConfigError, ConfigProblem};
+use crate::config::{ConfigError, ConfigProblem, SchedulerConfig};
+use crate::control::Server;
+use crate::daemon::{self, Hindrance, Weight};
 use crate::error::{Error, Problem};
 use crate::launch::{self, Checked};
+#[cfg(feature = "logging")]
+use crate::logging;
 use crate::scheduler::Scheduler;
 use crate::task::{Place, Source};
 
@@ -24,7 +28,7 @@ pub(crate) struct Findings {
 /// One thing that is wrong.
 #[derive(Debug, Default, Serialize)]
 struct Found {
-    /// `config`, `task`, `duplicate_task`, `missing_state`, `missing_task` or `registry`.
+    /// `config`, `file`, `task`, `duplicate_task`, `missing_state`, `missing_task` or `registry`.
     kind: &'static str,
     message: String,
     task: Option<String>,
@@ -35,20 +39,43 @@ struct Found {
 }
 
 impl Findings {
-    /// Of a program, and of what was read of its configuration. If that is wrong, the program is looked at without it.
-    pub(crate) fn of(scheduler: Scheduler, wrong: Option<&ConfigError>) -> Self {
+    /// Of the program `name`, over which what is right in its configuration was laid; of what is `wrong` in that; and of
+    /// the tasks of which therefore nothing was heeded.
+    pub(crate) fn of(scheduler: Scheduler, name: &str, wrong: Option<&ConfigError>, set_aside: &[String]) -> Self {
         let tasks = scheduler.declared().0.len();
         let mut findings = Self { ok: false, tasks, problems: Vec::new(), notes: Vec::new() };
-        if let Some(error) = wrong {
-            findings.problems.extend(error.problems().iter().map(Found::in_configuration));
-            findings.notes.push("the tasks were checked without what the configuration says of them".to_owned());
+        let wrong = wrong.map_or(&[][..], ConfigError::problems);
+        findings.problems.extend(wrong.iter().map(Found::in_configuration));
+        if wrong.iter().any(|problem| problem.file().is_some() && problem.key().is_empty()) {
+            findings.notes.push("all else was checked without what the file says, which cannot be read".to_owned());
         }
+        findings.notes.extend(set_aside.iter().map(|task| {
+            format!("task \"{task}\" was checked without what the configuration says of it, where something is wrong")
+        }));
+        let settings = scheduler.settings().clone();
         match scheduler.checked() {
             Ok(checked) => findings.notes.extend(notes(&checked)),
-            Err(error) => findings.problems.extend(Found::all(&error)),
+            Err(error) => findings.problems.extend(Found::all(error)),
         }
+        findings.look_at_files(name, &settings);
         findings.ok = findings.problems.is_empty();
         findings
+    }
+
+    fn look_at_files(&mut self, name: &str, settings: &SchedulerConfig) {
+        #[cfg(feature = "logging")]
+        if let Some(error) = logging::hindrance(&settings.logging) {
+            self.problems.push(Found::of_file("logging.file", format!("{error:?}")));
+        }
+        for Hindrance { key, says, weight } in daemon::hindrances(&settings.daemon) {
+            match weight {
+                Weight::Problem => self.problems.push(Found::of_file(key, says)),
+                Weight::Note => self.notes.push(format!("as a daemon it would not start: {says}")),
+            }
+        }
+        if let Some(error) = Server::hindrance(name) {
+            self.notes.push(format!("commands would not reach it while it runs: {error}"));
+        }
     }
 
     pub(crate) const fn is_ok(&self) -> bool {
@@ -102,11 +129,15 @@ impl Found {
         }
     }
 
-    fn all(error: &Error) -> Vec<Self> {
-        if error.problems().is_empty() {
-            return vec![Self { kind: "registry", message: error.to_string(), ..Self::default() }];
-        }
-        error.problems().iter().map(Self::at_start).collect()
+    /// A file or a folder that could not be had at start.
+    fn of_file(key: &str, says: String) -> Self {
+        Self { kind: "file", message: format!("{key}: {says}"), key: Some(key.to_owned()), ..Self::default() }
+    }
+
+    fn all(error: Error) -> Vec<Self> {
+        let message = error.to_string();
+        let found: Vec<Self> = error.into_problems().iter().map(Self::at_start).collect();
+        if found.is_empty() { vec![Self { kind: "registry", message, ..Self::default() }] } else { found }
     }
 
     fn at_start(problem: &Problem) -> Self {
@@ -118,6 +149,7 @@ impl Found {
             ..Self::default()
         };
         match problem {
+            Problem::Configuration(problem) => Self::in_configuration(problem),
             Problem::Setting { key, .. } => Self { kind: "config", key: Some((*key).to_owned()), ..found },
             Problem::Name { name, source, .. } | Problem::Task { name, source, .. } => {
                 of("task", name).written(*source)

@@ -15,7 +15,7 @@ use super::live::Target;
 use super::output::Tone;
 use super::{Failure, Output, live, parsed, plan, shells};
 use crate::config::daemon::{NAMES, is_name, name_of};
-use crate::config::{ConfigError, SchedulerConfig};
+use crate::config::{Read, SchedulerConfig};
 use crate::daemon::{Daemon, DaemonStatus, DaemonStop};
 use crate::foreground;
 use crate::scheduler::Scheduler;
@@ -117,7 +117,7 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
     match &command {
         ProgramCommand::Completions(args) => return shells::completions(args.shell, self::command(arguments), output),
         ProgramCommand::Man => return shells::manual(self::command(arguments), output),
-        ProgramCommand::Check(_) => return Ok(check(scheduler, config.as_deref(), &global, output)),
+        ProgramCommand::Check(_) => return Ok(check(scheduler, config.as_deref(), &global, arguments, output)),
         _ => {}
     }
     if config.is_some() && scheduler.settings().was_read() {
@@ -126,7 +126,17 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
                 .into(),
         ));
     }
-    let scheduler = configured(scheduler, read(config.as_deref()).map_err(crate::Error::from)?, &global);
+    let Read { config, wrong, .. } = SchedulerConfig::read_what_is_right(config.as_deref());
+    let scheduler = configured(scheduler, config, &global);
+    if let Some(wrong) = wrong {
+        return Err(match &command {
+            ProgramCommand::Run | ProgramCommand::Daemon(DaemonCommand::Start | DaemonCommand::Restart) => {
+                scheduler.refused(wrong)
+            }
+            _ => wrong.into(),
+        }
+        .into());
+    }
     let name = name(&scheduler, arguments)?;
     let target = Target { name: name.clone(), pid: global.pid, start: Some(program(arguments)) };
     match command {
@@ -159,19 +169,11 @@ fn configured(scheduler: Scheduler, loaded: SchedulerConfig, global: &Global) ->
     })
 }
 
-fn read(file: Option<&Path>) -> Result<SchedulerConfig, ConfigError> {
-    match file {
-        Some(file) => SchedulerConfig::load_from(file),
-        None => SchedulerConfig::load(),
-    }
-}
-
-fn check(scheduler: Scheduler, file: Option<&Path>, global: &Global, output: &Output) -> u8 {
-    let (loaded, error) = match read(file) {
-        Ok(loaded) => (loaded, None),
-        Err(error) => (SchedulerConfig::new(), Some(error)),
-    };
-    let findings = Findings::of(configured(scheduler, loaded, global), error.as_ref());
+fn check(scheduler: Scheduler, file: Option<&Path>, global: &Global, arguments: &[OsString], output: &Output) -> u8 {
+    let Read { config, set_aside, wrong } = SchedulerConfig::read_what_is_right(file);
+    let scheduler = configured(scheduler, config, global);
+    let name = name(&scheduler, arguments).unwrap_or_else(|_| name_of_file(arguments));
+    let findings = Findings::of(scheduler, &name, wrong.as_ref(), &set_aside);
     output.show(&findings, Findings::text);
     if findings.is_ok() { 0 } else { Failure::FAILED }
 }
@@ -181,8 +183,12 @@ fn name(scheduler: &Scheduler, arguments: &[OsString]) -> Result<String, Failure
     match &scheduler.settings().daemon.name {
         Some(name) if is_name(name) => Ok(name.clone()),
         Some(name) => Err(Failure::Usage(format!("{name:?} is no name; allowed is {NAMES}"))),
-        None => Ok(name_of(Path::new(arguments.first().map_or("".as_ref(), |program| program.as_os_str())))),
+        None => Ok(name_of_file(arguments)),
     }
+}
+
+fn name_of_file(arguments: &[OsString]) -> String {
+    name_of(Path::new(arguments.first().map_or("".as_ref(), |program| program.as_os_str())))
 }
 
 /// How the program is called, for advice.

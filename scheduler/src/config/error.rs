@@ -1,5 +1,6 @@
 //! What is wrong in a configuration: everything at once, each with its place.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 
@@ -30,6 +31,13 @@ impl ConfigProblem {
     /// A file as a whole.
     pub(super) fn of_file(file: &Path, says: impl Into<String>) -> Self {
         Self { place: None, file: Some(file.into()), key: String::new(), says: says.into() }
+    }
+
+    /// Files by line, then the environment by variable.
+    pub(super) fn in_order(&self, other: &Self) -> Ordering {
+        let key =
+            |problem: &Self| (problem.variable().is_some(), problem.line(), problem.variable().map(str::to_owned));
+        key(self).cmp(&key(other))
     }
 
     /// The file in which it stands.
@@ -98,6 +106,13 @@ impl ConfigError {
     #[must_use]
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
+    }
+}
+
+impl ConfigError {
+    #[cfg(feature = "cli")]
+    pub(crate) fn into_problems(self) -> Vec<ConfigProblem> {
+        self.problems
     }
 }
 

@@ -46,6 +46,11 @@ impl<'a> Reader<'a> {
         Self { file: None, variables, problems: Vec::new() }
     }
 
+    /// How many mistakes were noted so far.
+    pub(super) fn problems(&self) -> usize {
+        self.problems.len()
+    }
+
     pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
         self.problems
     }
@@ -129,7 +134,7 @@ fn scheme_of(text: &str) -> String {
 }
 
 /// What may be shown of a value: as it is written, so never what a variable says, and never a secret.
-fn shown(written: &Written<'_>) -> Option<String> {
+pub(super) fn shown(written: &Written<'_>) -> Option<String> {
     let last = written.key.rsplit('.').next().unwrap_or_default();
     match &written.value.kind {
         ValueKind::Nil => None,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use ::config::{Map, Value, ValueKind};
 use symphra_scheduler_core::nearest;
 
+use super::backend::{Asked, KEYS as BACKEND};
 use super::env::{Environment, NotUtf8};
 use super::error::{ConfigError, ConfigProblem};
 use super::read::{Reader, Section, Written, in_order, unknown};
-use super::settings::{self, BACKEND, FORMER, SCHEDULES};
+use super::settings::{self, FORMER, SCHEDULES};
 use super::{DaemonConfig, SchedulerConfig, file};
 use crate::logging::LoggingConfig;
 use crate::task::{Place, TaskOverride};
@@ -76,10 +77,15 @@ impl SchedulerConfig {
         Origin::Environment.read(&Environment::of_process())
     }
 
-    /// As [`load`](Self::load), with the file at `path` instead of the one that is named or found.
+    /// As [`load`](Self::load), with the file at `path`, if there is one, instead of the one that is named or found; and
+    /// whatever is wrong, what is right is read all the same.
     #[cfg(feature = "cli")]
-    pub(crate) fn load_from(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        Origin::LoadFrom(path.into()).read(&Environment::of_process())
+    pub(crate) fn read_what_is_right(path: Option<&Path>) -> Read {
+        let origin = match path {
+            Some(path) => Origin::LoadFrom(path.into()),
+            None => Origin::Load { folder: PathBuf::new() },
+        };
+        origin.read_what_is_right(&Environment::of_process())
     }
 
     /// Whether anything was read from a file or the environment.
@@ -99,8 +105,32 @@ impl SchedulerConfig {
     }
 }
 
+/// What was read: the settings that are right, and what is wrong beside them.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) config: SchedulerConfig,
+    /// The tasks of which something is said that is wrong: nothing of it is laid over them, for what is right of it may
+    /// be impossible without the rest.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only `check` goes on with what is right"))]
+    pub(crate) set_aside: Vec<String>,
+    pub(crate) wrong: Option<ConfigError>,
+}
+
+/// What one layer says.
+#[derive(Default)]
+struct Layer {
+    config: SchedulerConfig,
+    backend: Asked,
+    set_aside: Vec<String>,
+}
+
 impl Origin {
     pub(super) fn read(self, variables: &Environment) -> Result<SchedulerConfig, ConfigError> {
+        let Read { config, wrong, .. } = self.read_what_is_right(variables);
+        wrong.map_or(Ok(config), Err)
+    }
+
+    pub(super) fn read_what_is_right(self, variables: &Environment) -> Read {
         let mut problems = Vec::new();
         let file = match &self {
             Self::File(path) => Some(path.clone()),
@@ -116,15 +146,18 @@ impl Origin {
                 None => file::found_in(folder),
             },
         };
-        let below = file.map_or_else(SchedulerConfig::new, |path| of_file(&path, variables, &mut problems));
+        let below = file.map_or_else(Layer::default, |path| of_file(&path, variables, &mut problems));
         let above = match self {
-            Self::File(_) => SchedulerConfig::new(),
+            Self::File(_) => Layer::default(),
             _ => of_environment(variables, &mut problems),
         };
-        if !problems.is_empty() {
-            return Err(ConfigError::new(problems));
+        problems.extend(above.backend.over(below.backend).problems());
+        problems.sort_by(ConfigProblem::in_order);
+        Read {
+            config: SchedulerConfig { origin: Some(self.made_absolute()), ..above.config.over(below.config) },
+            set_aside: below.set_aside,
+            wrong: (!problems.is_empty()).then(|| ConfigError::new(problems)),
         }
-        Ok(SchedulerConfig { origin: Some(self.made_absolute()), ..above.over(below) })
     }
 
     /// The same when the working directory is another.
@@ -143,28 +176,26 @@ impl Origin {
     }
 }
 
-fn of_file(path: &Path, variables: &Environment, problems: &mut Vec<ConfigProblem>) -> SchedulerConfig {
+fn of_file(path: &Path, variables: &Environment, problems: &mut Vec<ConfigProblem>) -> Layer {
     let root = match file::values(path) {
         Ok(root) => root,
         Err(problem) => {
             problems.push(problem);
-            return SchedulerConfig::new();
+            return Layer::default();
         }
     };
     let file: Arc<Path> = path.into();
     let mut reader = Reader::of_file(Arc::clone(&file), variables);
     let root = Value::new(None, ValueKind::Table(root));
     let written = Written { key: String::new(), value: &root, place: Place::Line(file, 1) };
-    let config = read_root(&written, &mut reader);
-    let mut found = reader.into_problems();
-    found.sort_by_key(ConfigProblem::line);
-    problems.append(&mut found);
-    config
+    let layer = read_root(&written, &mut reader);
+    problems.append(&mut reader.into_problems());
+    layer
 }
 
-fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> SchedulerConfig {
+fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> Layer {
     let scheduler = settings::scheduler();
-    let mut config = SchedulerConfig::new();
+    let Layer { mut config, mut backend, mut set_aside } = Layer::default();
     let entries = reader.table(root).unwrap_or_default();
     let inside: Vec<&str> = (entries.iter())
         .filter(|(key, _)| *key == "scheduler")
@@ -178,7 +209,7 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> SchedulerConfig {
         let written = root.inner(&format!(".{key}"), value, reader);
         match (key.as_str(), scheduler.get(key)) {
             ("scheduler", _) => config = scheduler.read(&written, reader, config),
-            ("backend", _) => settings::read_backend(&written, reader),
+            ("backend", _) => backend = Asked::read(&written, reader),
             ("logging", _) => {
                 let logging = settings::logging().read(&written, reader, LoggingConfig::new());
                 config = config.logging(logging);
@@ -187,7 +218,7 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> SchedulerConfig {
                 let daemon = settings::daemon().read(&written, reader, DaemonConfig::new());
                 config = config.daemon(daemon);
             }
-            ("tasks", _) => config = read_tasks(&written, reader, config),
+            ("tasks", _) => config = read_tasks(&written, reader, config, &mut set_aside),
             (_, Some(_)) if inside.contains(&key.as_str()) => {
                 reader.note(&written.place, key, format!("{key} stands here and under scheduler; keep one of them"));
             }
@@ -195,15 +226,26 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> SchedulerConfig {
             (_, None) => unknown(&written, key, TABLES.into_iter().chain(scheduler.keys()), FORMER, reader),
         }
     }
-    config
+    Layer { config, backend, set_aside }
 }
 
-fn read_tasks(tasks: &Written<'_>, reader: &mut Reader<'_>, mut config: SchedulerConfig) -> SchedulerConfig {
+fn read_tasks(
+    tasks: &Written<'_>,
+    reader: &mut Reader<'_>,
+    mut config: SchedulerConfig,
+    set_aside: &mut Vec<String>,
+) -> SchedulerConfig {
     let section = settings::task();
     for (name, value) in reader.table(tasks).unwrap_or_default() {
         let written = tasks.inner(&format!(".{name}"), value, reader);
+        let before = reader.problems();
         one_schedule(&written, reader);
-        let changed = section.read(&written, reader, TaskOverride::new());
+        let mut changed = section.read(&written, reader, TaskOverride::new());
+        if reader.problems() > before {
+            // The name stays, for it may be that of no task.
+            changed = TaskOverride::new();
+            set_aside.push(name.clone());
+        }
         config = config.task(name, changed.written_at(written.place));
     }
     config
@@ -246,7 +288,7 @@ fn variable_name(table: &str, key: &str) -> String {
 }
 
 /// The variables, brought into the form of a file and read like one.
-fn of_environment(variables: &Environment, problems: &mut Vec<ConfigProblem>) -> SchedulerConfig {
+fn of_environment(variables: &Environment, problems: &mut Vec<ConfigProblem>) -> Layer {
     let mut root: Map<String, Map<String, Value>> = Map::new();
     let known = variables_known();
     for (table, key) in &known {
@@ -264,10 +306,8 @@ fn of_environment(variables: &Environment, problems: &mut Vec<ConfigProblem>) ->
     let root = Value::new(None, ValueKind::Table(tables.collect()));
     let mut reader = Reader::of_environment(variables);
     let written = Written { key: String::new(), value: &root, place: Place::Variable(PREFIX.into()) };
-    let mut config = read_root(&written, &mut reader);
-    let mut found = reader.into_problems();
-    found.sort_by(|a, b| a.variable().cmp(&b.variable()));
-    problems.append(&mut found);
+    let mut layer = read_root(&written, &mut reader);
+    problems.append(&mut reader.into_problems());
 
     match variables.get("SCHEDULER_DISABLE") {
         None => {}
@@ -275,12 +315,12 @@ fn of_environment(variables: &Environment, problems: &mut Vec<ConfigProblem>) ->
         Some(Ok(names)) => {
             for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
                 let place = Place::Variable("SCHEDULER_DISABLE".into());
-                config = config.task(name, TaskOverride::new().enabled(false).written_at(place));
+                layer.config = layer.config.task(name, TaskOverride::new().enabled(false).written_at(place));
             }
         }
     }
     nearly_known(variables, &known, problems);
-    config
+    layer
 }
 
 /// Notes variables that look like a setting and are none. Others are let be: a cluster may set variables for a service

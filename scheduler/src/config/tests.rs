@@ -122,6 +122,73 @@ fn a_backend_that_is_not_there_is_one_problem_that_names_its_feature() {
 }
 
 #[test]
+fn the_store_is_judged_by_what_all_layers_say_together() {
+    let redis = "backend: { type: redis, url: 'redis://db/0', max_connections: 50 }";
+    let (kind, url) = ("SCHEDULER_BACKEND_TYPE", "SCHEDULER_BACKEND_URL");
+    // Where the one problem stands, if there is one: a line of the file, or a variable.
+    let in_file = |part: &'static str| Some((Some(1), None, part));
+    let in_variable = |name: &'static str, part: &'static str| Some((None, Some(name), part));
+    for (text, variables, told) in [
+        (redis, [(kind, ""), (url, "")], in_file("backend.type = \"redis\" is not possible")),
+        (redis, [(kind, "memory"), (url, "")], None),
+        (redis, [(kind, "postgres"), (url, "")], in_variable(kind, "feature `postgres`")),
+        (redis, [(kind, ""), (url, "redis://other/1")], in_file("backend.type = \"redis\" is not possible")),
+        (redis, [(kind, ""), (url, "amqp://mq")], in_variable(url, "feature `rabbitmq`")),
+        ("backend: redis", [(kind, "memory"), (url, "")], None),
+        ("backend: memory", [(kind, "redis"), (url, "")], in_variable(kind, "feature `redis`")),
+        ("backend: memory", [(kind, ""), (url, "redis://db")], in_variable(url, "feature `redis`")),
+        ("backend: { url: 'redis://db' }", [(kind, "redis"), (url, "")], in_variable(kind, "feature `redis`")),
+        ("backend: { max_connections: 5 }", [(kind, "memory"), (url, "")], in_file("connects to nothing")),
+        ("backend: { type: [1], url: x }", [(kind, ""), (url, "")], in_file("backend.type = […] is not possible")),
+        ("", [(kind, "memory"), ("SCHEDULER_BACKEND_MAX_CONNECTIONS", "5")], {
+            in_variable("SCHEDULER_BACKEND_MAX_CONNECTIONS", "connects to nothing")
+        }),
+    ] {
+        let told = told.map(|(line, variable, part)| (line, variable.map(str::to_owned), part));
+        match (loaded("scheduler.yaml", text, variables), told) {
+            (Ok(_), None) => {}
+            (Err(error), Some((line, variable, part))) => {
+                let [problem] = error.problems() else { panic!("{text}, {variables:?}: {error}") };
+                assert_eq!((problem.line(), problem.variable().map(str::to_owned)), (line, variable), "{error}");
+                assert!(problem.message().contains(part), "{text}, {variables:?}: {error}");
+            }
+            (read, told) => panic!("{text}, {variables:?}: {read:?}, and not {told:?}"),
+        }
+    }
+    // What is no key is told, whatever rules.
+    let error = loaded("scheduler.yaml", "backend: { type: redis, pool: 5 }", [(kind, "memory")]).expect_err("a key");
+    assert!(error.problems().len() == 1 && error.to_string().contains("backend.pool is no key"), "{error}");
+}
+
+#[test]
+fn what_is_right_is_read_beside_what_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "backend: mysql\nmax_workers: many\nqueue_size: 7\ndaemon: { name: ../x, pid_file: /run/x.pid }\ntasks:\n  report: \
+                { interval: 5s, priority: high }\n  other: { priority: 3 }\n";
+    std::fs::write(folder.path().join("scheduler.yaml"), text).expect("a file");
+    let variables = [("SCHEDULER_TIMEZONE", "Nowhere"), ("SCHEDULER_DISABLE", "report"), ("SCHEDULER_LEASE", "1m")];
+    let read = Origin::Load { folder: folder.path().into() }.read_what_is_right(&Environment::from(variables));
+    assert_eq!((read.config.workers(), read.config.queue(), read.config.zone()), (10, 7, Tz::UTC));
+    assert_eq!(read.config.lease_length(), Duration::from_secs(60));
+    assert_eq!(read.config.daemon, DaemonConfig::new().pid_file("/run/x.pid"));
+    let wrong = read.wrong.expect("there is something").problems().to_vec();
+    let keys: Vec<(&str, Option<u32>)> = wrong.iter().map(|problem| (problem.key(), problem.line())).collect();
+    let expected = [
+        ("backend", Some(1)),
+        ("max_workers", Some(2)),
+        ("daemon.name", Some(4)),
+        ("tasks.report.priority", Some(6)),
+        ("scheduler.timezone", None),
+    ];
+    assert_eq!(keys, expected);
+    // Nothing of a task where something is wrong: its parts may be impossible without each other.
+    assert_eq!(read.set_aside, ["report"]);
+    let tasks = read.config.overrides.laid_over(vec![tick()]);
+    let task = format!("{:?}", tasks[0]);
+    assert!(task.contains("Schedule::interval(1m)") && task.contains("disabled: true"), "{task}");
+}
+
+#[test]
 fn every_mistake_of_a_file_is_told_with_its_line() {
     let found = wrong(
         "scheduler:\n  max_workers: many\n  queue_sise: 5\n  timezone: Asia/Shangai\ntasks:\n  report:\n    \
@@ -253,6 +320,9 @@ fn a_secret_is_shown_in_no_reason_either() {
         "backend: { url: 'jdbc:sqlserver://db;user=sa;password=hunter2' }",
         "backend: { url: 'redis://hunter2@db' }",
         "backend: 'mysql://db?pwd=hunter2'",
+        // Names of the user's own may tell of a secret, too.
+        "groups: { api_token: hunter2 }",
+        "groups: { job: 'https://ci:hunter2@host/?token=hunter2' }",
     ] {
         let error = loaded("scheduler.yaml", text, set).expect_err(text).to_string();
         assert!(!error.contains("hunter2"), "{text}: {error}");

@@ -1,13 +1,15 @@
 //! What a running scheduler answers to each question.
 
-use std::collections::{BTreeMap, HashSet};
+mod backfill;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
-use symphra_scheduler_core::{TZDB_VERSION, Timestamp, parse_instant};
+use symphra_scheduler_core::{TZDB_VERSION, Timestamp, format_duration, parse_instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -16,9 +18,8 @@ use super::view::{
     RecordView, RunView, RunningView, StaleView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
-use crate::backend::{Ledger, Pause, Record};
+use crate::backend::{BackendError, Ledger, Pause, Record};
 use crate::error::Error;
-use crate::events::{Events, SchedulerEvent};
 use crate::executor::RunningRun;
 use crate::handle::{Explanation, Health, Run, RunFilter, SchedulerHandle};
 use crate::logging::Entry;
@@ -28,9 +29,6 @@ use crate::task::TaskInfo;
 
 /// How many of its runs and occurrences the page of a task shows.
 const ON_PAGE: usize = 5;
-
-/// How often, at least, runs that are waited for are looked at: who waits hears from us that often.
-const LOOK_EACH: Duration = Duration::from_secs(5);
 
 /// Who asks, for the records of a pause and for the log.
 #[derive(Clone, Debug)]
@@ -42,17 +40,49 @@ impl Actor {
     }
 }
 
-/// Answers one question.
+/// How long the store may say nothing before a command is told so. Shorter than the command waits.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Answers one question: within [`ANSWER_PATIENCE`], unless it waits for runs.
 pub(super) async fn answer(
     handle: &SchedulerHandle,
     question: Question,
     actor: &Actor,
     progress: mpsc::Sender<(usize, usize)>,
 ) -> Answer {
-    match done(handle, question, actor, progress).await {
+    let answered = match question {
+        Question::Backfill { task, from, to, rerun, how: How::Wait } => {
+            waited(handle, (task, from, to, rerun), actor, &progress).await.map(|view| json(&view))
+        }
+        question => in_time(done(handle, question, actor)).await,
+    };
+    match answered {
         Ok(value) => Answer::Done(value),
         Err(error) => Answer::failed(kind_of(&error), format!("{error:?}")),
     }
+}
+
+async fn waited(
+    handle: &SchedulerHandle,
+    (task, from, to, rerun): (String, String, Option<String>, bool),
+    actor: &Actor,
+    progress: &mpsc::Sender<(usize, usize)>,
+) -> Result<BackfillView, Error> {
+    let asked = backfill::Asked::of(handle, task, &from, to.as_deref(), rerun)?;
+    // Listened to before anything begins, so that no end is missed.
+    let events = handle.events();
+    in_time(asked.begun(handle, actor)).await?.ended(handle, events, progress).await
+}
+
+/// What `asked` comes to, unless the store says nothing: then nobody has to wait for ever, and others get an answer.
+async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(ANSWER_PATIENCE, asked).await.unwrap_or_else(|_| {
+        let says = format!(
+            "it has said nothing for {}, and whether it has done what was asked is not known",
+            format_duration(ANSWER_PATIENCE),
+        );
+        Err(BackendError::new("answer in time", says).into())
+    })
 }
 
 /// The most occurrences of a task, and the most runs, that one question is answered with: what a person looks through.
@@ -61,12 +91,7 @@ pub(crate) const COUNT_MAX: usize = 1_000;
 /// The most occurrences that one answer holds, whatever was asked.
 const INSTANTS_MAX: usize = 100_000;
 
-async fn done(
-    handle: &SchedulerHandle,
-    question: Question,
-    actor: &Actor,
-    progress: mpsc::Sender<(usize, usize)>,
-) -> Result<serde_json::Value, Error> {
+async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Result<serde_json::Value, Error> {
     Ok(match question {
         Question::List { status, tag } => json(&listed(handle, status.as_deref(), tag.as_deref())),
         Question::Show { task } => json(&page(handle, &task).await?),
@@ -92,13 +117,11 @@ async fn done(
         Question::Nodes => json(&[node(handle)]),
         Question::Health => json(&health(handle)),
         Question::Backfill { task, from, to, rerun, how } => {
-            if how != How::Preview {
-                let change = format!("backfill of {task:?} from {from} to {}", to.as_deref().unwrap_or("now"));
-                handle.logger().write(Entry::ControlAsked { actor: &actor.0, change: &change });
+            let asked = backfill::Asked::of(handle, task, &from, to.as_deref(), rerun)?;
+            match how {
+                How::Preview => json(&asked.preview(handle).await?),
+                How::Begin | How::Wait => json(&asked.begun(handle, actor).await?.view),
             }
-            let zone = zone_of(handle, Some(&task))?;
-            let range = (instant(&from, zone)?, to.map(|to| instant(&to, zone)).transpose()?);
-            json(&backfill(handle, task, range, rerun, how, progress).await?)
         }
         change => {
             handle.logger().write(Entry::ControlAsked { actor: &actor.0, change: &format!("{change:?}") });
@@ -323,83 +346,6 @@ fn health(handle: &SchedulerHandle) -> HealthView {
         workers_taken_by: workers_taken_by.iter().map(RunningView::of).collect(),
         clock_repeats_until: clock_repeats_until.map(|until| At::new(until, zone)),
     }
-}
-
-async fn backfill(
-    handle: &SchedulerHandle,
-    task: String,
-    (from, to): (Timestamp, Option<Timestamp>),
-    rerun: bool,
-    how: How,
-    progress: mpsc::Sender<(usize, usize)>,
-) -> Result<BackfillView, Error> {
-    let zone = handle.task(&task)?.timezone;
-    // Listened to before anything begins, so that no end is missed.
-    let events = handle.events();
-    let to = to.unwrap_or(Timestamp::MAX);
-    let asked = handle.backfill::<Utc>(&task, DateTime::from(from)..=DateTime::from(to));
-    let asked = if rerun { asked.rerun() } else { asked };
-    let mut view = BackfillView {
-        task: task.clone(),
-        id: None,
-        occurrences: Vec::new(),
-        runs: Vec::new(),
-        left_out: 0,
-        ended: None,
-    };
-    if how == How::Preview {
-        view.occurrences = asked.preview().await?.into_iter().map(|at| At::new(at.into(), zone)).collect();
-        return Ok(view);
-    }
-    let begun = asked.await?;
-    view.id = Some(begun.id.to_string());
-    view.runs = begun.runs.iter().map(RunId::to_string).collect();
-    view.left_out = begun.left_out;
-    if how == How::Wait {
-        let runs: HashSet<RunId> = begun.runs.into_iter().collect();
-        view.ended = Some(ends(handle, &task, runs, events, &progress).await?);
-    }
-    Ok(view)
-}
-
-/// Waits until all of `alive` have ended; how many ended how.
-async fn ends(
-    handle: &SchedulerHandle,
-    task: &str,
-    mut alive: HashSet<RunId>,
-    mut events: Events,
-    progress: &mpsc::Sender<(usize, usize)>,
-) -> Result<BTreeMap<String, usize>, Error> {
-    let of = alive.len();
-    let mut ended: BTreeMap<String, usize> = BTreeMap::new();
-    while !alive.is_empty() {
-        if progress.send((of - alive.len(), of)).await.is_err() {
-            break;
-        }
-        match timeout(LOOK_EACH, events.next()).await {
-            Ok(Some(SchedulerEvent::RunEnded { run, state, .. })) if alive.remove(&run) => {
-                *ended.entry(state.to_string()).or_default() += 1;
-            }
-            Ok(None | Some(SchedulerEvent::Stopped)) => {
-                return Err(Error::stopped("the scheduler has stopped before all runs had ended"));
-            }
-            // Events were missed, or the end came by another way.
-            Ok(Some(SchedulerEvent::Missed { .. })) | Err(_) => {
-                let known = handle.runs(&RunFilter::new().task(task)).await?;
-                let states: BTreeMap<RunId, RunState> = known.iter().map(|run| (run.id, run.state)).collect();
-                alive.retain(|run| match states.get(run) {
-                    Some(state) if !state.is_final() => true,
-                    state => {
-                        let word = state.map_or_else(|| "forgotten".to_owned(), ToString::to_string);
-                        *ended.entry(word).or_default() += 1;
-                        false
-                    }
-                });
-            }
-            Ok(Some(_)) => {}
-        }
-    }
-    Ok(ended)
 }
 
 impl TaskView {

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::socket::{Socket, is_trusted};
+use super::socket::{Sockets, is_trusted};
 use super::{ANSWER_BYTES_MAX, Answer, Asked, Question, Told, VERSION, Versioned, line_of};
 use crate::error::Error;
 
@@ -27,11 +27,15 @@ pub(crate) struct Connection {
 /// The running programs of this name; only that of `pid`, if one is named.
 pub(crate) async fn find(name: &str, pid: Option<u32>) -> Result<Vec<Connection>, Error> {
     let mut found = Vec::new();
-    for socket in Socket::all_of(name)?.into_iter().filter(|socket| pid.is_none_or(|pid| socket.pid == pid)) {
+    let Some(sockets) = Sockets::present()? else { return Ok(found) };
+    for socket in sockets.of(name)?.into_iter().filter(|socket| pid.is_none_or(|pid| socket.pid == pid)) {
         let cannot = |what: &str| Error::refused(format!("{} {what}", socket.path.display()));
         let stream = match timeout(CONNECT_PATIENCE, socket.connect()).await {
             Ok(Ok(Some(stream))) => stream,
-            Ok(Ok(None)) => continue,
+            Ok(Ok(None)) => {
+                sockets.clear(&socket).await;
+                continue;
+            }
             Ok(Err(error)) => return Err(cannot(&format!("cannot be connected to ({error})"))),
             Err(_) => return Err(cannot("takes no connection; is its process stopped?")),
         };

@@ -11,6 +11,11 @@ fn unsupported() -> Error {
 pub(crate) struct Server;
 
 impl Server {
+    /// That there is none here is no fault of the program's.
+    pub(crate) fn hindrance(_: &str) -> Option<Error> {
+        None
+    }
+
     pub(crate) async fn open(_: &str, _: &SchedulerHandle) -> Result<Self, Error> {
         Err(unsupported())
     }

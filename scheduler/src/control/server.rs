@@ -1,26 +1,27 @@
 //! The side of the running program: listens, checks who asks, answers within bounds.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::answer::{Actor, answer};
-use super::socket::{Socket, folder, is_trusted};
-use super::{Answer, Asked, QUESTION_BYTES_MAX, Told, VERSION, Versioned, line_of};
+use super::socket::{Name, Sockets, is_trusted};
+use super::{Answer, Asked, How, QUESTION_BYTES_MAX, Question, Told, VERSION, Versioned, line_of};
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
 use crate::logging::Entry;
-use crate::runtime_dir::Folder;
 
 /// How many are answered at once; one more is told so and let go. Commands take milliseconds.
-const CONNECTIONS_MAX: usize = 64;
+const ANSWERED_MAX: usize = 64;
+
+/// How many wait for runs beside those: they may do so for days, and must keep nobody from being answered.
+const WAITING_MAX: usize = 64;
 
 /// How long a question may take to come in, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,53 +35,49 @@ const PROGRESS_MAX: usize = 4;
 /// The control socket of this process. It is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    socket: Socket,
+    name: Name,
     handle: SchedulerHandle,
     listening: Option<JoinHandle<()>>,
 }
 
 impl Server {
+    /// What would keep a control socket of the program `name` from being opened, found out without opening one.
+    pub(crate) fn hindrance(name: &str) -> Option<Error> {
+        Sockets::hindrance(name)
+    }
+
     /// Opens the control socket of the program `name`, which answers for `handle`.
     pub(crate) async fn open(name: &str, handle: &SchedulerHandle) -> Result<Self, Error> {
-        Folder::private(&folder())?;
-        for socket in Socket::all_of(name)? {
-            // What a killed program has left is removed by this; whoever runs stays.
-            drop(socket.connect().await);
-        }
-        let socket = Socket::of(name, std::process::id());
-        let listener = listen(&socket)
-            .map_err(|error| Error::refused(format!("{} cannot be opened ({error})", socket.path.display())))?;
+        let (name, listener) = Sockets::made()?.listen(name, std::process::id()).await?;
         let listening = tokio::spawn(accept(listener, handle.clone()));
-        Ok(Self { socket, handle: handle.clone(), listening: Some(listening) })
+        Ok(Self { name, handle: handle.clone(), listening: Some(listening) })
     }
 
     /// Removes the socket and ends what is still being answered.
     pub(crate) async fn close(mut self) {
-        self.socket.remove();
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
+        if let Some(listening) = self.end() {
             tell_panic(listening.await, &self.handle);
         }
+    }
+
+    /// The name first: it is ours for certain only while it is listened to.
+    fn end(&mut self) -> Option<JoinHandle<()>> {
+        let listening = self.listening.take()?;
+        self.name.give_up();
+        listening.abort();
+        Some(listening)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            self.socket.remove();
-        }
+        drop(self.end());
     }
 }
 
-/// For a moment the socket has the mode of the umask; its folder, and the check of who connects, keep others out.
-fn listen(socket: &Socket) -> io::Result<UnixListener> {
-    let listener = UnixListener::bind(&socket.path)?;
-    std::fs::set_permissions(&socket.path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
 async fn accept(listener: UnixListener, handle: SchedulerHandle) {
+    let answered = Arc::new(Semaphore::new(ANSWERED_MAX));
+    let waiting = Arc::new(Semaphore::new(WAITING_MAX));
     let mut answering = JoinSet::new();
     loop {
         tokio::select! {
@@ -90,8 +87,10 @@ async fn accept(listener: UnixListener, handle: SchedulerHandle) {
                     let actor = stream.peer_cred().map_or_else(|_| "unknown".to_owned(), |peer| format!("uid {}", peer.uid()));
                     handle.logger().write(Entry::ControlRefused { actor: &actor });
                 }
-                Ok((stream, _)) if answering.len() >= CONNECTIONS_MAX => refuse(&stream),
-                Ok((stream, _)) => drop(answering.spawn(converse(stream, handle.clone()))),
+                Ok((stream, _)) => match Arc::clone(&answered).try_acquire_owned() {
+                    Ok(place) => drop(answering.spawn(converse(stream, handle.clone(), place, Arc::clone(&waiting)))),
+                    Err(_) => refuse(&stream),
+                },
                 Err(error) => {
                     handle.logger().write(Entry::ControlFailed { error: &error });
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -111,7 +110,7 @@ fn tell_panic(ended: Result<(), JoinError>, handle: &SchedulerHandle) {
 
 /// A line that fits what the kernel holds for a connection: nothing is waited for.
 fn refuse(stream: &UnixStream) {
-    let says = format!("{CONNECTIONS_MAX} commands are being answered; try again");
+    let says = format!("{ANSWERED_MAX} commands are being answered; try again");
     // Who does not take it has gone.
     let _ = stream.try_write(&line_of(&told(Answer::failed("busy", says))));
 }
@@ -121,7 +120,12 @@ fn told(tell: Answer) -> Told {
 }
 
 /// One question, and what is told of it.
-async fn converse(mut stream: UnixStream, handle: SchedulerHandle) {
+async fn converse(
+    mut stream: UnixStream,
+    handle: SchedulerHandle,
+    mut place: OwnedSemaphorePermit,
+    waiting: Arc<Semaphore>,
+) {
     let actor = Actor::at(&stream).await;
     let mut line = Vec::new();
     let reader = &mut stream;
@@ -132,47 +136,69 @@ async fn converse(mut stream: UnixStream, handle: SchedulerHandle) {
         // Whoever does not finish a line does not wait for an answer.
         Ok(Err(_)) | Err(_) => return,
     }
-    let (progress, mut told_so_far) = mpsc::channel(PROGRESS_MAX);
-    let mut work = std::pin::pin!(understood(&line, &handle, &actor, progress));
-    let last = loop {
-        tokio::select! {
-            biased;
-            Some((done, of)) = told_so_far.recv() => {
-                if send(&mut stream, Answer::Progress { done, of }).await.is_err() {
-                    return;
-                }
+    let last = match understood(&line) {
+        Ok(question) if waits_for_runs(&question) => match waiting.try_acquire_owned() {
+            Ok(another) => {
+                // From here on the place among the answered is free for the next.
+                place = another;
+                told_of(&mut stream, &handle, question, &actor).await
             }
-            last = &mut work => break last,
-        }
+            Err(_) => Some(Answer::failed("busy", waiting_are_too_many())),
+        },
+        Ok(question) => told_of(&mut stream, &handle, question, &actor).await,
+        Err(refused) => Some(refused),
     };
-    // Who does not take it has gone.
-    let _ = send(&mut stream, last).await;
+    if let Some(last) = last {
+        // Who does not take it has gone.
+        let _ = send(&mut stream, last).await;
+    }
+    drop(place);
 }
 
-async fn understood(
-    line: &[u8],
+/// Whether its answer comes when runs have ended, however long that takes.
+const fn waits_for_runs(question: &Question) -> bool {
+    matches!(question, Question::Backfill { how: How::Wait, .. })
+}
+
+fn waiting_are_too_many() -> String {
+    format!(
+        "{WAITING_MAX} commands wait for runs already, and nothing was begun; try again, or do not wait and look at `runs`"
+    )
+}
+
+/// The answer, after its progress was sent; nothing if nobody takes that any more.
+async fn told_of(
+    stream: &mut UnixStream,
     handle: &SchedulerHandle,
+    question: Question,
     actor: &Actor,
-    progress: mpsc::Sender<(usize, usize)>,
-) -> Answer {
-    if line.len() > QUESTION_BYTES_MAX {
-        return Answer::failed("unreadable", format!("a question has at most {QUESTION_BYTES_MAX} bytes"));
-    }
-    match serde_json::from_slice::<Versioned>(line) {
-        Ok(Versioned { v: VERSION }) => {}
-        Ok(Versioned { v }) => {
-            let says = format!(
-                "the running program speaks version {VERSION} of the control protocol, and was asked in version {v}; \
-                 use a command line of its release",
-            );
-            return Answer::failed("version", says);
+) -> Option<Answer> {
+    let (progress, mut told_so_far) = mpsc::channel(PROGRESS_MAX);
+    let mut work = std::pin::pin!(answer(handle, question, actor, progress));
+    loop {
+        tokio::select! {
+            biased;
+            Some((done, of)) = told_so_far.recv() => send(stream, Answer::Progress { done, of }).await.ok()?,
+            last = &mut work => return Some(last),
         }
-        Err(error) => return Answer::failed("unreadable", format!("this is no question: {error}")),
     }
-    match serde_json::from_slice::<Asked>(line) {
-        Ok(Asked { ask, .. }) => answer(handle, ask, actor, progress).await,
-        Err(error) => Answer::failed("unreadable", format!("this is no question: {error}")),
+}
+
+/// The question of a line, or what is told instead of an answer.
+fn understood(line: &[u8]) -> Result<Question, Answer> {
+    if line.len() > QUESTION_BYTES_MAX {
+        return Err(Answer::failed("unreadable", format!("a question has at most {QUESTION_BYTES_MAX} bytes")));
     }
+    let unreadable = |error: serde_json::Error| Answer::failed("unreadable", format!("this is no question: {error}"));
+    let Versioned { v } = serde_json::from_slice(line).map_err(unreadable)?;
+    if v != VERSION {
+        let says = format!(
+            "the running program speaks version {VERSION} of the control protocol, and was asked in version {v}; use a \
+             command line of its release",
+        );
+        return Err(Answer::failed("version", says));
+    }
+    serde_json::from_slice(line).map(|Asked { ask, .. }| ask).map_err(unreadable)
 }
 
 async fn send(stream: &mut UnixStream, answer: Answer) -> io::Result<()> {

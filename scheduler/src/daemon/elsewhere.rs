@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+use super::Hindrance;
 use super::{DaemonStatus, DaemonStop, Pid};
 use crate::config::DaemonConfig;
 use crate::error::Error;
@@ -25,4 +27,10 @@ pub(super) async fn status(_: &DaemonConfig) -> Result<DaemonStatus, Error> {
 
 pub(super) async fn stop(_: &DaemonConfig, _: Duration) -> Result<DaemonStop, Error> {
     Err(unsupported())
+}
+
+/// There is no daemon here that anything could keep from starting.
+#[cfg(feature = "cli")]
+pub(super) fn hindrances(_: &DaemonConfig) -> Vec<Hindrance> {
+    Vec::new()
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
@@ -13,13 +14,19 @@ use super::{DaemonStatus, DaemonStop};
 use crate::config::DaemonConfig;
 use crate::config::daemon::{NAMES, is_name, name_of};
 use crate::error::Error;
-use crate::runtime_dir::{Folder, User};
+use crate::runtime_dir::{Folder, Purpose, User};
 use crate::scheduler::Scheduler;
 
+#[cfg(feature = "cli")]
+mod check;
 mod child;
 mod detach;
 mod holder;
 mod pid_file;
+
+/// How the files of a daemon are opened.
+const PID_FILE: OFlags = OFlags::RDWR.union(OFlags::CREATE);
+const LOG_FILE: OFlags = OFlags::RDWR.union(OFlags::CREATE).union(OFlags::APPEND);
 
 /// How long a process may take to be gone after SIGKILL: longer takes one that waits for a device.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -38,29 +45,41 @@ struct Spot {
     folder: PathBuf,
     file: OsString,
     chosen: bool,
+    purpose: Purpose,
 }
 
 impl Place {
     fn of(settings: &DaemonConfig) -> Result<Self, Error> {
-        let name = match &settings.name {
-            Some(name) if is_name(name) => name.clone(),
-            Some(name) => return Err(Error::refused(format!("no daemon is named {name:?}; allowed is {NAMES}"))),
-            None => name_of(Path::new(&std::env::args_os().next().unwrap_or_default())),
-        };
-        let user = User::present();
-        let pid_file = Spot::of(settings.pid_file.as_deref(), user.runtime_dir(), format!("{name}.pid"))?;
-        let log_file = Spot::of(settings.log_file.as_deref(), user.log_dir(), format!("{name}.log"))?;
-        Ok(Self { name, pid_file, log_file })
+        let name = Self::name_of(settings)?;
+        Ok(Self { pid_file: Self::pid_file_of(settings)?, log_file: Self::log_file_of(settings)?, name })
+    }
+
+    fn name_of(settings: &DaemonConfig) -> Result<String, Error> {
+        match &settings.name {
+            Some(name) if is_name(name) => Ok(name.clone()),
+            Some(name) => Err(Error::refused(format!("no daemon is named {name:?}; allowed is {NAMES}"))),
+            None => Ok(name_of(Path::new(&std::env::args_os().next().unwrap_or_default()))),
+        }
+    }
+
+    fn pid_file_of(settings: &DaemonConfig) -> Result<Spot, Error> {
+        let file = format!("{}.pid", Self::name_of(settings)?);
+        Spot::of(Purpose::PidFile, settings.pid_file.as_deref(), User::present().runtime_dir(), file)
+    }
+
+    fn log_file_of(settings: &DaemonConfig) -> Result<Spot, Error> {
+        let file = format!("{}.log", Self::name_of(settings)?);
+        Spot::of(Purpose::LogFile, settings.log_file.as_deref(), User::present().log_dir(), file)
     }
 }
 
 impl Spot {
-    fn of(chosen: Option<&Path>, folder: PathBuf, file: String) -> Result<Self, Error> {
-        let Some(path) = chosen else { return Ok(Self { folder, file: file.into(), chosen: false }) };
+    fn of(purpose: Purpose, chosen: Option<&Path>, folder: PathBuf, file: String) -> Result<Self, Error> {
+        let Some(path) = chosen else { return Ok(Self { folder, file: file.into(), chosen: false, purpose }) };
         let no_file = || Error::refused(format!("{} is no path of a file", path.display()));
         let absolute = std::path::absolute(path).map_err(|_| no_file())?;
         let (Some(folder), Some(file)) = (absolute.parent(), absolute.file_name()) else { return Err(no_file()) };
-        Ok(Self { folder: folder.to_owned(), file: file.to_owned(), chosen: true })
+        Ok(Self { folder: folder.to_owned(), file: file.to_owned(), chosen: true, purpose })
     }
 
     fn path(&self) -> PathBuf {
@@ -69,9 +88,13 @@ impl Spot {
 
     /// Its folder, checked; one of our own is made.
     fn open_folder(&self) -> Result<Folder, Error> {
-        if self.chosen { Folder::chosen(&self.folder) } else { Folder::private(&self.folder) }
+        let open = if self.chosen { Folder::chosen } else { Folder::private };
+        open(&self.folder, self.purpose)
     }
 }
+
+#[cfg(feature = "cli")]
+pub(super) use check::hindrances;
 
 /// Starts the daemon and waits until it is up, in the parent; is the daemon, in the child.
 pub(super) async fn start(scheduler: Scheduler) -> Result<super::Pid, Error> {

@@ -164,6 +164,37 @@ fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other("it was replaced while it was opened"))
 }
 
+/// Whether a log file could be opened or made at `path`, found out without making it.
+///
+/// # Errors
+/// What the operating system says, and if there is something else than a file.
+#[cfg(feature = "cli")]
+pub(super) fn could_be_opened(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            if !fs::metadata(folder)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            could_be_written(folder)
+        }
+        Err(error) => Err(error),
+        Ok(_) => open(path).map(drop),
+    }
+}
+
+#[cfg(all(unix, feature = "cli"))]
+fn could_be_written(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// Elsewhere only making a file would tell.
+#[cfg(all(not(unix), feature = "cli"))]
+fn could_be_written(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Whether what was seen at a path is the open file.
 #[cfg(unix)]
 fn is_same(shown: &Metadata, file: &File) -> bool {

@@ -65,6 +65,14 @@ pub(crate) fn init_unless_set(settings: &LoggingConfig) -> Result<Option<LogGuar
     if tracing::dispatcher::has_been_set() { Ok(None) } else { init(settings).map(Some) }
 }
 
+/// What would keep [`init_unless_set`] from opening the log file, found out without making it.
+#[cfg(feature = "cli")]
+pub(crate) fn hindrance(settings: &LoggingConfig) -> Option<Error> {
+    let is_written = settings.wanted_format() != LogFormat::Off && !tracing::dispatcher::has_been_set();
+    let path = settings.wanted_file().filter(|_| is_written)?;
+    super::file::could_be_opened(path).err().map(|cause| Error::log_file(path, cause))
+}
+
 /// What [`init`] installs, for a program that adds layers to it.
 ///
 /// # Errors

@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use rustix::fs::OFlags;
 use symphra_scheduler_core::format_duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -17,7 +16,7 @@ use tokio::time::timeout;
 
 use super::child::{END, FAILED, MARK, UP};
 use super::pid_file::PidFile;
-use super::{Place, Spot};
+use super::{LOG_FILE, Place, Spot};
 use crate::daemon::Pid;
 use crate::error::Error;
 use crate::scheduler::Scheduler;
@@ -65,7 +64,7 @@ pub(super) async fn start(scheduler: &Scheduler) -> Result<Pid, Error> {
 }
 
 fn open_log(spot: &Spot) -> Result<File, Error> {
-    let opened = spot.open_folder()?.file(&spot.file, OFlags::RDWR | OFlags::CREATE | OFlags::APPEND)?;
+    let opened = spot.open_folder()?.file(&spot.file, LOG_FILE)?;
     opened.ok_or_else(|| Error::refused(format!("{} was removed while it was made", spot.path().display())))
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rustix::fs::OFlags;
 
-use super::Spot;
-use super::holder::Holder;
+use super::holder::{Evidence, Holder, has_open};
+use super::{PID_FILE, Spot};
 use crate::daemon::Pid;
 use crate::error::Error;
 use crate::runtime_dir::Folder;
@@ -60,8 +60,9 @@ impl<'a> PidFile<'a> {
     /// Locks it for this process and writes its number into it, or says who has it.
     pub(super) async fn lock(&self) -> Result<Locked, Error> {
         let folder = self.0.open_folder()?;
+        let mut named = Named::default();
         for _ in 0..LOOKS_MAX {
-            let opened = folder.file(self.name(), OFlags::RDWR | OFlags::CREATE)?;
+            let opened = folder.file(self.name(), PID_FILE)?;
             // Removed by a daemon that ended just now.
             let Some(mut file) = opened else { continue };
             match file.try_lock() {
@@ -72,7 +73,7 @@ impl<'a> PidFile<'a> {
                     return locked.written().map_err(|error| self.wrong(&format!("cannot be written: {error}")));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    if let Some(holder) = number(&mut file).and_then(|pid| Holder::find(pid, &file)) {
+                    if let Some(holder) = named.holder(number(&mut file), &file, has_open) {
                         return Err(Error::refused(format!(
                             "it runs already, as PID {} ({} is locked); stop it first, or give this one another `name`",
                             holder.pid(),
@@ -89,11 +90,16 @@ impl<'a> PidFile<'a> {
 
     /// What is seen of a daemon here.
     pub(super) async fn look(&self) -> Result<Seen, Error> {
+        self.look_by(has_open).await
+    }
+
+    async fn look_by(&self, open_in: impl Fn(Pid, &File) -> Option<bool>) -> Result<Seen, Error> {
         if !self.0.folder.exists() {
             return Ok(Seen::Nothing);
         }
         let folder = self.0.open_folder()?;
         let mut pid = None;
+        let mut named = Named::default();
         for _ in 0..LOOKS_MAX {
             let Some(mut file) = folder.file(self.name(), OFlags::RDONLY)? else { return Ok(Seen::Nothing) };
             match file.try_lock_shared() {
@@ -104,7 +110,7 @@ impl<'a> PidFile<'a> {
                 Err(TryLockError::Error(error)) => return Err(self.cannot_lock(&error)),
             }
             pid = number(&mut file);
-            if let Some(holder) = pid.and_then(|pid| Holder::find(pid, &file)) {
+            if let Some(holder) = named.holder(pid, &file, &open_in) {
                 let since = file.metadata().and_then(|file| file.modified()).map(DateTime::from).unwrap_or_default();
                 return Ok(Seen::Held { file, holder, since });
             }
@@ -125,6 +131,25 @@ impl<'a> PidFile<'a> {
 
     fn cannot_lock(&self, error: &std::io::Error) -> Error {
         self.wrong(&format!("cannot be locked ({error}); set `pid_file` to a file on a local file system"))
+    }
+}
+
+/// The number that a file which stays locked had at the last look.
+#[derive(Default)]
+struct Named(Option<Pid>);
+
+impl Named {
+    /// The process `pid`, which the file names, if it is believed to be the one that has it locked: the kernel says so, or
+    /// the number was there at the last look already, and so was not left by one that was killed before the lock was taken.
+    fn holder(
+        &mut self,
+        pid: Option<Pid>,
+        file: &File,
+        open_in: impl FnOnce(Pid, &File) -> Option<bool>,
+    ) -> Option<Holder> {
+        let before = std::mem::replace(&mut self.0, pid);
+        let (holder, evidence) = Holder::find(pid?, file, open_in)?;
+        (evidence == Evidence::Open || before == pid).then_some(holder)
     }
 }
 
@@ -161,4 +186,88 @@ fn number(file: &mut File) -> Option<Pid> {
     file.rewind().ok()?;
     file.take(NUMBER_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.lines().next()?.parse().ok().and_then(Pid::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::runtime_dir::Purpose;
+
+    /// A process that has nothing to do with any of this.
+    struct Bystander(Child);
+
+    impl Bystander {
+        fn new() -> Self {
+            Self(Command::new("sleep").arg("600").spawn().expect("sleep is there"))
+        }
+
+        fn pid(&self) -> Pid {
+            Pid::new(self.0.id()).expect("a number")
+        }
+    }
+
+    impl Drop for Bystander {
+        fn drop(&mut self) {
+            self.0.kill().expect("nobody has killed it before");
+            self.0.wait().expect("it ends");
+        }
+    }
+
+    /// A PID file that names `pid` and is locked, in a folder of its own.
+    fn locked(pid: Pid) -> (tempfile::TempDir, Spot, File) {
+        let ground = tempfile::tempdir().expect("a folder of this user alone");
+        std::fs::set_permissions(ground.path(), std::fs::Permissions::from_mode(0o700)).expect("it is ours");
+        let path = ground.path().join("app.pid");
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).expect("it is new");
+        writeln!(file, "{pid}").expect("there is room");
+        file.lock().expect("it is free");
+        let spot =
+            Spot { folder: ground.path().to_owned(), file: "app.pid".into(), chosen: true, purpose: Purpose::PidFile };
+        (ground, spot, file)
+    }
+
+    fn held(seen: &Seen) -> Option<Pid> {
+        match seen {
+            Seen::Held { holder, .. } => Some(holder.pid()),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_says_nothing_a_number_that_stays_is_believed() {
+        let bystander = Bystander::new();
+        let (_ground, spot, _file) = locked(bystander.pid());
+        let looks = Cell::new(0);
+        let silent = |_, _: &File| {
+            looks.set(looks.get() + 1);
+            None
+        };
+        let seen = PidFile::of(&spot).look_by(silent).await.expect("it can be looked at");
+        assert_eq!((held(&seen), looks.get()), (Some(bystander.pid()), 2));
+        let seen = PidFile::of(&spot).look_by(|_, _| Some(true)).await.expect("it can be looked at");
+        assert_eq!(held(&seen), Some(bystander.pid()), "where it says yes, it is believed at once");
+        let seen = PidFile::of(&spot).look_by(|_, _| Some(false)).await.expect("it can be looked at");
+        assert!(matches!(seen, Seen::Foreign { pid } if pid == Some(bystander.pid())), "where it says no, it never is");
+    }
+
+    #[tokio::test]
+    async fn a_number_that_a_killed_daemon_left_is_not_believed_while_the_next_one_begins() {
+        let bystander = Bystander::new();
+        let (_ground, spot, file) = locked(bystander.pid());
+        let locked = Locked { folder: spot.open_folder().expect("it is ours"), name: spot.file.clone(), file };
+        let locked = Cell::new(Some(locked));
+        // The next daemon has the lock, and writes its number only after it was looked at for the first time.
+        let begins = |_, _: &File| {
+            if let Some(next) = locked.take() {
+                locked.set(Some(next.written().expect("there is room")));
+            }
+            None
+        };
+        let seen = PidFile::of(&spot).look_by(begins).await.expect("it can be looked at");
+        assert_eq!(held(&seen), Pid::new(std::process::id()));
+    }
 }
