@@ -38,9 +38,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "schedule",
             "scheduler",
             "task",
+            "terminal",
         ],
     ),
     ("bin", &[]),
+    ("terminal", &[]),
     (
         "control",
         &[
@@ -92,7 +94,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
-    ("foreground", &["config", "control", "engine", "error", "handle", "logging", "scheduler", "stats", "task"]),
+    (
+        "foreground",
+        &["config", "control", "engine", "error", "handle", "logging", "scheduler", "stats", "task", "terminal"],
+    ),
     (
         "scheduler",
         &[

@@ -89,6 +89,7 @@ mod scheduler;
 mod stats;
 mod tally;
 mod task;
+mod terminal;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 

@@ -9,8 +9,9 @@ use crate::engine::StopReport;
 use crate::handle::SchedulerHandle;
 use crate::stats::Stats;
 use crate::task::TaskInfo;
+use crate::terminal::{clean, cut_back, cut_front, padded, width_of};
 
-/// Text of lines of at most `width` characters where that can be; as long as they need to be into a file or a pipe.
+/// Text of lines of at most `width` columns where that can be; as long as they need to be into a file or a pipe.
 pub(super) struct Text {
     width: Option<usize>,
 }
@@ -36,13 +37,13 @@ impl Announce for Text {
     }
 }
 
-/// The table of tasks, in lines of at most `width` characters where that can be: into a file or a pipe goes all of it.
+/// The table of tasks, in lines of at most `width` columns where that can be: into a file or a pipe goes all of it.
 fn start_up_table(handle: &SchedulerHandle, width: Option<usize>) -> String {
     let (tasks, stats) = (handle.list_tasks(), handle.stats());
     let mut rows = vec![["task", "schedule", "zone", "next", "source"].map(str::to_owned)];
     rows.extend(tasks.iter().map(row));
     let mut widths: [usize; 5] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+        std::array::from_fn(|column| rows.iter().map(|row| width_of(&row[column])).max().unwrap_or(0));
     if let Some(width) = width {
         narrow(&mut widths, width);
     }
@@ -51,7 +52,7 @@ fn start_up_table(handle: &SchedulerHandle, width: Option<usize>) -> String {
         "symphra-scheduler {}: {} on {}, backend {}, tz database {TZDB_VERSION}\n",
         env!("CARGO_PKG_VERSION"),
         plural(tasks.len() as u64, "task"),
-        stats.node,
+        clean(&stats.node),
         stats.backend,
     );
     for row in &rows {
@@ -59,13 +60,13 @@ fn start_up_table(handle: &SchedulerHandle, width: Option<usize>) -> String {
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
             let cell = if column == SOURCE { cut_front(cell, width) } else { cut_back(cell, width) };
             // Writing into a String cannot fail.
-            let _ = write!(line, "  {cell:width$}");
+            let _ = write!(line, "  {}", padded(&cell, width));
         }
         table.push_str(line.trim_end());
         table.push('\n');
     }
     for note in handle.notes() {
-        let _ = writeln!(table, "  note: {}", note);
+        let _ = writeln!(table, "  note: {}", clean(note));
     }
     table
 }
@@ -82,25 +83,9 @@ fn narrow(widths: &mut [usize; 5], width: usize) {
     }
 }
 
-fn cut_back(cell: &str, width: usize) -> String {
-    if cell.chars().count() <= width {
-        return cell.to_owned();
-    }
-    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Of a path the end says most.
-fn cut_front(cell: &str, width: usize) -> String {
-    let length = cell.chars().count();
-    if length <= width {
-        return cell.to_owned();
-    }
-    ['…'].into_iter().chain(cell.chars().skip(length - width.saturating_sub(1))).collect()
-}
-
 fn row(task: &TaskInfo) -> [String; 5] {
     let next = task.next.map_or_else(|| "over".to_owned(), |next| next.format("%Y-%m-%d %H:%M:%S %Z").to_string());
-    [task.name.to_string(), task.schedule.describe(), task.timezone.to_string(), next, task.source.to_string()]
+    [clean(task.name.as_str()), task.schedule.describe(), task.timezone.to_string(), next, task.source.to_string()]
 }
 
 fn farewell(stats: &Stats, report: &StopReport) -> String {
@@ -118,7 +103,7 @@ fn farewell(stats: &Stats, report: &StopReport) -> String {
             (true, false) => "was cancelled while it ran",
             (false, false) => "was cancelled before it began",
         };
-        let _ = writeln!(text, "  {} of {} {how} (run {})", run.task, run.scheduled_at, run.id);
+        let _ = writeln!(text, "  {} of {} {how} (run {})", clean(run.task.as_str()), run.scheduled_at, run.id);
     }
     if report.unstored > 0 {
         let _ = writeln!(text, "  the ends of {} could not be stored", plural(report.unstored as u64, "run"));
@@ -156,6 +141,25 @@ mod tests {
     async fn a_long_interval_that_counts_from_this_start_is_said_at_start() {
         let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await, None);
         assert!(table.contains("note: task \"tidy up\"") && table.contains("give it a `start`"), "{table}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn columns_stand_below_each_other_whatever_the_script_of_the_names() {
+        let names = ["每日对账", "tidy", "発送 mail", "\u{202e}odd"];
+        let schedule = || Schedule::interval(Duration::from_secs(60)).expect("a possible period");
+        let tasks = names.map(|name| Task::new(name, schedule(), || async {}));
+        let handle = tasks.into_iter().fold(Scheduler::empty(), Scheduler::register).start().await.expect("it starts");
+        let table = start_up_table(&handle, None);
+        for words in ["every minute", "UTC  "] {
+            let places: Vec<usize> =
+                table.lines().filter_map(|line| line.find(words).map(|place| width_of(&line[..place]))).collect();
+            assert_eq!(places, [places[0]; 4], "{words}:\n{table}");
+        }
+        assert!(table.contains("  \u{fffd}odd  ") && !table.contains('\u{202e}'), "{table}");
+        for width in [70, 74, 80] {
+            let table = start_up_table(&handle, Some(width));
+            assert!(table.lines().skip(1).all(|line| width_of(line) <= width), "{width}:\n{table}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
