@@ -79,6 +79,8 @@ mod launch;
 pub mod logging;
 mod node;
 mod outcome;
+#[cfg(any(feature = "logging", all(unix, feature = "daemon")))]
+mod own_file;
 mod registry;
 mod retry;
 mod run;

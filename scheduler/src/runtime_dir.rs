@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::own_file::{self, NotOpened, me, mode, owned_by};
 
 /// Whose files: what decides where they stand by default.
 #[derive(Debug)]
@@ -59,11 +60,6 @@ impl User {
             .or_else(|| absolute(&self.home).map(|home| home.join(".local/state")))
             .map_or_else(|| self.temp.join(format!("symphra-{}", self.id)), |state| state.join("symphra"))
     }
-}
-
-/// The user whose rights this process has.
-fn me() -> u32 {
-    rustix::process::geteuid().as_raw()
 }
 
 /// An open folder that nobody else can put files of ours into, or take them out of.
@@ -129,39 +125,13 @@ impl Folder {
     /// Opens the regular file `name` of ours, or makes it with mode 0600 if `how` has `CREATE`; nothing if it is not
     /// there. A link, a foreign file, one that others may write to or one with a second name is refused.
     pub(crate) fn file(&self, name: &OsStr, how: OFlags) -> Result<Option<File>, Error> {
-        let path = self.path.join(name);
-        // A named pipe must not keep us waiting, nor a terminal become ours, before the file is seen to be neither.
-        let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => {
-                let is_link = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
-                let what = match error {
-                    _ if is_link => "is a symbolic link, and what it leads to is not for us to write".to_owned(),
-                    Errno::ISDIR => "is no regular file".to_owned(),
-                    error => format!("cannot be opened ({error})"),
-                };
-                return Err(wrong(&path, &what, SET_FILE));
+        own_file::open_at(&self.fd, name, how).map_err(|error| {
+            let path = self.path.join(name);
+            match error {
+                NotOpened::System(error) => wrong(&path, &format!("cannot be opened ({error})"), SET_FILE),
+                NotOpened::Untrusted { what, fix } => wrong(&path, &what, fix.unwrap_or(SET_FILE)),
             }
-        };
-        let stat =
-            rustix::fs::fstat(&fd).map_err(|error| wrong(&path, &format!("cannot be read ({error})"), SET_FILE))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(wrong(&path, "is no regular file", SET_FILE));
-        }
-        if stat.st_uid != me() {
-            return Err(wrong(&path, &owned_by(stat.st_uid), SET_FILE));
-        }
-        if mode(&stat) & 0o022 != 0 {
-            let what = format!("may be written to by others (mode {:o})", mode(&stat));
-            return Err(wrong(&path, &what, "take the right from them (chmod 600), or remove it"));
-        }
-        if stat.st_nlink > 1 {
-            return Err(wrong(&path, "has a second name (a hard link)", SET_FILE));
-        }
-        Ok(Some(File::from(fd)))
+        })
     }
 
     /// Whether `name` in this folder is `file`, and not another that has taken its place.
@@ -185,16 +155,6 @@ const SET_FILE: &str = "remove it, or set `pid_file` and `log_file` to other fil
 
 fn wrong(path: &Path, what: &str, fix: &str) -> Error {
     Error::refused(format!("{} {what}; {fix}", path.display()))
-}
-
-fn owned_by(owner: u32) -> String {
-    format!("belongs to the user {owner}, and this process runs as {}", me())
-}
-
-/// The bits that `chmod` sets.
-#[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "a mode has 16 bits on other systems"))]
-fn mode(stat: &Stat) -> u32 {
-    u32::from(stat.st_mode) & 0o7777
 }
 
 #[cfg(test)]

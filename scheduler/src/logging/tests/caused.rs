@@ -377,6 +377,7 @@ fn every_event_of_the_list_is_caused_here() {
         include_str!("caused.rs"),
         include_str!("../../foreground/printer.rs"),
         include_str!("../../foreground/reload.rs"),
+        include_str!("../subscriber.rs"),
         include_str!("../../../../tests/cli/socket.rs")
     );
     let missing: BTreeSet<_> =
