@@ -64,6 +64,11 @@ fn what_a_task_says_of_its_failure_cannot_write_to_a_terminal() {
         let foreign = ['\u{7}', '\u{202e}'];
         assert!(text.contains("no \u{fffd}[31mink\u{fffd}\u{fffd} left") && !text.contains(foreign), "{text:?}");
     }
+    let json = home.app(&["runs", "--json"]).well();
+    assert!(
+        json.contains("no \\u001b[31mink\\u0007\\u202e left") && json.chars().all(|c| c == '\n' || c >= ' '),
+        "{json:?}"
+    );
     assert_eq!(home.json(&["runs"])[0]["failure"], "no \u{1b}[31mink\u{7}\u{202e} left", "JSON has it as it is");
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::args::Color;
 pub(crate) use crate::terminal::clean;
-use crate::terminal::{clean_lines, padded, width_of};
+use crate::terminal::{clean_lines, is_hidden, padded, width_of};
 
 /// Where a command prints, and how.
 #[derive(Clone, Copy, Debug)]
@@ -336,7 +336,23 @@ fn painted(word: &str, style: Style, in_color: bool) -> String {
 }
 
 fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string_pretty(value).expect("a view has string keys and no value that JSON lacks")
+    escaped(&serde_json::to_string_pretty(value).expect("a view has string keys and no value that JSON lacks"))
+}
+
+/// The same JSON without a character that a terminal would obey or hide: it leaves those above U+001F as they are, and they
+/// stand in texts alone.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // What lays it out.
+            '\n' => text.push(c),
+            // All of them have four digits. Writing into a String cannot fail.
+            c if is_hidden(c) => drop(write!(text, "\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 fn write(to: &mut impl io::Write, text: &str) {
@@ -379,6 +395,16 @@ mod tests {
         let row = || vec![vec!["每日对账任务".into(), "paused".into()]];
         assert_eq!(Output::plain(Some(22)).table(&cells, row(), ""), "TASK          STATUS\n每日对账任务  paused");
         assert_eq!(Output::plain(Some(21)).table(&cells, row(), ""), "TASK    每日对账任务\nSTATUS  paused");
+    }
+
+    #[test]
+    fn json_says_what_it_should_and_writes_to_no_terminal() {
+        let text = "任务 \u{1b}\u{7f}\u{85}\u{9b}31m\n\u{61c}\u{200b}\u{202e}\u{2069}\u{feff} \u{10ffff}é\\u202e\"";
+        let said = json(&serde_json::json!({ text: [text, 7] }));
+        assert!(said.chars().all(|c| c == '\n' || !is_hidden(c)), "{said:?}");
+        assert!(said.contains("任务 \\u001b\\u007f\\u0085\\u009b31m\\n\\u061c\\u200b\\u202e\\u2069\\ufeff"), "{said}");
+        let read: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+        assert_eq!(read, serde_json::json!({ text: [text, 7] }));
     }
 
     #[test]
