@@ -16,8 +16,7 @@ mod overrides;
 mod read;
 #[cfg(feature = "config")]
 mod schema;
-#[cfg(feature = "config")]
-mod secret;
+pub(crate) mod secret;
 #[cfg(feature = "config")]
 mod settings;
 #[cfg(feature = "config")]

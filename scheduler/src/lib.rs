@@ -120,7 +120,7 @@ pub use schedule::{
 pub use scheduler::Scheduler;
 pub use stats::Stats;
 pub use tally::TaskMetrics;
-pub use task::{Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskOverride, TaskStatus};
+pub use task::{Metadata, Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskOverride, TaskStatus};
 
 pub use chrono;
 pub use chrono_tz;
