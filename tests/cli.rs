@@ -5,6 +5,8 @@
 mod commands;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/json.rs"]
+mod json;
 #[path = "cli/pipe.rs"]
 mod pipe;
 #[path = "cli/rig.rs"]

@@ -33,7 +33,7 @@ pub(crate) trait Announce: Sync {
     fn started(&self, handle: &SchedulerHandle) -> String;
 
     /// Nothing fires any more, and what runs may end.
-    fn stopping(&self) -> String;
+    fn stopping(&self, handle: &SchedulerHandle) -> String;
 
     /// The stop is over.
     fn stopped(&self, handle: &SchedulerHandle, report: &StopReport) -> String;
@@ -51,7 +51,7 @@ pub(crate) async fn run_announced(scheduler: Scheduler, words: &impl Announce) -
         printer.print(words.started(handle), handle.logger());
         Ok(())
     };
-    let stopping = |handle: &SchedulerHandle| printer.print(words.stopping(), handle.logger());
+    let stopping = |handle: &SchedulerHandle| printer.print(words.stopping(handle), handle.logger());
     let ended = attend(scheduler, up, stopping).await;
     if let Ok(Some((handle, report))) = &ended {
         printer.print(words.stopped(handle, report), handle.logger());

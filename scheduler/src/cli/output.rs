@@ -339,6 +339,11 @@ fn json<T: Serialize>(value: &T) -> String {
     escaped(&serde_json::to_string_pretty(value).expect("a view has string keys and no value that JSON lacks"))
 }
 
+/// A value as one line of JSON, which ends with its line break.
+pub(super) fn json_line<T: Serialize>(value: &T) -> String {
+    escaped(&serde_json::to_string(value).expect("a view has string keys and no value that JSON lacks")) + "\n"
+}
+
 /// The same JSON without a character that a terminal would obey or hide: it leaves those above U+001F as they are, and they
 /// stand in texts alone.
 fn escaped(json: &str) -> String {

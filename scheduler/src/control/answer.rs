@@ -435,7 +435,7 @@ impl PauseView {
 }
 
 impl LedgerView {
-    fn of(ledger: Ledger) -> Self {
+    pub(crate) fn of(ledger: Ledger) -> Self {
         Self { occurrences: ledger.occurrences, runs: ledger.runs, recorded: ledger.recorded }
     }
 }

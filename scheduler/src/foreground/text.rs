@@ -28,7 +28,7 @@ impl Announce for Text {
         start_up_table(handle, self.width)
     }
 
-    fn stopping(&self) -> String {
+    fn stopping(&self, _: &SchedulerHandle) -> String {
         "stopping: what runs may end; a second signal stops at once\n".to_owned()
     }
 
