@@ -7,6 +7,10 @@ mod check;
 mod commands;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/json.rs"]
+mod json;
+#[path = "cli/pipe.rs"]
+mod pipe;
 #[path = "cli/rig.rs"]
 mod rig;
 #[path = "cli/socket.rs"]

@@ -191,6 +191,17 @@ fn a_daemon_works_where_it_is_told_to() {
 }
 
 #[test]
+fn a_relative_log_is_one_from_where_the_daemon_was_started() {
+    let home = Home::new();
+    let mut start = home.command("start", &[("WORK_IN", "/usr/bin"), ("LOG", "scheduler.log")]);
+    let output = start.current_dir(&home.0).output().expect("the program can be run");
+    assert!(output.status.success(), "{output:?}");
+    home.say("stop").well();
+    let log = fs::read_to_string(home.path("scheduler.log")).expect("it stands where the daemon was started");
+    assert!(log.contains("scheduler.started") && log.contains("scheduler.stopped"), "{log}");
+}
+
+#[test]
 fn what_is_wrong_with_the_tasks_is_told_and_leaves_nothing() {
     let home = Home::new();
     home.with("start", &[("BODY", "duplicate")]).refused(&["two tasks are named \"hourly\"", "fixtures/daemon.rs:"]);

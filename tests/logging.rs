@@ -278,6 +278,26 @@ fn settings_and_files_that_cannot_be_had_are_errors() {
     assert!(start.is_config() && start.to_string().contains("logging.level"), "{start}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_may_write_to_is_refused_with_what_and_why() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    fs::write(folder.log(), "").expect("it is written");
+    fs::set_permissions(folder.log(), fs::Permissions::from_mode(0o666)).expect("it is ours");
+    let refused = logging::subscriber(&LoggingConfig::new().file(folder.log())).map(drop).expect_err("it is refused");
+    let said = refused.to_string();
+    for part in [
+        &*format!("the log file {:?} may be written to by others (mode 666)", folder.log()),
+        "allowed is a regular file of this user",
+        "chmod 600",
+    ] {
+        assert!(said.contains(part), "{part:?} is missing in {said}");
+    }
+    assert_eq!(folder.text(), "");
+}
+
 #[test]
 fn a_layer_stands_beside_those_of_the_program() {
     use tracing_subscriber::layer::SubscriberExt;

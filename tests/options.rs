@@ -162,7 +162,7 @@ async fn described() {}
 #[tokio::test(start_paused = true)]
 async fn metadata_are_shown() {
     let info = start("described").await.task("described").expect("it is there");
-    assert_eq!(info.metadata, [("owner".into(), "billing".into())]);
+    assert_eq!(info.metadata.iter().collect::<Vec<_>>(), [("owner", "billing")]);
 }
 
 #[daily(at = "09:30", timezone = "Asia/Shanghai")]

@@ -12,6 +12,7 @@
 //! | 2 | wrong usage |
 //! | 3 | the program is not running |
 
+mod announced;
 mod args;
 mod check;
 mod cron;

@@ -1,38 +1,86 @@
-//! Running in the foreground: the table of tasks at start, signals, and what is said at the end.
+//! Running in the foreground: what is said at start and at the end, signals, and what they ask for.
+//!
+//! Invariant: nothing here waits for whoever reads the output, so that a signal is heeded at every moment.
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::pin;
 
-use symphra_scheduler_core::TZDB_VERSION;
-
-use self::signals::{Signal, Signals};
 #[cfg(feature = "cli")]
 use crate::control::Server;
 use crate::engine::StopReport;
 use crate::error::Error;
 use crate::handle::{SchedulerHandle, StopOnDrop};
-use crate::logging::{Entry, Logger};
+use crate::logging::Entry;
 use crate::scheduler::Scheduler;
-use crate::stats::Stats;
-use crate::task::TaskInfo;
+use printer::Printer;
+use reload::Reload;
+use signals::{Signal, Signals};
+use text::Text;
 
+#[cfg(not(feature = "config"))]
+#[path = "foreground/no_reload.rs"]
+mod reload;
 #[cfg(feature = "config")]
 mod reload;
+
+mod printer;
 mod signals;
+mod text;
+
+/// What the foreground says, to people or to programs. Each text ends its last line.
+pub(crate) trait Announce: Sync {
+    /// The tasks are registered, and fire from now on.
+    fn started(&self, handle: &SchedulerHandle) -> String;
+
+    /// Nothing fires any more, and what runs may end.
+    fn stopping(&self, handle: &SchedulerHandle) -> String;
+
+    /// The stop is over.
+    fn stopped(&self, handle: &SchedulerHandle, report: &StopReport) -> String;
+}
 
 /// Runs until a signal asks to stop, and drains.
 pub(crate) async fn run(scheduler: Scheduler) -> Result<(), Error> {
+    run_announced(scheduler, &Text::of_process()).await
+}
+
+/// The same, said in the words of `words`.
+pub(crate) async fn run_announced(scheduler: Scheduler, words: &impl Announce) -> Result<(), Error> {
+    let printer = Printer::stdout();
     let up = |handle: &SchedulerHandle| {
-        say(handle, &start_up_table(handle, terminal_width()));
+        printer.print(words.started(handle), handle.logger());
         Ok(())
     };
-    let stopping =
-        |handle: &SchedulerHandle| say(handle, "stopping: what runs may end; a second signal stops at once\n");
-    if let Some((handle, report)) = attend(scheduler, up, stopping).await? {
-        say(&handle, &farewell(&handle.stats(), &report));
+    let stopping = |handle: &SchedulerHandle| printer.print(words.stopping(handle), handle.logger());
+    let ended = attend(scheduler, up, stopping).await;
+    if let Ok(Some((handle, report))) = &ended {
+        printer.print(words.stopped(handle, report), handle.logger());
     }
-    Ok(())
+    printer.finish().await;
+    ended.map(drop)
+}
+
+/// Runs until `until` is ready, and drains.
+pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
+    let (printer, words) = (Printer::stdout(), Text::of_process());
+    let handle = scheduler.start().await?.stop_on_drop();
+    printer.print(words.started(&handle), handle.logger());
+    let ended = {
+        let mut ended = pin!(handle.wait());
+        tokio::select! {
+            ended = &mut ended => Some(ended),
+            () = until => None,
+        }
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => handle.stop().await,
+    };
+    if let Ok(report) = &ended {
+        printer.print(words.stopped(&handle, report), handle.logger());
+    }
+    printer.finish().await;
+    ended
 }
 
 /// Starts, tells `up`, runs until a signal asks to stop, tells `stopping`, and drains; a second signal stops at once.
@@ -49,8 +97,7 @@ pub(crate) async fn attend(
     let _log = crate::logging::init_unless_set(&scheduler.settings().logging)?;
     // Listened to before anything starts, so that an early Ctrl+C drains too.
     let mut signals = Signals::listen().map_err(Error::signals)?;
-    #[cfg(feature = "config")]
-    let mut reload = reload::Reload::of(&scheduler);
+    let mut reload = Reload::of(&scheduler);
     #[cfg(feature = "cli")]
     let control = scheduler.control_name().map(str::to_owned);
     let handle = tokio::select! {
@@ -67,46 +114,9 @@ pub(crate) async fn attend(
         handle.stop_now().await?;
         return Err(error);
     }
-    let ended = {
-        let mut ended = pin!(handle.wait());
-        loop {
-            tokio::select! {
-                ended = &mut ended => break Some(ended),
-                signal = signals.next() => match signal {
-                    Signal::Stop => break None,
-                    Signal::Reload => {
-                        #[cfg(feature = "config")]
-                        if let Some(reload) = &mut reload {
-                            // A store that does not answer must not keep the program from ending, and what is asked for
-                            // meanwhile is done after it.
-                            let mut is_wanted = true;
-                            let mut is_stopping = false;
-                            while is_wanted && !is_stopping {
-                                is_wanted = false;
-                                let mut again = pin!(reload.again_and_say(&handle));
-                                loop {
-                                    tokio::select! {
-                                        () = &mut again => break,
-                                        signal = signals.next() => match signal {
-                                            Signal::Reload => is_wanted = true,
-                                            Signal::Stop => {
-                                                is_stopping = true;
-                                                break;
-                                            }
-                                        },
-                                    }
-                                }
-                            }
-                            if is_stopping {
-                                break None;
-                            }
-                            continue;
-                        }
-                        nothing_to_reload(&handle);
-                    }
-                },
-            }
-        }
+    let ended = tokio::select! {
+        ended = handle.wait() => Some(ended),
+        () = stop_asked(&handle, &mut signals, &mut reload) => None,
     };
     let report = match ended {
         Some(report) => report?,
@@ -125,6 +135,45 @@ pub(crate) async fn attend(
     Ok(Some((handle, report)))
 }
 
+/// Ready when a signal asks to stop; those that ask for the overrides are heeded until then.
+async fn stop_asked(handle: &SchedulerHandle, signals: &mut Signals, reload: &mut Option<Reload>) {
+    while signals.next().await == Signal::Reload {
+        match reload {
+            Some(reload) => match read_again(handle, signals, reload).await {
+                Signal::Reload => {}
+                Signal::Stop => return,
+            },
+            None => nothing_to_reload(handle),
+        }
+    }
+}
+
+/// What is said if SIGHUP comes to a program that has read nothing.
+fn nothing_to_reload(handle: &SchedulerHandle) {
+    handle.logger().write(Entry::ConfigNotRead {});
+}
+
+/// Has the overrides read again, and once more if that is asked for meanwhile. Answers with the signal that it has obeyed:
+/// a store that does not answer must not keep the program from ending.
+async fn read_again(handle: &SchedulerHandle, signals: &mut Signals, reload: &mut Reload) -> Signal {
+    loop {
+        let mut is_asked_again = false;
+        let mut reading = pin!(reload.again_and_say(handle));
+        loop {
+            tokio::select! {
+                () = &mut reading => break,
+                signal = signals.next() => match signal {
+                    Signal::Reload => is_asked_again = true,
+                    Signal::Stop => return Signal::Stop,
+                },
+            }
+        }
+        if !is_asked_again {
+            return Signal::Reload;
+        }
+    }
+}
+
 /// Firing is what the program is for: without the socket it goes on, and says so.
 #[cfg(feature = "cli")]
 async fn open_control(name: Option<String>, handle: &SchedulerHandle) -> Option<Server> {
@@ -133,144 +182,10 @@ async fn open_control(name: Option<String>, handle: &SchedulerHandle) -> Option<
         Err(error) => {
             handle.logger().write(Entry::ControlFailed { error: &error });
             let warning = format!("warning: commands will not reach this program: {error}\n");
-            write(handle.logger(), &mut std::io::stderr().lock(), &warning);
+            Printer::stderr().print(warning, handle.logger());
             None
         }
     }
-}
-
-/// What SIGHUP asks for.
-fn nothing_to_reload(handle: &SchedulerHandle) {
-    handle.logger().write(Entry::ConfigNotRead {});
-}
-
-/// Runs until `until` is ready, and drains.
-pub(crate) async fn run_until(scheduler: Scheduler, until: impl Future<Output = ()>) -> Result<StopReport, Error> {
-    let handle = scheduler.start().await?.stop_on_drop();
-    say(&handle, &start_up_table(&handle, terminal_width()));
-    let ended = {
-        let mut ended = pin!(handle.wait());
-        tokio::select! {
-            ended = &mut ended => Some(ended),
-            () = until => None,
-        }
-    };
-    let report = match ended {
-        Some(report) => report?,
-        None => handle.stop().await?,
-    };
-    say(&handle, &farewell(&handle.stats(), &report));
-    Ok(report)
-}
-
-fn say(handle: &SchedulerHandle, text: &str) {
-    write(handle.logger(), &mut std::io::stdout().lock(), text);
-}
-
-/// A closed terminal or pipe is no reason to stop firing, so what cannot be written is let go.
-fn write(logger: &Logger, out: &mut impl std::io::Write, text: &str) {
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        logger.write(Entry::OutputClosed {});
-    }
-}
-
-/// How many characters a line of the terminal takes; nothing if standard output is none.
-fn terminal_width() -> Option<usize> {
-    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
-}
-
-/// The table of tasks, in lines of at most `width` characters where that can be: into a file or a pipe goes all of it.
-fn start_up_table(handle: &SchedulerHandle, width: Option<usize>) -> String {
-    let (tasks, stats) = (handle.list_tasks(), handle.stats());
-    let mut rows = vec![["task", "schedule", "zone", "next", "source"].map(str::to_owned)];
-    rows.extend(tasks.iter().map(row));
-    let mut widths: [usize; 5] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    if let Some(width) = width {
-        narrow(&mut widths, width);
-    }
-
-    let mut table = format!(
-        "symphra-scheduler {}: {} on {}, backend {}, tz database {TZDB_VERSION}\n",
-        env!("CARGO_PKG_VERSION"),
-        plural(tasks.len() as u64, "task"),
-        stats.node,
-        stats.backend,
-    );
-    for row in &rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let cell = if column == SOURCE { cut_front(cell, width) } else { cut_back(cell, width) };
-            // Writing into a String cannot fail.
-            let _ = write!(line, "  {cell:width$}");
-        }
-        table.push_str(line.trim_end());
-        table.push('\n');
-    }
-    for note in handle.notes() {
-        let _ = writeln!(table, "  note: {note}");
-    }
-    table
-}
-
-const SOURCE: usize = 4;
-
-/// Takes from the columns what a line has too much: from the source, the schedule, the name, each down to what can still
-/// be told apart.
-fn narrow(widths: &mut [usize; 5], width: usize) {
-    for (column, least) in [(SOURCE, 12), (1, 16), (0, 12)] {
-        let excess = widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(width);
-        let spare = widths[column].saturating_sub(least);
-        widths[column] -= excess.min(spare);
-    }
-}
-
-fn cut_back(cell: &str, width: usize) -> String {
-    if cell.chars().count() <= width {
-        return cell.to_owned();
-    }
-    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Of a path the end says most.
-fn cut_front(cell: &str, width: usize) -> String {
-    let length = cell.chars().count();
-    if length <= width {
-        return cell.to_owned();
-    }
-    ['…'].into_iter().chain(cell.chars().skip(length - width.saturating_sub(1))).collect()
-}
-
-fn row(task: &TaskInfo) -> [String; 5] {
-    let next = task.next.map_or_else(|| "over".to_owned(), |next| next.format("%Y-%m-%d %H:%M:%S %Z").to_string());
-    [task.name.to_string(), task.schedule.describe(), task.timezone.to_string(), next, task.source.to_string()]
-}
-
-fn farewell(stats: &Stats, report: &StopReport) -> String {
-    let mut text = format!(
-        "stopped after {:.1} s: {}, {} failed, {} cancelled; {} recorded as not run\n",
-        stats.uptime.as_secs_f64(),
-        plural(stats.total_runs, "run"),
-        stats.failed_runs,
-        report.cancelled.len(),
-        plural(stats.ledger.recorded, "occurrence"),
-    );
-    for run in &report.cancelled {
-        let how = match (run.began, run.stuck) {
-            (_, true) => "could not be stopped, its body never awaits",
-            (true, false) => "was cancelled while it ran",
-            (false, false) => "was cancelled before it began",
-        };
-        let _ = writeln!(text, "  {} of {} {how} (run {})", run.task, run.scheduled_at, run.id);
-    }
-    if report.unstored > 0 {
-        let _ = writeln!(text, "  the ends of {} could not be stored", plural(report.unstored as u64, "run"));
-    }
-    text
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -281,29 +196,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::logging::Level;
-    use crate::logging::seen::Seen;
     use crate::{Schedule, Task};
-
-    async fn started(period: Duration) -> SchedulerHandle {
-        let schedule = Schedule::interval(period).expect("a possible period");
-        Scheduler::empty().register(Task::new("tidy up", schedule, || async {})).start().await.expect("it starts")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_table_shows_each_task_in_words_with_its_source() {
-        let table = start_up_table(&started(Duration::from_secs(60)).await, None);
-        for part in ["1 task", "backend memory", "tidy up", "every minute", "UTC", "foreground.rs:"] {
-            assert!(table.contains(part), "{part} is missing in\n{table}");
-        }
-        assert!(!table.contains("note:"), "there is nothing to note:\n{table}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_interval_that_counts_from_this_start_is_said_at_start() {
-        let table = start_up_table(&started(Duration::from_secs(2 * 60 * 60)).await, None);
-        assert!(table.contains("note: task \"tidy up\"") && table.contains("give it a `start`"), "{table}");
-    }
 
     #[cfg(feature = "logging")]
     #[tokio::test]
@@ -314,44 +207,6 @@ mod tests {
         let scheduler = Scheduler::empty().config(config).register(hourly()).register(hourly());
         let said = scheduler.run().await.expect_err("it cannot start").to_string();
         assert!(said.contains("logging.level = \"loud\"") && said.contains("named \"hourly\""), "{said}");
-    }
-
-    /// A terminal that is gone.
-    struct Closed;
-
-    impl std::io::Write for Closed {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_closed_output_is_said_and_no_reason_to_stop() {
-        let seen = Seen::default();
-        write(&Logger::with_adapter(seen.clone()), &mut Closed, "the table");
-        assert_eq!(seen.take("output.closed").level, Level::DEBUG);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_table_fits_a_terminal_and_is_whole_elsewhere() {
-        let schedule = Schedule::cron("0 0/10 8-18 * * MON-FRI").expect("a valid expression");
-        let task = Task::new("a name that takes its place in the table", schedule, || async {});
-        let handle = Scheduler::empty().register(task).start().await.expect("it starts");
-        let whole = start_up_table(&handle, None);
-        assert!(!whole.contains('…') && whole.contains("a name that takes its place"), "{whole}");
-        for width in [90, 100, 120] {
-            let table = start_up_table(&handle, Some(width));
-            for line in table.lines().skip(1) {
-                assert!(line.chars().count() <= width, "{width}: {line}");
-            }
-            let place = whole.trim_end().rsplit(':').next().expect("the source ends with a line");
-            assert!(table.trim_end().ends_with(&format!(":{place}")), "the line of the source is told:\n{table}");
-        }
-        assert_eq!(start_up_table(&handle, Some(1_000)), whole);
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,6 +79,8 @@ mod launch;
 pub mod logging;
 mod node;
 mod outcome;
+#[cfg(any(feature = "logging", all(unix, feature = "daemon")))]
+mod own_file;
 mod registry;
 mod retry;
 mod run;
@@ -86,11 +88,11 @@ mod run;
 mod runtime_dir;
 mod schedule;
 mod scheduler;
-#[cfg(any(feature = "config", feature = "postgres"))]
 mod secret;
 mod stats;
 mod tally;
 mod task;
+mod terminal;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
@@ -125,7 +127,7 @@ pub use schedule::{
 pub use scheduler::Scheduler;
 pub use stats::Stats;
 pub use tally::TaskMetrics;
-pub use task::{Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskOverride, TaskStatus};
+pub use task::{Metadata, Source, Task, TaskCounts, TaskInfo, TaskName, TaskNameError, TaskOverride, TaskStatus};
 
 pub use chrono;
 pub use chrono_tz;

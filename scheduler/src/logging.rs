@@ -23,6 +23,8 @@ mod slog_crate;
 mod subscriber;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "logging")]
+mod writing;
 
 pub use adapter::{LogEvent, LogValue, LoggerAdapter, Silent};
 pub use events::{EVENTS, KnownEvent, TARGET};

@@ -3,6 +3,7 @@
 //! Builders do not fail: what is wrong is told at start, for all tasks at once, by [`Task::problems`].
 
 mod live;
+mod metadata;
 mod name;
 mod options;
 mod overriding;
@@ -20,6 +21,7 @@ use crate::backend::Pause;
 use crate::handler::{BlockingHandler, Call, Handler};
 use crate::schedule::Schedule;
 pub(crate) use live::{LiveTask, Shown};
+pub use metadata::Metadata;
 pub use name::{TaskName, TaskNameError};
 pub(crate) use options::Options;
 pub(crate) use overriding::Place;
@@ -231,7 +233,7 @@ pub struct TaskInfo {
     /// Its tags.
     pub tags: Vec<Cow<'static, str>>,
     /// Facts about it.
-    pub metadata: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub metadata: Metadata,
     /// Where it is written.
     pub source: Source,
     /// Where it stands.

@@ -19,7 +19,10 @@ fn a_running_program_is_listed_from_another_process() {
     assert_eq!((&report["timezone"], &report["status"]), (&json!("Asia/Shanghai"), &json!("pending")));
     assert_eq!(
         (&report["tags"], &report["metadata"]),
-        (&json!(["reports", "finance"]), &json!([["owner", "billing"]]))
+        (
+            &json!(["reports", "finance"]),
+            &json!([["owner", "billing"], ["api_token", "***"], ["dsn", "redis://app:***@db/0"]])
+        )
     );
     let next = &report["next"];
     assert!(next["utc"].as_str().is_some_and(|utc| utc.ends_with("T01:30:00.000Z")), "{next}");
@@ -29,6 +32,22 @@ fn a_running_program_is_listed_from_another_process() {
     assert_eq!(home.app(&["list", "--tag", "none"]).well(), "no task");
     let text = home.app(&["list"]).well();
     assert!(text.starts_with("TASK ") && text.contains("at 09:30, Monday to Friday"), "{text}");
+}
+
+#[test]
+fn a_secret_in_the_facts_of_a_task_is_never_shown() {
+    let home = Home::new();
+    let shows = |home: &Home| {
+        for command in [&["list", "--json"][..], &["show", "report"], &["show", "report", "--json"]] {
+            let said = home.app(command);
+            assert!(said.code == Some(0) && !said.out.contains("hunter2"), "{command:?}: {said:?}");
+            assert!(said.out.contains("***") && said.out.contains("app:***@db"), "{command:?}: {said:?}");
+        }
+    };
+    // As it declares them, and as it tells them while it runs.
+    shows(&home);
+    let _program = home.runs();
+    shows(&home);
 }
 
 #[test]
@@ -64,6 +83,11 @@ fn what_a_task_says_of_its_failure_cannot_write_to_a_terminal() {
         let foreign = ['\u{7}', '\u{202e}'];
         assert!(text.contains("no \u{fffd}[31mink\u{fffd}\u{fffd} left") && !text.contains(foreign), "{text:?}");
     }
+    let json = home.app(&["runs", "--json"]).well();
+    assert!(
+        json.contains("no \\u001b[31mink\\u0007\\u202e left") && json.chars().all(|c| c == '\n' || c >= ' '),
+        "{json:?}"
+    );
     assert_eq!(home.json(&["runs"])[0]["failure"], "no \u{1b}[31mink\u{7}\u{202e} left", "JSON has it as it is");
 }
 

@@ -104,7 +104,7 @@ impl Declared {
             next: self.next(task, 1).pop(),
             pause: None,
             tags: options.tags.iter().map(ToString::to_string).collect(),
-            metadata: options.metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            metadata: options.metadata.shown().map(|(key, value)| (key.to_owned(), value.into_owned())).collect(),
             priority: options.priority,
             source: task.source().to_string(),
             running: 0,

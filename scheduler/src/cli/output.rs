@@ -10,6 +10,8 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use serde::Serialize;
 
 use super::args::Color;
+pub(crate) use crate::terminal::clean;
+use crate::terminal::{clean_lines, is_hidden, padded, width_of};
 
 /// Where a command prints, and how.
 #[derive(Clone, Copy, Debug)]
@@ -251,10 +253,10 @@ impl Output {
 
     /// Facts, one a line: `name  value`.
     pub(crate) fn facts(&self, facts: &[(&str, Cell)]) -> String {
-        let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = facts.iter().map(|(name, _)| width_of(&clean(name))).max().unwrap_or(0);
         let mut text = String::new();
         for (name, cell) in facts {
-            let name = self.paint(&format!("{:width$}", clean(name)), Tone::Faint);
+            let name = self.paint(&padded(&clean(name), width), Tone::Faint);
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{name}  {}", self.paint(&clean(&cell.text), cell.tone));
         }
@@ -281,7 +283,7 @@ impl Output {
 /// The least that the lines of a table take.
 fn narrowest(columns: &[Column], rows: &[Vec<Cell>]) -> usize {
     let least = columns.iter().enumerate().map(|(place, column)| {
-        let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.text.chars().count());
+        let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| width_of(&clean(&cell.text)));
         let widest = cells.chain([column.title.len()]).max().unwrap_or(0);
         let width = if column.gives_way == GivesWay::Wrapped { COLUMN_WIDTH_MIN } else { widest };
         width + usize::from(GAP)
@@ -290,7 +292,7 @@ fn narrowest(columns: &[Column], rows: &[Vec<Cell>]) -> usize {
 }
 
 /// Marks of where a colour begins and ends. They take no place on a terminal, so that the table can be laid out with
-/// them; escape codes would be counted as text. They are private to this file, for [`clean`] takes them out of all text.
+/// them; escape codes would be counted as text. They are private to this file, for `clean` takes them out of all text.
 struct Mark;
 
 impl Mark {
@@ -333,28 +335,29 @@ fn painted(word: &str, style: Style, in_color: bool) -> String {
     if in_color && style != Style::new() { format!("{style}{word}{style:#}") } else { word.to_owned() }
 }
 
-/// One line without control characters, and without what could reorder or hide it.
-pub(crate) fn clean(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' | '\r' => ' ',
-        c if is_hidden(c) => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
-}
-
-/// The same, with its lines.
-pub(crate) fn clean_lines(text: &str) -> String {
-    text.lines().map(clean).collect::<Vec<_>>().join("\n")
-}
-
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string_pretty(value).expect("a view has string keys and no value that JSON lacks")
+    escaped(&serde_json::to_string_pretty(value).expect("a view has string keys and no value that JSON lacks"))
+}
+
+/// A value as one line of JSON, which ends with its line break.
+pub(super) fn json_line<T: Serialize>(value: &T) -> String {
+    escaped(&serde_json::to_string(value).expect("a view has string keys and no value that JSON lacks")) + "\n"
+}
+
+/// The same JSON without a character that a terminal would obey or hide: it leaves those above U+001F as they are, and they
+/// stand in texts alone.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // What lays it out.
+            '\n' => text.push(c),
+            // All of them have four digits. Writing into a String cannot fail.
+            c if is_hidden(c) => drop(write!(text, "\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 fn write(to: &mut impl io::Write, text: &str) {
@@ -389,6 +392,27 @@ mod tests {
     }
 
     #[test]
+    fn facts_and_paragraphs_are_laid_out_by_columns() {
+        let plain = Output::plain(None);
+        let facts = plain.facts(&[("负责人", "财务".into()), ("task", "report".into())]);
+        assert_eq!(facts, "负责人  财务\ntask    report");
+        let cells = [Column::word("TASK"), Column::word("STATUS")];
+        let row = || vec![vec!["每日对账任务".into(), "paused".into()]];
+        assert_eq!(Output::plain(Some(22)).table(&cells, row(), ""), "TASK          STATUS\n每日对账任务  paused");
+        assert_eq!(Output::plain(Some(21)).table(&cells, row(), ""), "TASK    每日对账任务\nSTATUS  paused");
+    }
+
+    #[test]
+    fn json_says_what_it_should_and_writes_to_no_terminal() {
+        let text = "任务 \u{1b}\u{7f}\u{85}\u{9b}31m\n\u{61c}\u{200b}\u{202e}\u{2069}\u{feff} \u{10ffff}é\\u202e\"";
+        let said = json(&serde_json::json!({ text: [text, 7] }));
+        assert!(said.chars().all(|c| c == '\n' || !is_hidden(c)), "{said:?}");
+        assert!(said.contains("任务 \\u001b\\u007f\\u0085\\u009b31m\\n\\u061c\\u200b\\u202e\\u2069\\ufeff"), "{said}");
+        let read: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+        assert_eq!(read, serde_json::json!({ text: [text, 7] }));
+    }
+
+    #[test]
     fn colours_take_no_place() {
         let plain = Output::plain(None);
         let colored = Output { colors: Colors { out: true, err: true }, ..plain };
@@ -398,18 +422,5 @@ mod tests {
         let first = parts.next().unwrap_or_default().to_owned();
         let bare = parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest));
         assert_eq!(bare, table(&plain));
-    }
-
-    #[test]
-    fn text_from_outside_loses_what_would_write_to_a_terminal_or_pass_for_a_colour() {
-        for (text, shown) in [
-            ("plain 任务", "plain 任务"),
-            ("two\nlines\tand", "two lines and"),
-            ("\u{1b}[31mred\u{9b}1m", "\u{fffd}[31mred\u{fffd}1m"),
-            ("\u{202e}back\u{2066}", "\u{fffd}back\u{fffd}"),
-            ("\u{2061}green\u{2060}\u{200b}\u{200c}", "\u{fffd}green\u{fffd}\u{fffd}\u{fffd}"),
-        ] {
-            assert_eq!(clean(text), shown, "{text:?}");
-        }
     }
 }

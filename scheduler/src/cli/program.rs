@@ -8,7 +8,9 @@ use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
 use clap::CommandFactory;
+use serde_json::json;
 
+use super::announced::Announced;
 use super::args::{DaemonCommand, Global, ProgramCommand, ProgramLine};
 use super::check::Findings;
 use super::live::Target;
@@ -141,15 +143,20 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
     let target = Target { name: name.clone(), pid: global.pid, start: Some(program(arguments)) };
     match command {
         ProgramCommand::Run => {
-            foreground::run(scheduler.controlled(name)).await?;
+            let scheduler = scheduler.controlled(name);
+            match output.is_json() {
+                true => foreground::run_announced(scheduler, &Announced).await?,
+                false => foreground::run(scheduler).await?,
+            }
             Ok(0)
         }
         ProgramCommand::Daemon(command) => daemon(command, scheduler, name, output).await,
         ProgramCommand::Live(command) => live::run(*command, &target, Some(&scheduler), output).await,
         ProgramCommand::Migrate => {
             let backend = scheduler.backend_name();
-            output
-                .print(&format!("the backend {backend} keeps nothing beyond its process: there is nothing to migrate"));
+            output.show(&json!({ "backend": backend, "applied": [] }), |_, _| {
+                format!("the backend {backend} keeps nothing beyond its process: there is nothing to migrate")
+            });
             Ok(0)
         }
         ProgramCommand::Plan(args) => plan::run(&args, scheduler, output),

@@ -359,7 +359,7 @@ impl TaskView {
             next: task.next.map(|next| At::new(next.into(), zone)),
             pause: task.pause.map(|pause| PauseView::of(&pause, zone)),
             tags: task.tags.iter().map(ToString::to_string).collect(),
-            metadata: task.metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            metadata: task.metadata.shown().map(|(key, value)| (key.to_owned(), value.into_owned())).collect(),
             priority: task.priority,
             source: task.source.to_string(),
             running: task.running,
@@ -381,7 +381,7 @@ impl PauseView {
 }
 
 impl LedgerView {
-    fn of(ledger: Ledger) -> Self {
+    pub(crate) fn of(ledger: Ledger) -> Self {
         Self { occurrences: ledger.occurrences, runs: ledger.runs, recorded: ledger.recorded }
     }
 }

@@ -100,7 +100,10 @@ macro_rules! events {
     )+) => {
         /// Something to be written to the log.
         #[derive(Clone, Copy)]
-        #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "some are said of a configuration or a command alone"))]
+        #[cfg_attr(
+            not(all(feature = "cli", feature = "logging")),
+            expect(dead_code, reason = "some are said of a configuration, a command or a log file alone")
+        )]
         pub(crate) enum Entry<'a> {
             $($(#[doc = $doc])+ $entry { $($field: kind!($kind)),* },)+
         }
@@ -223,6 +226,9 @@ events! {
     ControlRefused = "control.refused", WARN, "another user was refused at the control socket", { actor: text };
     /// The control socket could not be opened, accept, answer or be removed.
     ControlFailed = "control.failed", WARN, "the control socket has failed", { error: shown };
+    /// Lines of the log file were lost. It stands in that file alone; an adapter is not told.
+    LogLost = "log.lost", WARN, "lines of the log were lost: the disk did not keep up, or could not be written",
+        { lines: count, total: count };
     /// In the foreground: what a terminal would show cannot be written.
     OutputClosed = "output.closed", DEBUG, "standard output is closed", {};
 }

@@ -1,26 +1,18 @@
-//! A log file that is put aside by the hour or the day, and a thread that writes it, so that nobody waits for a disk.
+//! A log file that is put aside by the hour or the day.
 //!
-//! Instants come in as an argument. A file is opened so that a symbolic link in its place is refused, also one that is put
-//! there meanwhile, and a new one belongs to its owner alone.
+//! Instants come in as an argument. Only a file that belongs to this user alone is written to: see
+//! [`own_file`](crate::own_file).
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use symphra_scheduler_core::Timestamp;
 
 use super::settings::Rotation;
-
-/// How many lines may wait for the disk. Further ones are lost and counted.
-const LINES_WAITING_MAX: usize = 16_384;
-
-/// How long the end of a program waits for lines that were not written yet.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::error::Error;
+use crate::own_file::{self, NotOpened};
 
 /// What tells the present instant.
 pub(super) type Now = Box<dyn Fn() -> Timestamp + Send>;
@@ -40,9 +32,9 @@ impl RollingFile {
     /// Opens the file, or makes it. One that is older than the present period is put aside at the first line.
     ///
     /// # Errors
-    /// What the operating system says, and if there is something else than a file.
-    pub(super) fn open(path: &Path, rotation: Rotation, kept: usize, now: Now) -> io::Result<Self> {
-        let file = open(path)?;
+    /// What the operating system says, and if there is something else than a file of this user alone.
+    pub(super) fn open(path: &Path, rotation: Rotation, kept: usize, now: Now) -> Result<Self, NotOpened> {
+        let file = own_file::append(path)?;
         let metadata = file.metadata()?;
         // An empty file has no history; of another, the last line tells to which period it belongs.
         let written = metadata.modified().ok().filter(|_| metadata.len() > 0);
@@ -72,9 +64,9 @@ impl RollingFile {
         // Another process may have put it aside already; then only the new one has to be opened.
         let is_here = fs::symlink_metadata(&self.path).is_ok_and(|shown| is_same(&shown, &self.file));
         if let Some(began) = self.period.filter(|_| is_here) {
-            fs::rename(&self.path, free_name(&self.path, &self.rotation.stamp(began)))?;
+            put_aside(&self.path, &self.rotation.stamp(began))?;
         }
-        self.file = open(&self.path)?;
+        self.file = own_file::append(&self.path).map_err(NotOpened::into_io)?;
         self.remove_oldest()
     }
 
@@ -89,6 +81,7 @@ impl RollingFile {
             .filter(|path| {
                 let other = path.file_name().and_then(|other| other.to_str());
                 other.and_then(|other| other.strip_prefix(name)?.strip_prefix('.')).is_some_and(is_stamp)
+                    && own_file::is_ours(path)
             })
             .collect();
         aside.sort_unstable();
@@ -115,7 +108,7 @@ impl Rotation {
     }
 }
 
-/// Whether what follows the name of the log file was given by [`Rotation::stamp`] and [`free_name`].
+/// Whether what follows the name of the log file was given by [`Rotation::stamp`] and [`put_aside`].
 fn is_stamp(text: &str) -> bool {
     let shape = "dddd-dd-ddTdd";
     let (stamp, number) = text.split_once('.').unwrap_or((text, "0"));
@@ -125,43 +118,51 @@ fn is_stamp(text: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A name that no file has: a clock that was set back shows a period a second time.
-fn free_name(path: &Path, stamp: &str) -> PathBuf {
+/// Gives the file a name that nothing has: a clock that was set back shows a period a second time.
+fn put_aside(path: &Path, stamp: &str) -> io::Result<()> {
     let named = |suffix: String| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         PathBuf::from(name)
     };
-    let mut free = named(format!(".{stamp}"));
-    for number in 1.. {
-        if fs::symlink_metadata(&free).is_err() {
-            break;
+    let mut aside = named(format!(".{stamp}"));
+    let mut number = 0;
+    loop {
+        match own_file::rename_new(path, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed,
         }
-        free = named(format!(".{stamp}.{number}"));
+        number += 1;
+        aside = named(format!(".{stamp}.{number}"));
     }
-    free
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut new = OpenOptions::new();
-    new.append(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
-    match new.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => return made,
+/// What a log file has to be.
+const ALLOWED: &str = "a regular file of this user that has one name and that nobody else may write to";
+
+/// What to do about one that is not.
+const FIX: &str = "remove it, or set logging.file to another";
+
+/// What is wrong with a file in the place of the log.
+fn untrusted(what: &str, fix: Option<&str>) -> String {
+    format!("{what}; allowed is {ALLOWED}; {}", fix.unwrap_or(FIX))
+}
+
+impl NotOpened {
+    /// The error of the log file at `path`.
+    pub(super) fn into_error(self, path: &Path) -> Error {
+        match self {
+            Self::System(cause) => Error::log_file(path, cause),
+            Self::Untrusted { what, fix } => Error::refused(format!("the log file {path:?} {}", untrusted(&what, fix))),
+        }
     }
-    let shown = fs::symlink_metadata(path)?;
-    if !shown.is_file() {
-        return Err(io::Error::other(
-            "there is a symbolic link or something else that is no file, and it is not followed",
-        ));
+
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::System(error) => error,
+            Self::Untrusted { what, fix } => io::Error::other(format!("it {}", untrusted(&what, fix))),
+        }
     }
-    let file = OpenOptions::new().append(true).open(path)?;
-    if is_same(&shown, &file) {
-        return Ok(file);
-    }
-    Err(io::Error::other("it was replaced while it was opened"))
 }
 
 /// Whether a log file could be opened or made at `path`, found out without making it.
@@ -179,7 +180,7 @@ pub(super) fn could_be_opened(path: &Path) -> io::Result<()> {
             could_be_written(folder)
         }
         Err(error) => Err(error),
-        Ok(_) => open(path).map(drop),
+        Ok(_) => own_file::append(path).map(drop).map_err(NotOpened::into_io),
     }
 }
 
@@ -209,95 +210,15 @@ fn is_same(shown: &Metadata, _: &File) -> bool {
 }
 
 /// Says on standard error what the log cannot tell of itself.
-fn complain(path: &Path, what: &str, error: &io::Error) {
+pub(super) fn complain(path: &Path, what: &str, error: &io::Error) {
     // If that is closed too, there is nobody left to tell.
     let _ = writeln!(io::stderr(), "symphra-scheduler: the log file {path:?} cannot be {what}: {error}");
 }
 
-enum Order {
-    Line(Vec<u8>),
-    End,
-}
-
-/// Where lines are handed over. A clone is made for each line.
-#[derive(Clone)]
-pub(super) struct Lines {
-    orders: SyncSender<Order>,
-    lost: Arc<AtomicU64>,
-}
-
-/// Formatters hand over one line at once.
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.orders.try_send(Order::Line(line.to_vec())).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The thread that writes. When this is dropped, what was handed over before is written.
-pub(super) struct Writing {
-    lines: Lines,
-    ended: Receiver<()>,
-}
-
-impl Writing {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// What the operating system says when it gives no thread.
-    pub(super) fn start(mut file: RollingFile) -> io::Result<(Self, Lines)> {
-        let (orders, ordered) = sync_channel(LINES_WAITING_MAX);
-        let (end, ended) = sync_channel(1);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counts = Arc::clone(&lost);
-        thread::Builder::new().name("symphra-log".into()).spawn(move || {
-            let mut failing = false;
-            while let Ok(Order::Line(line)) = ordered.recv() {
-                let written = file.write_line(&line);
-                if let Err(error) = &written {
-                    counts.fetch_add(1, Ordering::Relaxed);
-                    // Once, and not for each line.
-                    if !failing {
-                        complain(&file.path, "written", error);
-                    }
-                }
-                failing = written.is_err();
-            }
-            // First, so that a line which comes after the end is known to be lost.
-            drop(ordered);
-            // Whoever waited may have lost patience.
-            let _ = end.send(());
-        })?;
-        let lines = Lines { orders, lost };
-        Ok((Self { lines: lines.clone(), ended }, lines))
-    }
-
-    /// How many lines were lost.
-    pub(super) fn lost(&self) -> u64 {
-        self.lines.lost.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        // With all places taken the disk is too slow to wait for.
-        if self.lines.orders.try_send(Order::End).is_ok() {
-            match self.ended.recv_timeout(FLUSH_TIMEOUT) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicI64;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
 
@@ -421,36 +342,66 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_new_file_is_its_owners_alone_and_a_symbolic_link_is_refused() {
-        use std::os::unix::fs::{MetadataExt, symlink};
+    fn an_untrusted_file_is_an_error_that_names_path_find_allowance_and_fix() {
+        use std::os::unix::fs::PermissionsExt;
 
         let (folder, clock) = (Folder::new(), Set::default());
-        let open = |path: &Path| RollingFile::open(path, Rotation::Never, 7, clock.now()).map(drop);
-        open(&folder.log()).expect("it opens");
-        assert_eq!(fs::metadata(folder.log()).expect("it is there").mode() & 0o777, 0o600);
-
-        let (link, dangling) = (folder.0.join("link.log"), folder.0.join("dangling.log"));
-        symlink(folder.log(), &link).expect("a link");
-        symlink(folder.0.join("nowhere"), &dangling).expect("a link");
-        for path in [&link, &dangling, &folder.0] {
-            let refused = open(path).expect_err("it is no file");
-            assert!(refused.to_string().contains("not followed"), "{}: {refused}", path.display());
-        }
-        assert!(!folder.0.join("nowhere").exists(), "nothing was made where the link leads");
+        fs::write(folder.log(), "").expect("it is written");
+        fs::set_permissions(folder.log(), fs::Permissions::from_mode(0o666)).expect("it is ours");
+        let said = |path: &Path| {
+            let opened = RollingFile::open(path, Rotation::Never, 7, clock.now()).map(drop);
+            opened.expect_err("it is not ours alone").into_error(path).to_string()
+        };
+        let (log, allowed) = (folder.log(), "allowed is a regular file of this user that has one name and that nobody");
+        assert_eq!(
+            said(&log),
+            format!(
+                "the log file {log:?} may be written to by others (mode 666); {allowed} else may write to; take the right \
+                 from them (chmod 600), or remove it"
+            )
+        );
+        let all = &folder.0;
+        assert_eq!(
+            said(all),
+            format!(
+                "the log file {all:?} is no regular file but a folder; {allowed} else may write to; remove it, or set \
+                 logging.file to another"
+            )
+        );
     }
 
+    #[cfg(unix)]
     #[test]
-    fn what_was_handed_over_is_written_before_the_end_and_what_comes_after_is_counted_as_lost() {
+    fn what_stands_in_the_place_of_the_file_or_of_those_put_aside_is_neither_followed_nor_removed() {
+        use std::os::unix::fs::symlink;
+
         let (folder, clock) = (Folder::new(), Set::default());
-        let file = RollingFile::open(&folder.log(), Rotation::Never, 7, clock.now()).expect("it opens");
-        let (writing, mut lines) = Writing::start(file).expect("a thread");
-        for number in 0..1_000 {
-            lines.write_all(format!("{number}\n").as_bytes()).expect("it never fails");
-        }
-        assert_eq!(writing.lost(), 0);
-        drop(writing);
-        assert_eq!(folder.text("scheduler.log").lines().count(), 1_000);
-        lines.write_all(b"too late\n").expect("it never fails");
-        assert_eq!(lines.lost.load(Ordering::Relaxed), 1);
+        clock.to("2026-03-01T10:00:00Z");
+        let mut file = RollingFile::open(&folder.log(), Rotation::Daily, 1, clock.now()).expect("it opens");
+        file.write_line(b"of the first\n").expect("it is written");
+        let path = |name: &str| folder.0.join(name);
+        fs::write(path("victim"), "precious\n").expect("it is written");
+        // Where the first would be put aside, and older than all: a folder and a link, not ours to remove.
+        symlink(path("victim"), path("scheduler.log.2026-03-01")).expect("a link");
+        fs::create_dir(path("scheduler.log.2026-01-01")).expect("a folder");
+        clock.to("2026-03-02T10:00:00Z");
+        file.write_line(b"of the second\n").expect("it is written");
+        assert_eq!(folder.text("scheduler.log.2026-03-01.1"), "of the first\n");
+
+        // The file itself is taken away, and a link put there: the lines of the next day stay in the one that is open.
+        fs::rename(folder.log(), path("taken")).expect("it is there");
+        symlink(path("victim"), folder.log()).expect("a link");
+        clock.to("2026-03-03T10:00:00Z");
+        file.write_line(b"of the third\n").expect("it is written all the same");
+        assert_eq!(folder.text("taken"), "of the second\nof the third\n");
+        fs::remove_file(folder.log()).expect("the link is there");
+        clock.to("2026-03-04T10:00:00Z");
+        file.write_line(b"of the fourth\n").expect("it is written");
+        assert_eq!(folder.text("scheduler.log"), "of the fourth\n");
+        clock.to("2026-03-05T10:00:00Z");
+        file.write_line(b"of the fifth\n").expect("it is written");
+        assert!(!path("scheduler.log.2026-03-01.1").exists(), "one is kept");
+        assert_eq!(folder.text("victim"), "precious\n");
+        assert!(path("scheduler.log.2026-01-01").exists() && path("scheduler.log.2026-03-01").is_symlink());
     }
 }

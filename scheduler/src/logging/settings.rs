@@ -78,7 +78,10 @@ impl LoggingConfig {
     }
 
     /// Writes to this file instead of standard error. It is created, readable and writable by its owner alone, and added
-    /// to; a symbolic link in its place is refused.
+    /// to. A relative path is one from the folder in which the program was started, for a daemon too.
+    ///
+    /// On Unix a file is refused that belongs to another user, that others may write to or that has a second name, and
+    /// so is what is no regular file, a symbolic link included.
     #[must_use]
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
@@ -128,6 +131,14 @@ impl LoggingConfig {
 
     pub(crate) fn says_success(&self) -> bool {
         self.task_success.unwrap_or(false)
+    }
+
+    /// The same when the working directory is another.
+    #[cfg(all(unix, feature = "daemon"))]
+    pub(crate) fn made_absolute(mut self) -> Self {
+        // Without a working directory a relative path leads nowhere, which is told when it is opened.
+        self.file = self.file.map(|path| std::path::absolute(&path).unwrap_or(path));
+        self
     }
 
     /// These settings, and where they say nothing, those of `below`.

@@ -2,25 +2,32 @@
 
 use std::env;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::file::{RollingFile, Writing};
+use super::events::Entry;
+use super::file::RollingFile;
 use super::settings::{LogFormat, LoggingConfig};
+use super::writing::{Sink, Writing};
 use crate::clock::Clock;
 use crate::error::Error;
 
 /// A layer by the settings, for a subscriber that a program composes.
 pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// Keeps the thread of the log file at work. When it is dropped, what was logged before is written, and nothing that
-/// comes after: keep it until the end of `main`.
+/// Keeps the thread of the log file at work. When it is dropped, what was logged before is written, unless the disk takes
+/// nothing for five seconds, and nothing that comes after: keep it until the end of `main`.
+///
+/// Lines that were lost are told in the file, by the event `log.lost`: when the rush is over, at the latest after a minute,
+/// and at the end.
 #[must_use = "the log file is written until this is dropped"]
 pub struct LogGuard(Option<Writing>);
 
@@ -119,10 +126,51 @@ where
     let Some(path) = settings.wanted_file() else {
         return Ok((formatted(settings.wanted_format(), wanted, io::stderr, colour()), LogGuard(None)));
     };
+    // The file is opened again when it is put aside, and the working directory may be another by then.
+    let path = std::path::absolute(path).map_err(|cause| Error::log_file(path, cause))?;
     let clock = Clock::default();
-    let opened = RollingFile::open(path, settings.wanted_rotation(), settings.kept(), Box::new(move || clock.now()));
-    let (writing, lines) = opened.and_then(Writing::start).map_err(|cause| Error::log_file(path, cause))?;
+    let opened = RollingFile::open(&path, settings.wanted_rotation(), settings.kept(), Box::new(move || clock.now()));
+    let mut file = opened.map_err(|why| why.into_error(&path))?;
+    let sink = Sink {
+        path: path.clone(),
+        write: move |line: &[u8]| file.write_line(line),
+        tell: lost_lines(settings.wanted_format()),
+    };
+    let (writing, lines) = Writing::start(sink).map_err(|cause| Error::log_file(&path, cause))?;
     Ok((formatted(settings.wanted_format(), wanted, move || lines.clone(), false), LogGuard(Some(writing))))
+}
+
+/// What makes the line that tells of lost ones, in the look of all others. It passes by the queue, which may be full.
+fn lost_lines(format: LogFormat) -> impl Fn(u64, u64) -> Vec<u8> + Send + 'static {
+    move |lines, total| {
+        let line = OneLine::default();
+        let writer = line.clone();
+        let all = Targets::new().with_default(LevelFilter::TRACE);
+        let subscriber = Registry::default().with(formatted(format, all, move || writer.clone(), false));
+        tracing::subscriber::with_default(subscriber, || Entry::LogLost { lines, total }.trace(false));
+        line.taken()
+    }
+}
+
+/// Takes what a formatter writes.
+#[derive(Clone, Default)]
+struct OneLine(Arc<Mutex<Vec<u8>>>);
+
+impl OneLine {
+    fn taken(self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for OneLine {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether a terminal is there to show colours to, and nobody minds: <https://no-color.org>.
@@ -141,5 +189,25 @@ where
         LogFormat::Pretty => Box::new(lines.pretty().with_filter(wanted)),
         LogFormat::Compact | LogFormat::Off => Box::new(lines.compact().with_filter(wanted)),
         LogFormat::Json => Box::new(lines.json().with_span_list(false).with_filter(wanted)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_lines_are_told_in_the_look_of_all_others() {
+        for (format, parts) in [
+            (LogFormat::Compact, &[" WARN symphra_scheduler: ", "event=\"log.lost\" lines=3 total=10\n"][..]),
+            (LogFormat::Pretty, &["WARN", "log.lost", "lines: 3, total: 10"]),
+            (LogFormat::Json, &["\"level\":\"WARN\"", "\"event\":\"log.lost\",\"lines\":3,\"total\":10}"]),
+        ] {
+            let line = String::from_utf8(lost_lines(format)(3, 10)).expect("the log is text");
+            for part in parts {
+                assert!(line.contains(part), "{part:?} is missing in {line:?}");
+            }
+            assert!(line.ends_with('\n') && !line.contains('\u{1b}'), "{line:?}");
+        }
     }
 }

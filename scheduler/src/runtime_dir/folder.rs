@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "cli")]
 use rustix::fs::{Access, CWD, FlockOperation};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{Purpose, me};
+use super::Purpose;
 use crate::error::Error;
+use crate::own_file::{self, NotOpened, me, mode, owned_by};
 
 /// An open folder that nobody else can put files of ours into, or take them out of.
 #[derive(Debug)]
@@ -100,40 +101,15 @@ impl Folder {
     /// Opens the regular file `name` of ours, or makes it with mode 0600 if `how` has `CREATE`; nothing if it is not
     /// there. A link, a foreign file, one that others may write to or one with a second name is refused.
     pub(crate) fn file(&self, name: &OsStr, how: OFlags) -> Result<Option<File>, Error> {
-        let path = self.path.join(name);
-        let another = self.purpose.another_file();
-        // A named pipe must not keep us waiting, nor a terminal become ours, before the file is seen to be neither.
-        let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => {
-                let is_link = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
-                let what = match error {
-                    _ if is_link => "is a symbolic link, and what it leads to is not for us to write".to_owned(),
-                    Errno::ISDIR => "is no regular file".to_owned(),
-                    error => format!("cannot be opened ({error})"),
-                };
-                return Err(wrong(&path, &what, &another));
+        own_file::open_at(&self.fd, name, how).map_err(|error| {
+            let path = self.path.join(name);
+            let another = self.purpose.another_file();
+            match error {
+                NotOpened::System(error) => wrong(&path, &format!("cannot be opened ({error})"), &another),
+                NotOpened::Untrusted { what, fix: Some(fix) } => wrong(&path, &what, &format!("{fix}, or {another}")),
+                NotOpened::Untrusted { what, fix: None } => wrong(&path, &what, &another),
             }
-        };
-        let stat =
-            rustix::fs::fstat(&fd).map_err(|error| wrong(&path, &format!("cannot be read ({error})"), &another))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(wrong(&path, "is no regular file", &another));
-        }
-        if stat.st_uid != me() {
-            return Err(wrong(&path, &owned_by(stat.st_uid), &another));
-        }
-        if mode(&stat) & 0o022 != 0 {
-            let what = format!("may be written to by others (mode {:o})", mode(&stat));
-            return Err(wrong(&path, &what, &taken_from_others("600", &another)));
-        }
-        if stat.st_nlink > 1 {
-            return Err(wrong(&path, "has a second name (a hard link)", &another));
-        }
-        Ok(Some(File::from(fd)))
+        })
     }
 
     /// Whether `name` in this folder is `file`, and not another that has taken its place.
@@ -263,16 +239,6 @@ fn wrong(path: &Path, what: &str, fix: &str) -> Error {
 
 fn taken_from_others(mode: &str, or: &str) -> String {
     format!("take the right from them (chmod {mode}), or {or}")
-}
-
-fn owned_by(owner: u32) -> String {
-    format!("belongs to the user {owner}, and this process runs as {}", me())
-}
-
-/// The bits that `chmod` sets.
-#[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "a mode has 16 bits on other systems"))]
-fn mode(stat: &Stat) -> u32 {
-    u32::from(stat.st_mode) & 0o7777
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
-use super::{Source, Task, TaskInfo, TaskName, TaskStatus};
+use super::{Metadata, Source, Task, TaskInfo, TaskName, TaskStatus};
 use crate::backend::{Pause, Registered, TaskKey};
 use crate::handler::Call;
 use crate::retry::RetryPolicy;
@@ -42,7 +42,7 @@ pub(crate) struct LiveTask {
 struct Seldom {
     expect_success_within: Option<Duration>,
     tags: Box<[Cow<'static, str>]>,
-    metadata: Box<[(Cow<'static, str>, Cow<'static, str>)]>,
+    metadata: Metadata,
 }
 
 /// What the engine shows of a task: its plan and whether it is paused, as its store has told.
@@ -67,7 +67,7 @@ impl LiveTask {
         let seldom = Seldom {
             expect_success_within: options.expect_success_within,
             tags: options.tags.as_slice().into(),
-            metadata: options.metadata.as_slice().into(),
+            metadata: options.metadata.clone(),
         };
         Self {
             name,
@@ -119,8 +119,8 @@ impl LiveTask {
         self.seldom.as_ref().map_or(&[], |seldom| &seldom.tags)
     }
 
-    fn metadata(&self) -> &[(Cow<'static, str>, Cow<'static, str>)] {
-        self.seldom.as_ref().map_or(&[], |seldom| &seldom.metadata)
+    fn metadata(&self) -> Metadata {
+        self.seldom.as_ref().map_or_else(Metadata::default, |seldom| seldom.metadata.clone())
     }
 
     pub(crate) fn expect_success_within(&self) -> Option<Duration> {
@@ -163,7 +163,7 @@ impl LiveTask {
             schedule: *shown.plan.schedule(),
             timezone: shown.plan.zone(),
             tags: self.tags().to_vec(),
-            metadata: self.metadata().to_vec(),
+            metadata: self.metadata(),
             source: self.source,
             status: if shown.pause.is_some() { TaskStatus::Paused } else { tally.status() },
             priority: self.priority,

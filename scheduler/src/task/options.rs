@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use symphra_scheduler_core::{CronExpr, Timestamp};
 
-use super::Task;
+use super::{Metadata, Task};
 use crate::retry::RetryPolicy;
 use crate::schedule::{Delay, Delivery, Misfire, Moment, Overlap};
 
@@ -16,7 +16,7 @@ use crate::schedule::{Delay, Delivery, Misfire, Moment, Overlap};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Options {
     pub(crate) tags: Vec<Cow<'static, str>>,
-    pub(crate) metadata: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(crate) metadata: Metadata,
     pub(crate) timezone: Option<Tz>,
     pub(crate) start: Option<Moment>,
     pub(crate) end: Option<Moment>,
@@ -54,10 +54,10 @@ impl Task {
 
     /// A fact about the task, shown with it: an owner, a link to a runbook. Default: none; a second value under one key
     /// replaces the first.
+    ///
+    /// What commands, JSON and `Debug` show of it hides secrets by the names of keys: see [`Metadata::shown`].
     pub fn metadata(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
-        let (key, value) = (key.into(), value.into());
-        self.options.metadata.retain(|(known, _)| *known != key);
-        self.options.metadata.push((key, value));
+        self.options.metadata.set(key.into(), value.into());
         self
     }
 

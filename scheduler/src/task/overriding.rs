@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use symphra_scheduler_core::{CronExpr, Timestamp};
 
-use super::Task;
+use super::{Metadata, Task};
 use crate::retry::{RetryChange, RetryPolicy};
 use crate::schedule::{Delay, Delivery, Misfire, Moment, Overlap, Schedule};
 
@@ -36,7 +36,7 @@ pub struct TaskOverride {
     timezone: Option<Tz>,
     enabled: Option<bool>,
     tags: Option<Vec<Cow<'static, str>>>,
-    metadata: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    metadata: Metadata,
     start: Option<Option<Moment>>,
     end: Option<Option<Moment>>,
     except: Option<Option<Box<CronExpr>>>,
@@ -145,7 +145,7 @@ impl TaskOverride {
 
     /// A fact more, or another value of one; see [`Task::metadata`].
     pub fn metadata(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
-        self.metadata.push((key.into(), value.into()));
+        self.metadata.set(key.into(), value.into());
         self
     }
 
@@ -236,7 +236,7 @@ impl Task {
         set(&mut options.group, changed.group.as_ref());
         set(&mut options.pause_after, changed.pause_after.as_ref());
         set(&mut options.expect_success_within, changed.expect_success_within.as_ref());
-        let facts = changed.metadata.iter().cloned();
-        facts.fold(self, |task, (key, value)| task.metadata(key, value))
+        options.metadata.set_all(&changed.metadata);
+        self
     }
 }

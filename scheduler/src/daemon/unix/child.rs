@@ -95,6 +95,10 @@ async fn be_a_daemon(scheduler: Scheduler, report: &mut Option<Report>) -> Resul
     let settings = scheduler.settings().daemon.clone();
     // Before the working directory changes: a relative path is one from where the daemon was started.
     let place = Place::of(&settings)?;
+    let scheduler = scheduler.adjust(|mut config| {
+        config.logging = config.logging.made_absolute();
+        config
+    });
     detach(settings.working_directory.as_deref())?;
     let pid_file = PidFile::of(&place.pid_file).lock().await?;
     let up = |_: &_| report.take().map_or(Ok(()), Report::up);

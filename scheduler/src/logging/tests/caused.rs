@@ -375,8 +375,9 @@ fn an_adapter_that_always_panics_hurts_no_run() {
 fn every_event_of_the_list_is_caused_here() {
     let source = concat!(
         include_str!("caused.rs"),
-        include_str!("../../foreground.rs"),
+        include_str!("../../foreground/printer.rs"),
         include_str!("../../foreground/reload.rs"),
+        include_str!("../subscriber.rs"),
         include_str!("../../../../tests/cli/socket.rs")
     );
     let missing: BTreeSet<_> =

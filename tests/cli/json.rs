@@ -1,0 +1,106 @@
+//! `--json` on every command: what programs read.
+
+use serde_json::{Value, json};
+
+use super::rig::{APP, Home, Program, is_as_in, send};
+
+/// The lines of JSON that a program prints, without what differs from run to run.
+fn steady(line: &str) -> Value {
+    let mut line: Value = serde_json::from_str(line).expect("a line is JSON");
+    for (key, value) in [
+        ("node", json!("host-7")),
+        ("pid", json!(7)),
+        ("version", json!("0.0.0")),
+        ("tzdb", json!("2026a")),
+        ("source", json!("tests/fixtures/operated.rs:7")),
+        ("run", json!("an id")),
+        ("utc", json!("2026-11-25T00:00:00.000Z")),
+        ("local", json!("2026-11-25 00:00:00 UTC")),
+        ("uptime_seconds", json!(1)),
+        // A task that is paused has an occurrence each second.
+        ("occurrences", json!(1)),
+        ("recorded", json!(1)),
+    ] {
+        replace(&mut line, key, &value);
+    }
+    line
+}
+
+/// Puts `with` in place of every value under `key` that is of its kind.
+fn replace(value: &mut Value, key: &str, with: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name == key && field.is_string() == with.is_string() && field.is_number() == with.is_number() {
+                    with.clone_into(field);
+                } else {
+                    replace(field, key, with);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, key, with)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_program_in_the_foreground_tells_its_life_in_lines_of_json() {
+    let home = Home::new();
+    let mut program = Program::of(home.command(APP, "app", &["run", "--json"]));
+    let started = program.prints("\"started\"");
+    let at: Value = serde_json::from_str(&started).expect("a line is JSON");
+    assert_eq!(at["pid"], program.process.id());
+    assert!(at["tasks"][3]["source"].as_str().is_some_and(|at| at.starts_with("tests/fixtures/operated.rs:")), "{at}");
+    let next = at["tasks"][3]["next"]["local"].as_str().expect("an instant");
+    assert!(next.ends_with(" 09:30:00 CST"), "{next}");
+    home.app(&["trigger", "slow"]).well();
+    program.prints("slow: began");
+    send(&program.pid(), "TERM");
+    let stopping = program.prints("\"stopping\"");
+    send(&program.pid(), "TERM");
+    let stopped = program.prints("\"stopped\"");
+    assert_eq!(program.process.wait().expect("it ends").code(), Some(0));
+    let lines = [started, stopping, stopped].map(|line| format!("{:#}\n", steady(&line)));
+    is_as_in("run-json.txt", &lines.concat());
+}
+
+#[test]
+fn a_program_that_cannot_start_says_so_in_json() {
+    let home = Home::new();
+    home.write("scheduler.yaml", "tasks: { reprot: {} }\n");
+    let said = home.app(&["run", "--json"]);
+    let error: Value = serde_json::from_str(&said.err).expect("it is JSON");
+    assert_eq!((said.code, &*said.out), (Some(1), ""));
+    assert!(error["error"]["message"].as_str().is_some_and(|says| says.contains("\"reprot\"")), "{error}");
+}
+
+#[test]
+fn every_command_prints_json_if_it_is_asked_to() {
+    let home = Home::new();
+    let _program = home.runs();
+    for command in [
+        &["list"][..],
+        &["show", "report"],
+        &["next"],
+        &["trigger", "report"],
+        &["pause", "report"],
+        &["resume", "report"],
+        &["reschedule", "report", "1h"],
+        &["runs"],
+        &["explain", "report", "2026-01-01"],
+        &["backfill", "report", "--from", "2026-01-01", "--preview"],
+        &["nodes"],
+        &["health"],
+        &["reset", "report"],
+        &["migrate"],
+        &["check"],
+        &["plan"],
+        &["completions", "bash"],
+        &["man"],
+        &["daemon", "status"],
+    ] {
+        let said = home.app(&[command, &["--json"]].concat());
+        let json: Result<Value, _> = serde_json::from_str(&said.out);
+        assert!(json.is_ok_and(|json| json.is_object() || json.is_array()), "{command:?}: {said:?}");
+    }
+}
