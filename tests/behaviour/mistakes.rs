@@ -1,7 +1,7 @@
 //! Mistakes of other schedulers that concern one process, each named after the place where it was paid for.
 //!
 //! Those that need two schedulers, a node that dies or a zone's clock change are under the same kind of name in
-//! `scheduler/src/engine/tests`, the search that never ends in `scheduler/core/tests/properties.rs`, and the option that
+//! `scheduler/src/engine/tests`, the search that never ends in `scheduler/core/src/cron/work.rs`, and the option that
 //! was never built in `tests/options.rs`.
 
 use std::collections::HashSet;
@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use symphra_scheduler::test_util::Fault;
-use symphra_scheduler::{Overlap, Reason, RetryPolicy, RunContext, Schedule, Scheduler, SchedulerConfig, Task};
+use symphra_scheduler::{
+    Overlap, Reason, RetryPolicy, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task,
+};
 
 use crate::kit::{Log, began, every, ledger, records, runs, second, seconds, start, start_one, start_one_between};
 
@@ -27,27 +29,40 @@ async fn tokio_cron_scheduler_113_and_56_an_interval_that_falls_behind_once_goes
     assert_eq!(ledger(&test, "tick").await, (104, 5, 99));
 }
 
-#[tokio::test(start_paused = true)]
-async fn tokio_cron_scheduler_28_a_body_adds_a_task_on_a_runtime_of_one_thread() {
-    let (send, receive) = tokio::sync::oneshot::channel::<symphra_scheduler::SchedulerHandle>();
-    let receive = std::sync::Arc::new(tokio::sync::Mutex::new(Some(receive)));
-    let test = start(move || {
-        let receive = std::sync::Arc::clone(&receive);
-        let body = move || {
-            let receive = std::sync::Arc::clone(&receive);
-            async move {
-                if let Some(receive) = receive.lock().await.take() {
-                    let scheduler = receive.await.expect("the test sends it");
-                    scheduler.register(Task::new("added", every(10), async || {})).await.expect("it is free");
+/// How long, in real time, a test waits that would hang where the mistake is made.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn tokio_cron_scheduler_28_a_body_adds_a_task_on_a_runtime_of_one_thread() {
+    let story = async {
+        let (send, receive) = tokio::sync::oneshot::channel::<SchedulerHandle>();
+        let receive = Arc::new(tokio::sync::Mutex::new(Some(receive)));
+        let test = start(move || {
+            let receive = Arc::clone(&receive);
+            let body = move || {
+                let receive = Arc::clone(&receive);
+                async move {
+                    if let Some(receive) = receive.lock().await.take() {
+                        let scheduler = receive.await.expect("the test sends it");
+                        scheduler.register(Task::new("added", every(10), async || {})).await.expect("it is free");
+                    }
                 }
-            }
-        };
-        Scheduler::empty().register(Task::new("adds", every(10), body))
-    })
-    .await;
-    assert!(send.send((*test).clone()).is_ok());
-    test.advance(seconds(35)).await;
-    assert_eq!(began(&test, "added"), [(20, 20), (30, 30)]);
+            };
+            Scheduler::empty().register(Task::new("adds", every(10), body))
+        })
+        .await;
+        assert!(send.send((*test).clone()).is_ok());
+        test.advance(seconds(35)).await;
+        began(&test, "added")
+    };
+    let (told, telling) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        // Nobody may be waiting any more.
+        let _ = told.send(runtime.expect("a runtime").block_on(story));
+    });
+    let added = telling.recv_timeout(PATIENCE).expect("it does not hang, and does not panic");
+    assert_eq!(added, [(20, 20), (30, 30)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,8 @@
 //!
 //! The type and its public face are here. Below it: `parse` (text to masks), `error`, `fields` (what each field may
 //! hold), `calendar` (dates, the days of a month), `search` (next, previous and count on a plain local clock), `zone`
-//! (the same in a time zone: gaps and repeats), `shared` (what two rules have in common), `display`, `describe` and
-//! `interop` (the crate `cron`).
+//! (the same in a time zone: gaps and repeats), `shared` (what two rules have in common), `display`, `describe`,
+//! `interop` (the crate `cron`) and, in tests, `work` (how much a search does).
 //!
 //! Invariant: a value that exists has at least one bit in each of second, minute, hour and month, and a day rule.
 
@@ -17,6 +17,8 @@ mod interop;
 mod parse;
 mod search;
 mod shared;
+#[cfg(test)]
+mod work;
 mod zone;
 
 use std::str::FromStr;

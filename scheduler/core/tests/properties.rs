@@ -237,32 +237,6 @@ proptest! {
     }
 }
 
-/// The search of others never ended where no next instant existed.
-#[test]
-fn ap_scheduler_1059_the_search_for_the_next_instant_ends() {
-    let start = Timestamp::from_millis(1_780_000_000_000);
-    for (expression, zone) in [
-        // No year from there on has such a day, or all of its instants lie in a gap.
-        ("0 0 0 29 2 +1 2027-2043", Tz::UTC),
-        ("0 0 0 29 2 ? 2026,2027", Tz::UTC),
-        ("0 0-59 2 8 3 * 2026", Tz::America__New_York),
-        ("* 30 2 14 3 * 2027", Tz::America__New_York),
-        ("0 0 0 31 2,4,6,9,11 *", Tz::UTC),
-        ("59 59 23 31 12 * 2025", Tz::Pacific__Apia),
-    ] {
-        let Ok(expr) = expression.parse::<CronExpr>() else {
-            // What can never fire is no expression.
-            continue;
-        };
-        assert_eq!(expr.next(zone, start), None, "{expression}");
-        assert_eq!(expr.count(zone, start, Timestamp::MAX), 0, "{expression}");
-    }
-    // The next is far, and found.
-    let leap: CronExpr = "0 0 0 29 2 +1".parse().expect("it is valid");
-    let next = leap.next(Tz::UTC, start).expect("there is one");
-    assert_eq!(next.to_string(), "2044-02-29T00:00:00.000Z");
-}
-
 /// Around the changes of clocks, where random instants seldom fall.
 #[test]
 fn what_is_shared_around_a_change_of_clocks_is_what_both_include() {

@@ -38,7 +38,11 @@ impl CronExpr {
             months = self.firing_months(year) & (!1 << month);
         }
         loop {
+            #[cfg(test)]
+            super::work::step();
             while months != 0 {
+                #[cfg(test)]
+                super::work::step();
                 let month = Month::new(year, months.trailing_zeros());
                 let days = self.days_in(month);
                 if days != 0 {
@@ -77,7 +81,11 @@ impl CronExpr {
             months = self.firing_months(year) & !(!0 << month);
         }
         loop {
+            #[cfg(test)]
+            super::work::step();
             while months != 0 {
+                #[cfg(test)]
+                super::work::step();
                 let top = months.ilog2();
                 let month = Month::new(year, top);
                 let days = self.days_in(month);

@@ -39,6 +39,9 @@ impl CronExpr {
             return self.local_next(after + 1);
         }
         let after = after.max(INSTANT_MIN);
+        if after > INSTANT_MAX {
+            return None;
+        }
         if self.is_interval() { self.next_interval(zone, after) } else { self.next_fixed(zone, after) }
     }
 
@@ -103,6 +106,8 @@ impl CronExpr {
         let mut offset = offset_at(zone, instant);
         let mut from = instant + offset + 1;
         loop {
+            #[cfg(test)]
+            super::work::step();
             let candidate = self.local_next(from).map(|local| local - offset);
             let near = candidate.filter(|candidate| candidate - instant < CHANGES_APART);
             // A clock set back soon shows earlier times again, and with them earlier matches.
@@ -126,6 +131,8 @@ impl CronExpr {
     fn previous_interval(&self, zone: Tz, through: i64) -> Option<i64> {
         let mut instant = through;
         loop {
+            #[cfg(test)]
+            super::work::step();
             let offset = offset_at(zone, instant);
             let candidate = self.local_previous(instant + offset).map(|local| local - offset);
             let near = candidate.filter(|candidate| instant - candidate < CHANGES_APART);
@@ -251,6 +258,8 @@ fn is_utc(zone: Tz) -> bool {
 /// Seconds east of UTC at an instant.
 #[inline]
 pub(super) fn offset_at(zone: Tz, instant: i64) -> i64 {
+    #[cfg(test)]
+    super::work::step();
     let instant = DateTime::from_timestamp(instant, 0).expect("a searched instant lies near 1970 to 2100");
     zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc().into()
 }
