@@ -1,6 +1,36 @@
-//! What the black-box tests share: servers, and the examples of the book, each of which compiles.
+//! What the black-box tests share: servers, when those under virtual time begin, and the examples of the book, each of
+//! which compiles.
 
 pub mod services;
+
+use std::time::Duration;
+
+use symphra_scheduler::Timestamp;
+use symphra_scheduler::test_util::Instant;
+
+/// When every test under virtual time begins.
+pub const START: &str = "2026-06-01T09:00:00Z";
+
+/// How many milliseconds after [`START`] an instant lies.
+pub fn millis(instant: impl Into<Timestamp>) -> i64 {
+    instant.into().as_millis() - START.instant().as_millis()
+}
+
+/// How many whole seconds after [`START`] an instant lies.
+///
+/// # Panics
+/// If it is no whole number of them.
+pub fn second(instant: impl Into<Timestamp>) -> i64 {
+    let millis = millis(instant);
+    assert_eq!(millis % 1_000, 0, "{millis} ms after the start is no whole second");
+    millis / 1_000
+}
+
+/// So many seconds.
+#[must_use]
+pub const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]

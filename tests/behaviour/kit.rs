@@ -6,48 +6,24 @@ use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use symphra_scheduler::test_util::{Chaos, Fired, TestScheduler};
+use symphra_scheduler::test_util::{Chaos, Fired, Instant as _, TestScheduler};
 use symphra_scheduler::{
     MemoryBackend, Reason, Run, RunFilter, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task,
     Timestamp,
 };
 use tokio::time::Instant;
 
+pub(crate) use symphra_scheduler_tests::{START, millis, second, seconds};
+
 thread_local! {
     /// When the test of this thread began.
     static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// When every test begins.
-pub(crate) const START: &str = "2026-06-01T09:00:00Z";
-
-pub(crate) fn start_instant() -> Timestamp {
-    let start: symphra_scheduler::chrono::DateTime<symphra_scheduler::chrono::Utc> =
-        START.parse().expect("START is an instant");
-    Timestamp::from(start)
-}
-
 /// The instant `second` seconds after the start.
 pub(crate) fn at(second: i64) -> Timestamp {
-    Timestamp::from_millis(start_instant().as_millis() + second * 1_000)
-}
-
-/// How many milliseconds after the start an instant lies.
-pub(crate) fn millis(instant: impl Into<Timestamp>) -> i64 {
-    instant.into().as_millis() - start_instant().as_millis()
-}
-
-/// How many whole seconds after the start an instant lies.
-pub(crate) fn second(instant: impl Into<Timestamp>) -> i64 {
-    let millis = millis(instant);
-    assert_eq!(millis % 1_000, 0, "{millis} ms after the start is no whole second");
-    millis / 1_000
-}
-
-pub(crate) const fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
+    Timestamp::from_millis(START.instant().as_millis() + second * 1_000)
 }
 
 /// Every `period` seconds.
