@@ -17,6 +17,7 @@ mod decide;
 mod due;
 mod event;
 mod heartbeat;
+mod link;
 mod notice;
 #[cfg(any(test, feature = "test-util"))]
 mod rehearse;
@@ -42,10 +43,12 @@ use crate::logging::{Entry, Logger};
 use crate::task::LiveTask;
 use calls::{Answer, Calls};
 use event::{Actions, EndRunning, Event, Withdraw};
+use link::{Doubt, Return};
 use state::Now;
 
 pub(crate) use event::Counted;
 pub(crate) use heartbeat::Heartbeat;
+pub(crate) use link::Link;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use rehearse::rehearse;
 pub(crate) use state::State;
@@ -103,6 +106,7 @@ pub(crate) struct Engine {
     pub(crate) logger: Logger,
     pub(crate) node: Arc<str>,
     pub(crate) clock: Clock,
+    pub(crate) link: Arc<Link>,
     pub(crate) executor: Executor,
     /// Woken by the executor when runs have ended.
     pub(crate) wake: Arc<Notify>,
@@ -146,6 +150,7 @@ impl Engine {
             began: self.clock.monotonic(),
             seen: Some(self.version),
             calls: Calls::default(),
+            asks_lost: false,
             actions: Actions::default(),
             engine: self,
         };
@@ -161,6 +166,8 @@ struct Turns {
     /// The version of the store that is known, while nothing waits for the next.
     seen: Option<u64>,
     calls: Calls,
+    /// Whether it is being asked which runs the node has lost.
+    asks_lost: bool,
     actions: Actions,
 }
 
@@ -218,20 +225,25 @@ impl Turns {
         if !self.actions.finish.is_empty() {
             let ended = std::mem::take(&mut self.actions.finish);
             answered |=
-                self.call(calls::finish(self.engine.logger.clone(), Arc::clone(&self.engine.backend), ended)).await;
+                self.call(calls::finish(Arc::clone(&self.engine.link), Arc::clone(&self.engine.backend), ended)).await;
         }
         if !self.actions.look.is_empty() {
             let keys = std::mem::take(&mut self.actions.look);
             answered |=
-                self.call(calls::look(self.engine.logger.clone(), Arc::clone(&self.engine.backend), keys)).await;
+                self.call(calls::look(Arc::clone(&self.engine.link), Arc::clone(&self.engine.backend), keys)).await;
         }
         if let Some(batch) = self.actions.enqueue.take() {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
-            answered |= self.call(calls::enqueue(self.engine.logger.clone(), backend, holder, batch)).await;
+            answered |= self.call(calls::enqueue(Arc::clone(&self.engine.link), backend, holder, batch)).await;
         }
         answered |= self.claim().await;
         let submitted = !self.actions.start.is_empty();
         self.engine.executor.submit(&mut self.actions.start);
+        if let Some(lost) = self.actions.lose.take() {
+            self.engine.executor.lose(&lost);
+            self.asks_lost = false;
+        }
+        answered |= self.heed_contact().await;
         for (id, cause) in self.actions.cancel.drain(..) {
             self.engine.executor.cancel(id, cause);
         }
@@ -243,7 +255,7 @@ impl Turns {
         }
         if std::mem::take(&mut self.actions.leave) {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
-            answered |= self.call(calls::leave(self.engine.logger.clone(), backend, holder)).await;
+            answered |= self.call(calls::leave(Arc::clone(&self.engine.link), backend, holder)).await;
         }
         let counted = std::mem::take(&mut self.actions.counted);
         if counted != Counted::default() {
@@ -261,7 +273,7 @@ impl Turns {
     async fn take_answers(&mut self) {
         for _ in 0..ANSWERS_PER_TURN {
             if let Some(version) = self.seen.take() {
-                let call = calls::changes(self.engine.logger.clone(), Arc::clone(&self.engine.backend), version);
+                let call = calls::changes(Arc::clone(&self.engine.link), Arc::clone(&self.engine.backend), version);
                 self.call(call).await;
             }
             match self.calls.ready().await {
@@ -297,7 +309,31 @@ impl Turns {
         let (number, max) = self.engine.state.begin_claim(now);
         let claim = Claim { number, tasks: Arc::clone(&self.engine.keys), max };
         let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
-        self.call(calls::claim(self.engine.logger.clone(), backend, holder, claim)).await
+        self.call(calls::claim(Arc::clone(&self.engine.link), backend, holder, claim)).await
+    }
+
+    /// Has runs begin that were held back while there was no contact with the store: at once, or, if it was away for so long
+    /// that others may have taken them over, after it has told which.
+    async fn heed_contact(&mut self) -> bool {
+        if self.engine.link.may_begin() || self.asks_lost {
+            return false;
+        }
+        match self.engine.link.returns() {
+            Return::NotYet => false,
+            Return::Trusted => {
+                self.engine.executor.go_on();
+                false
+            }
+            Return::InDoubt(doubt) => {
+                self.asks_lost = true;
+                if doubt == Doubt::All {
+                    self.engine.state.doubt_answers();
+                }
+                let held = self.engine.executor.holdings();
+                let (link, backend) = (Arc::clone(&self.engine.link), Arc::clone(&self.engine.backend));
+                self.call(calls::lost(link, backend, held)).await
+            }
+        }
     }
 
     /// Makes a call, and takes its answer in if it is there at once.
@@ -313,7 +349,12 @@ impl Turns {
 
     fn answered(&mut self, answer: Answer) {
         match answer {
-            Answer::Event(event) => self.decide(event),
+            Answer::Event(event) => {
+                if self.engine.state.is_doubted(&event) {
+                    self.engine.link.doubt_answer();
+                }
+                self.decide(event);
+            }
             Answer::Changes(changes) => {
                 self.seen = Some(changes.version);
                 self.decide(Event::Changed(changes));

@@ -109,6 +109,21 @@ pub enum SchedulerEvent {
         /// How many.
         runs: usize,
     },
+    /// Runs were taken over by other nodes while this one had lost contact with the store, and are cancelled here.
+    RunsLost {
+        /// How many.
+        runs: usize,
+    },
+    /// The store does not answer, and is asked until it does.
+    StoreUnreachable {
+        /// What failed first, and why.
+        error: Arc<str>,
+    },
+    /// The store answers again.
+    StoreReachable {
+        /// For how long it did not.
+        away: Duration,
+    },
     /// The scheduler has ended; nothing follows.
     Stopped,
     /// This listener was too slow, and has missed events.

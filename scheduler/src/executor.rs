@@ -16,6 +16,7 @@ mod provided;
 mod queue;
 mod slots;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use symphra_scheduler_core::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::backend::Token;
+use crate::backend::{Holding, Token};
 use crate::clock::Clock;
 use crate::events::Teller;
 use crate::logging::Logger;
@@ -61,6 +62,12 @@ pub(crate) struct Job {
     pub(crate) abandoned: u32,
     pub(crate) missed: Option<Missed>,
     pub(crate) previous_success: Option<Timestamp>,
+}
+
+impl Job {
+    fn holding(&self) -> Holding {
+        Holding { task: self.task.key, id: self.id, token: self.token }
+    }
 }
 
 /// What all runs of a scheduler share.
@@ -148,14 +155,12 @@ impl Executor {
         }
         let spawned = {
             let mut waiting = self.0.waiting();
-            let wanted = jobs.len().min(self.0.threads);
+            let wanted = jobs.len();
             for job in jobs.drain(..) {
                 job.task.tally().accepted();
                 waiting.queue.push(job);
             }
-            let spawned = wanted.min(self.0.max_workers - waiting.workers);
-            waiting.workers += spawned;
-            spawned
+            self.0.enlist(&mut waiting, wanted)
         };
         for _ in 0..spawned {
             self.spawn_worker();
@@ -181,6 +186,39 @@ impl Executor {
             self.0.slots.find(id, |running| running.cancel.ask(Asked::Cancelled(cause), now));
         } else {
             self.end_unbegun(waiting, cause);
+        }
+    }
+
+    /// What it executes, and what waits for a worker.
+    pub(crate) fn holdings(&self) -> Vec<Holding> {
+        let mut all = self.0.slots.holdings();
+        all.extend(self.0.waiting().queue.iter().map(Job::holding));
+        all
+    }
+
+    /// Cancels runs that others have taken over, where they are still held under that token.
+    pub(crate) fn lose(&self, lost: &HashSet<Holding>) {
+        let waiting = self.withdraw(|job| lost.contains(&job.holding()));
+        if !waiting.is_empty() {
+            self.end_unbegun(waiting, CancelCause::TakenOver);
+        }
+        let now = self.0.clock.monotonic();
+        self.0.slots.for_each(|running| {
+            if lost.contains(&running.holding()) {
+                running.cancel.ask(Asked::Cancelled(CancelCause::TakenOver), now);
+            }
+        });
+    }
+
+    /// Has runs begin that waited because the node had [lost contact](crate::node::Lease::may_begin).
+    pub(crate) fn go_on(&self) {
+        let spawned = {
+            let mut waiting = self.0.waiting();
+            let waits = waiting.queue.len();
+            self.0.enlist(&mut waiting, waits)
+        };
+        for _ in 0..spawned {
+            self.spawn_worker();
         }
     }
 
@@ -244,6 +282,13 @@ impl Executor {
 }
 
 impl Inner {
+    /// How many workers to spawn for this many runs.
+    fn enlist(&self, waiting: &mut Waiting, runs: usize) -> usize {
+        let enlisted = runs.min(self.threads).min(self.max_workers - waiting.workers);
+        waiting.workers += enlisted;
+        enlisted
+    }
+
     /// The lock guards a queue and a number, both of which are right at every moment.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -283,11 +328,12 @@ impl Worker {
         tell(&self.executor.0, &mut self.untold);
     }
 
-    /// The next run; `None` ends the worker, in one step with the look that found the queue empty, so that a run
+    /// The next run; `None` ends the worker, in one step with the look that found none which may begin, so that a run
     /// submitted afterwards finds the worker's place free.
     fn next_job(&self) -> Option<Job> {
         let mut waiting = self.executor.0.waiting();
-        let job = waiting.queue.pop();
+        let may_begin = self.executor.0.surroundings.lease.may_begin();
+        let job = if may_begin { waiting.queue.pop() } else { None };
         if job.is_none() {
             waiting.workers -= 1;
         }

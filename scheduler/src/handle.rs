@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::backend::{Backend, Holder};
 use crate::clock::Clock;
 use crate::config::SchedulerConfig;
-use crate::engine::{Asked, Asking, Counts, Request, StopReport};
+use crate::engine::{Asked, Asking, Counts, Link, Request, StopReport};
 use crate::error::Error;
 use crate::events::{Events, Teller};
 use crate::executor::{Executor, Surroundings};
@@ -29,7 +29,7 @@ pub use backfill::{Backfill, Backfilled};
 pub use change::Triggered;
 pub(crate) use directory::Directory;
 pub use explain::{Explanation, NoOccurrence};
-pub use health::{Health, StaleTask};
+pub use health::{Health, StaleTask, StoreHealth};
 pub use query::{Run, RunFilter};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.
@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     /// The report of a stop that is over; its sender lives as long as the engine.
     pub(crate) done: watch::Receiver<Option<Arc<StopReport>>>,
     pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) link: Arc<Link>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) holder: Arc<Holder>,
     pub(crate) config: SchedulerConfig,

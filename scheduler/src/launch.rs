@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::backend::{Backend, Capabilities, Holder, Registration};
 use crate::clock::Clock;
 use crate::config::SchedulerConfig;
-use crate::engine::{Asked, Counts, Engine, Heartbeat, REQUESTS_MAX, State};
+use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, REQUESTS_MAX, State};
 use crate::error::Error;
 use crate::events::Teller;
 use crate::executor::{Executor, Provided, Surroundings};
@@ -78,17 +78,19 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
 
     let wake = Arc::new(Notify::new());
     let lease = Arc::default();
+    let link = Link::new(Arc::clone(&lease), clock.clone(), teller.clone(), logger.clone(), Arc::clone(&wake));
+    let link = Arc::new(link);
     let surroundings = Arc::new(Surroundings {
         node: Arc::clone(&node),
         provided,
-        lease: Arc::clone(&lease),
+        lease,
         teller: teller.clone(),
         logger: logger.clone(),
     });
     let executor =
         Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.workers(), Arc::clone(&wake));
     let counts = Arc::new(Counts::default());
-    let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), lease, clock.clone(), logger.clone())
+    let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), clock.clone(), Arc::clone(&link))
         .map_err(Error::no_thread)?;
     let (asked, asked_of_engine) = watch::channel(Asked::Run);
     let (finish, done) = watch::channel(None);
@@ -109,6 +111,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         backend: Arc::clone(&backend),
         holder: Arc::clone(&holder),
         clock: clock.clone(),
+        link: Arc::clone(&link),
         executor: executor.clone(),
         wake,
         asked: asked_of_engine,
@@ -126,6 +129,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         teller: teller.clone(),
         done,
         surroundings,
+        link,
         backend,
         holder,
         config,

@@ -114,7 +114,7 @@ pub use events::{Events, SchedulerEvent};
 pub use executor::{Extract, ExtractError, Needs, Provided, RunContext, RunningRun, ScheduledAt, State};
 pub use handle::{
     Backfill, Backfilled, Explanation, Health, NoOccurrence, Run, RunFilter, SchedulerHandle, StaleTask, StopOnDrop,
-    Triggered,
+    StoreHealth, Triggered,
 };
 pub use handler::{BlockingHandler, Body, Handler};
 pub use outcome::{BoxError, CancelCause, ERROR_TEXT_BYTES_MAX, Failure, FailureKind, IntoOutcome, Outcome};

@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
-/// Whether this node reaches its store, and whether it may have lost its hold on its runs because it has not for too
-/// long.
+/// Whether this node reaches its store, whether it may have lost its hold on its runs because it has not for too long, and
+/// whether runs that it holds may begin.
 #[derive(Debug)]
-pub(crate) struct Lease(watch::Sender<Contact>);
+pub(crate) struct Lease {
+    contact: watch::Sender<Contact>,
+    /// From the first heartbeat that was not answered until somebody has looked what the node still holds.
+    holds_back: AtomicBool,
+}
 
 /// How a node stands to its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,24 +28,49 @@ pub(crate) enum Contact {
 
 impl Default for Lease {
     fn default() -> Self {
-        Self(watch::Sender::new(Contact::Fine))
+        Self { contact: watch::Sender::new(Contact::Fine), holds_back: AtomicBool::new(false) }
     }
 }
 
 impl Lease {
-    /// Tells those who wait for it.
+    /// Tells those who wait for it. While the contact is not fine no run begins, and afterwards none before it is
+    /// [let](Self::let_begin).
     pub(crate) fn set(&self, contact: Contact) {
-        self.0.send_if_modified(|known| std::mem::replace(known, contact) != contact);
+        self.contact.send_if_modified(|known| {
+            if contact != Contact::Fine {
+                self.hold_back();
+            }
+            std::mem::replace(known, contact) != contact
+        });
     }
 
     pub(crate) fn contact(&self) -> Contact {
-        *self.0.borrow()
+        *self.contact.borrow()
+    }
+
+    /// From now on no run begins.
+    pub(crate) fn hold_back(&self) {
+        self.holds_back.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on runs begin again, if the contact is fine.
+    pub(crate) fn let_begin(&self) {
+        // Under the lock, so that a loss of contact in between is not overruled.
+        self.contact.send_if_modified(|&mut contact| {
+            self.holds_back.store(contact != Contact::Fine, Ordering::SeqCst);
+            false
+        });
+    }
+
+    /// Whether runs that the node holds may begin.
+    pub(crate) fn may_begin(&self) -> bool {
+        !self.holds_back.load(Ordering::SeqCst)
     }
 
     /// Returns when the hold may be lost.
     pub(crate) async fn lost(&self) {
         // The sender lives as long as this borrow, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|&contact| contact == Contact::Lost).await;
+        let _ = self.contact.subscribe().wait_for(|&contact| contact == Contact::Lost).await;
     }
 }
 

@@ -52,6 +52,9 @@ pub enum CancelCause {
     Requested,
     /// A newer occurrence took its place, under `overlap = "cancel_running"`.
     Replaced,
+    /// Another node has taken it over, because this one had lost contact with the store. Seen by its body and in the log
+    /// alone: the run goes on elsewhere.
+    TakenOver,
 }
 
 impl fmt::Display for CancelCause {
@@ -60,6 +63,7 @@ impl fmt::Display for CancelCause {
             Self::Stopped => "cancelled: its scheduler stopped",
             Self::Requested => "cancelled by request",
             Self::Replaced => "cancelled: a newer occurrence took its place",
+            Self::TakenOver => "cancelled: another node has taken it over",
         })
     }
 }

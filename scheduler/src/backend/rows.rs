@@ -192,7 +192,7 @@ pub struct Claimed {
 }
 
 /// A run that a node believes to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holding {
     /// Its task.
     pub task: TaskKey,

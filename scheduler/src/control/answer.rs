@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::view::{
     At, BackfillView, ChangeView, ExplanationView, HealthView, LedgerView, MissedView, NextView, NodeView, PauseView,
-    RecordView, RunView, RunningView, StaleView, TaskPage, TaskView,
+    RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
 use crate::backend::{BackendError, Ledger, Pause, Record};
@@ -330,11 +330,17 @@ fn health(handle: &SchedulerHandle) -> HealthView {
     let health = handle.health();
     let zone = handle.zone();
     let well = health.is_well();
-    let Health { alive, ready, stuck, stale, workers_taken_by, clock_repeats_until } = health;
+    let Health { alive, ready, store, stuck, stale, workers_taken_by, clock_repeats_until } = health;
     HealthView {
         well,
         alive,
         ready,
+        store: StoreView {
+            unreachable_since: store.unreachable_since.map(|at| At::new(at, zone)),
+            error: store.error.map(|error| error.to_string()),
+            lease_lost: store.lease_lost,
+            in_contact_since: At::new(store.in_contact_since, zone),
+        },
         stuck: stuck.iter().map(RunningView::of).collect(),
         stale: (stale.into_iter())
             .map(|stale| StaleView {

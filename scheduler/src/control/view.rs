@@ -174,10 +174,20 @@ pub(crate) struct HealthView {
     pub(crate) well: bool,
     pub(crate) alive: bool,
     pub(crate) ready: bool,
+    pub(crate) store: StoreView,
     pub(crate) stuck: Vec<RunningView>,
     pub(crate) stale: Vec<StaleView>,
     pub(crate) workers_taken_by: Vec<RunningView>,
     pub(crate) clock_repeats_until: Option<At>,
+}
+
+/// How a scheduler stands to its store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoreView {
+    pub(crate) unreachable_since: Option<At>,
+    pub(crate) error: Option<String>,
+    pub(crate) lease_lost: bool,
+    pub(crate) in_contact_since: At,
 }
 
 /// A run that executes.

@@ -1,20 +1,26 @@
 //! Calls of the backend: made at once, taken in when they answer, repeated for ever while the store cannot be reached.
 
+use std::collections::HashSet;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::event::{Batch, Event};
-use crate::backend::{Backend, BackendError, BackendFuture, Changes, Claim, Finish, Holder, TaskKey};
-use crate::logging::{Entry, Logger};
+use super::link::Link;
+use super::state::BATCH_MAX;
+use crate::backend::{Backend, BackendError, BackendFuture, Changes, Claim, Finish, Holder, Holding, TaskKey};
+use crate::run::RunId;
 
 /// The first pause before a failed call is repeated; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The longest pause, so that a store that is back is used within five seconds.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// After so long without an answer a call that waits for changes, and had failed before, counts as one that got through.
+const WAITS_FROM: Duration = Duration::from_secs(1);
 
 /// What a call has answered.
 pub(super) enum Answer {
@@ -65,32 +71,41 @@ impl Calls {
     }
 }
 
-pub(super) async fn enqueue(logger: Logger, backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Answer {
-    let admissions =
-        insist(&logger, || answers_all(batch.firings.len(), backend.enqueue(&holder, &batch.firings))).await;
+pub(super) async fn enqueue(link: Arc<Link>, backend: Arc<dyn Backend>, holder: Arc<Holder>, batch: Batch) -> Answer {
+    let admissions = insist(&link, || answers_all(batch.firings.len(), backend.enqueue(&holder, &batch.firings))).await;
     Answer::Event(Event::Enqueued(batch, admissions))
 }
 
-pub(super) async fn finish(logger: Logger, backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Answer {
-    let stored = insist(&logger, || answers_all(ended.len(), backend.finish(&ended))).await;
+pub(super) async fn finish(link: Arc<Link>, backend: Arc<dyn Backend>, ended: Vec<Finish>) -> Answer {
+    let stored = insist(&link, || answers_all(ended.len(), backend.finish(&ended))).await;
     Answer::Event(Event::Stored(ended, stored))
 }
 
-pub(super) async fn claim(logger: Logger, backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Answer {
-    Answer::Event(Event::Claimed(insist(&logger, || backend.claim(&holder, &claim)).await))
+pub(super) async fn claim(link: Arc<Link>, backend: Arc<dyn Backend>, holder: Arc<Holder>, claim: Claim) -> Answer {
+    Answer::Event(Event::Claimed(insist(&link, || backend.claim(&holder, &claim)).await))
 }
 
-pub(super) async fn look(logger: Logger, backend: Arc<dyn Backend>, keys: Vec<TaskKey>) -> Answer {
-    let tasks = insist(&logger, || backend.look(&keys)).await;
+pub(super) async fn look(link: Arc<Link>, backend: Arc<dyn Backend>, keys: Vec<TaskKey>) -> Answer {
+    let tasks = insist(&link, || backend.look(&keys)).await;
     Answer::Event(Event::Changed(Changes { tasks, ..Changes::default() }))
 }
 
-pub(super) async fn leave(logger: Logger, backend: Arc<dyn Backend>, holder: Arc<Holder>) -> Answer {
-    Answer::Event(Event::Left(insist(&logger, || backend.leave(&holder)).await))
+pub(super) async fn leave(link: Arc<Link>, backend: Arc<dyn Backend>, holder: Arc<Holder>) -> Answer {
+    Answer::Event(Event::Left(insist(&link, || backend.leave(&holder)).await))
 }
 
-pub(super) async fn changes(logger: Logger, backend: Arc<dyn Backend>, version: u64) -> Answer {
-    Answer::Changes(insist(&logger, || backend.changes(Some(version))).await)
+pub(super) async fn changes(link: Arc<Link>, backend: Arc<dyn Backend>, version: u64) -> Answer {
+    Answer::Changes(repeat(&link, Some(WAITS_FROM), || backend.changes(Some(version))).await)
+}
+
+/// Which of these runs the node has lost, asked in batches.
+pub(super) async fn lost(link: Arc<Link>, backend: Arc<dyn Backend>, held: Vec<Holding>) -> Answer {
+    let mut lost = HashSet::new();
+    for batch in held.chunks(BATCH_MAX) {
+        let ids: HashSet<RunId> = insist(&link, || backend.lost(batch)).await.into_iter().collect();
+        lost.extend(batch.iter().filter(|run| ids.contains(&run.id)));
+    }
+    Answer::Event(Event::Lost(lost))
 }
 
 /// A backend that answers for more or less than it was asked has failed: nobody knows which answer is whose.
@@ -102,23 +117,46 @@ async fn answers_all<T>(asked: usize, call: BackendFuture<'_, Vec<T>>) -> Result
     Err(BackendError::new("answer each entry of a batch", format!("{asked} were asked and {} answered", answers.len())))
 }
 
-async fn insist<T, F>(logger: &Logger, call: impl Fn() -> F) -> T
+/// Repeats a call until it is answered.
+async fn insist<T, F>(link: &Link, call: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, BackendError>>,
+{
+    repeat(link, None, call).await
+}
+
+/// Repeats a call until it is answered. One that has failed counts as got through when it is answered, or when it has been
+/// waiting for as long as `waits_from`.
+async fn repeat<T, F>(link: &Link, waits_from: Option<Duration>, call: impl Fn() -> F) -> T
 where
     F: Future<Output = Result<T, BackendError>>,
 {
     let mut pause = PAUSE_MIN;
+    let mut is_failing = false;
     loop {
-        match call().await {
+        let mut call = pin!(call());
+        let answer = match waits_from.filter(|_| is_failing) {
+            Some(patience) => match tokio::time::timeout(patience, call.as_mut()).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    link.got_through();
+                    is_failing = false;
+                    call.await
+                }
+            },
+            None => call.await,
+        };
+        match answer {
             Ok(answer) => {
-                if pause > PAUSE_MIN {
-                    logger.write(Entry::StoreReachable {});
+                if is_failing {
+                    link.got_through();
                 }
                 return answer;
             }
             Err(error) => {
-                let source = std::error::Error::source(&error);
-                let cause = source.as_ref().map(|source| source as _);
-                logger.write(Entry::StoreUnreachable { error: &error, cause });
+                if !std::mem::replace(&mut is_failing, true) {
+                    link.failed(&error);
+                }
             }
         }
         tokio::time::sleep(pause).await;

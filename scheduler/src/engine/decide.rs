@@ -14,6 +14,7 @@ use symphra_scheduler_core::Timestamp;
 use super::due;
 use super::event::{Actions, Batch, Event};
 use super::notice::Notice;
+use super::runs::lose;
 use super::shutdown;
 use super::state::{BATCH_MAX, Next, Now, Phase, State, delayed};
 use crate::backend::{Admission, Firing, Record, Refusal};
@@ -38,6 +39,7 @@ impl State {
             Event::Ended(ended) => self.ended(ended, now.wall, actions),
             Event::Withdrawn(jobs) => self.withdrawn(jobs, now.wall, actions),
             Event::Stored(ended, stored) => self.stored(&ended, &stored, actions),
+            Event::Lost(lost) => lose(lost, actions),
             Event::Changed(changes) => self.changed(changes, now.wall, actions),
             Event::Runnable => self.claims.now = true,
             Event::Added(live, registered) => {

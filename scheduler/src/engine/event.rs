@@ -1,9 +1,12 @@
 //! What the engine is told, and what it decides to do.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::notice::Notice;
-use crate::backend::{Admission, Changes, Claims, Finish, Firing, Ledger, Left, Record, Registered, Stored, TaskKey};
+use crate::backend::{
+    Admission, Changes, Claims, Finish, Firing, Holding, Ledger, Left, Record, Registered, Stored, TaskKey,
+};
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, RunningRun};
 use crate::outcome::CancelCause;
@@ -26,6 +29,8 @@ pub(crate) enum Event {
     Withdrawn(Vec<Job>),
     /// The backend has stored the ends of attempts.
     Stored(Vec<Finish>, Vec<Stored>),
+    /// Others have taken over these runs, while the node had lost contact with the store.
+    Lost(HashSet<Holding>),
     /// Something has changed in the store, by this node or another.
     Changed(Changes),
     /// Runs wait in the store that may be claimed now.
@@ -67,6 +72,8 @@ pub(crate) struct Actions {
     pub(crate) enqueue: Option<Batch>,
     /// Execute these; each comes back in an [`Event::Ended`].
     pub(crate) start: Vec<Job>,
+    /// Give these up, where they are held here: they are another's.
+    pub(crate) lose: Option<HashSet<Holding>>,
     /// Cancel these, where they execute here.
     pub(crate) cancel: Vec<(RunId, CancelCause)>,
     /// What to do about all runs that execute.

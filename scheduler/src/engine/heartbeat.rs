@@ -8,13 +8,14 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
+use symphra_scheduler_core::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::backend::{Backend, Holder};
+use super::link::{Link, Silence};
+use crate::backend::{Backend, BackendError, Holder};
 use crate::clock::Clock;
-use crate::logging::{Entry, Logger};
-use crate::node::{Contact, Lease};
+use crate::node::Contact;
 
 /// Heartbeats in the longest silence that does not break the contact: one may fail or be slow.
 const BEATS_PER_SILENCE: u32 = 2;
@@ -41,9 +42,8 @@ impl Heartbeat {
     pub(crate) fn start(
         backend: Arc<dyn Backend>,
         holder: Arc<Holder>,
-        lease: Arc<Lease>,
         clock: Clock,
-        logger: Logger,
+        link: Arc<Link>,
     ) -> io::Result<Self> {
         let (alive, ended) = oneshot::channel();
         let every = holder.silence_max() / BEATS_PER_SILENCE;
@@ -52,7 +52,7 @@ impl Heartbeat {
         let pause = every / PAUSES_PER_BEAT;
         #[cfg(any(test, feature = "test-util"))]
         let is_virtual = clock.is_virtual();
-        let heart = Heart { backend, holder, lease, clock, logger, every, warn_after, renewed, pause };
+        let heart = Heart { backend, holder, clock, link, every, warn_after, renewed, stores: None, pause };
         #[cfg(any(test, feature = "test-util"))]
         if is_virtual {
             drop(tokio::spawn(heart.beat_until(ended)));
@@ -76,14 +76,15 @@ impl Heartbeat {
 struct Heart {
     backend: Arc<dyn Backend>,
     holder: Arc<Holder>,
-    lease: Arc<Lease>,
     clock: Clock,
-    logger: Logger,
+    link: Arc<Link>,
     every: Duration,
     /// After how long without an answer the node's runs are warned.
     warn_after: Duration,
     /// When the last heartbeat that was answered was made: the lease counts from the answer, which was not before.
     renewed: Instant,
+    /// What the store's clock said then.
+    stores: Option<Timestamp>,
     /// How long to wait after a heartbeat that fails.
     pause: Duration,
 }
@@ -92,8 +93,12 @@ impl Heart {
     async fn beat_until(mut self, mut ended: oneshot::Receiver<Infallible>) {
         let mut wait = self.every;
         loop {
+            let link = Arc::clone(&self.link);
             let beat = async {
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = link.beat_is_wanted() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
                 self.beat().await
             };
             tokio::select! {
@@ -109,27 +114,34 @@ impl Heart {
         let asked = self.clock.monotonic();
         // So that the next is made in time although this one hangs.
         let patience = self.every / 2;
-        match tokio::time::timeout(patience, self.backend.heartbeat(&self.holder)).await {
-            Ok(Ok(_)) => {
-                self.renewed = asked;
+        let error = match tokio::time::timeout(patience, self.backend.heartbeat(&self.holder)).await {
+            Ok(Ok(stores)) => {
+                self.link.answered(self.silence(asked, stores));
+                (self.renewed, self.stores) = (asked, Some(stores));
                 self.pause = self.every / PAUSES_PER_BEAT;
-                self.lease.set(Contact::Fine);
                 return self.every;
             }
-            Ok(Err(error)) => {
-                let source = std::error::Error::source(&error);
-                let cause = source.as_ref().map(|source| source as _);
-                self.logger.write(Entry::LeaseNotRenewed { error: &error, cause });
-            }
-            Err(_) => self.logger.write(Entry::LeaseUnanswered { patience: &format_args!("{patience:?}") }),
-        }
+            Ok(Err(error)) => error,
+            Err(_) => BackendError::new("answer a heartbeat", format!("there was no answer within {patience:?}")),
+        };
         let cut_off = self.clock.monotonic().duration_since(self.renewed);
-        self.lease.set(if cut_off >= self.warn_after { Contact::Lost } else { Contact::Failing });
+        self.link.unanswered(&error, if cut_off >= self.warn_after { Contact::Lost } else { Contact::Failing });
         let pause = self.pause;
         self.pause = (pause * 2).min(self.every / 2);
         match self.warn_after.checked_sub(cut_off) {
             Some(left) if !left.is_zero() => pause.min(left),
             _ => pause,
+        }
+    }
+
+    /// How long it was silent before a heartbeat that was made at `asked` and answered with the store's time. Of a machine
+    /// that was suspended only that tells.
+    fn silence(&self, asked: Instant, stores: Timestamp) -> Silence {
+        let by_store = self.stores.map_or(Duration::ZERO, |before| stores.since(before));
+        match asked.duration_since(self.renewed).max(by_store) {
+            silence if silence >= self.warn_after => Silence::ALease,
+            silence if silence > self.holder.silence_max() => Silence::Long,
+            _ => Silence::Short,
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) enum Notice {
     Rescheduled { task: TaskName, schedule: Schedule },
     TakenOver { runs: usize },
     Stale { runs: usize },
+    Lost { runs: usize },
 }
 
 impl Notice {
@@ -57,6 +58,7 @@ impl Notice {
                 logger.write(Entry::TaskRescheduled { task: task.as_str(), schedule: &schedule.describe() });
             }
             Self::TakenOver { runs } => logger.write(Entry::RunsTakenOver { runs: *runs as u64 }),
+            Self::Lost { runs } => logger.write(Entry::RunsLost { runs: *runs as u64 }),
             Self::Stale { runs } => logger.write(Entry::RunsStale { runs: *runs as u64 }),
         }
     }
@@ -75,6 +77,7 @@ impl Notice {
             Self::Resumed { task } => SchedulerEvent::TaskResumed { task },
             Self::Rescheduled { task, schedule } => SchedulerEvent::TaskRescheduled { task, schedule },
             Self::TakenOver { runs } => SchedulerEvent::RunsTakenOver { runs },
+            Self::Lost { runs } => SchedulerEvent::RunsLost { runs },
             Self::Stale { runs } => SchedulerEvent::StaleEnds { runs },
         }
     }

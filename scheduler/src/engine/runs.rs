@@ -1,15 +1,16 @@
 //! What becomes of runs: which are claimed, how attempts end, and the one place that decides whether another follows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
 use super::CLAIM_EVERY;
-use super::event::{Actions, Withdraw};
+use super::event::{Actions, Event, Withdraw};
 use super::notice::Notice;
-use super::state::{BATCH_MAX, CancelledRun, Next, Now, Phase, State, delayed};
-use crate::backend::{Claims, End, Finish, Stored, TaskKey, Token};
+use super::state::{BATCH_MAX, CancelledRun, Doubted, Next, Now, Phase, State, delayed};
+use crate::backend::{Claims, End, Finish, Holding, Stored, TaskKey, Token};
 use crate::executor::{Ended, Job};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
@@ -129,9 +130,29 @@ impl State {
         }
     }
 
+    /// The answers that are under way are of before the node lost contact: the runs that they bring are another's perhaps.
+    pub(crate) fn doubt_answers(&mut self) {
+        self.doubted = Doubted { claim: self.claims.is_under_way, firings: self.enqueueing > 0 };
+    }
+
+    /// Whether this is such an answer. It is one once.
+    pub(crate) fn is_doubted(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Claimed(_) => std::mem::take(&mut self.doubted.claim),
+            Event::Enqueued(..) => std::mem::take(&mut self.doubted.firings),
+            _ => false,
+        }
+    }
+
     pub(super) fn ended(&mut self, ended: Vec<Ended>, now: Timestamp, actions: &mut Actions) {
         self.to_finish.reserve(ended.len());
         for Ended { job, outcome, advice, ran } in ended {
+            if outcome == Outcome::Cancelled(CancelCause::TakenOver) {
+                // Whoever has it stores how it ends.
+                job.task.tally().given_back(ran.is_some());
+                self.held -= 1;
+                continue;
+            }
             let finished_at = ran.map_or(now, |ran| ran.started_at.plus(ran.duration));
             // Attempts whose node died do not count.
             let failed = job.attempt - job.abandoned;
@@ -285,6 +306,14 @@ impl State {
         self.free.push(place);
         self.behind.remove(&key);
     }
+}
+
+/// Gives up the runs that others have taken over.
+pub(super) fn lose(lost: HashSet<Holding>, actions: &mut Actions) {
+    if !lost.is_empty() {
+        actions.notices.push(Notice::Lost { runs: lost.len() });
+    }
+    actions.lose = Some(lost);
 }
 
 /// Whether a pause holds a run back: a trigger and a backfill are not held.

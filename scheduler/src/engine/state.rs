@@ -48,6 +48,7 @@ pub(crate) struct State {
     /// Firings that the backend has not answered.
     pub(super) enqueueing: usize,
     pub(super) finishing: bool,
+    pub(super) doubted: Doubted,
     /// Ends that are not stored yet; never more than `held`.
     pub(super) to_finish: Vec<Finish>,
     /// What the store has recorded of earlier schedules as tasks were added, and nobody was told of yet.
@@ -63,6 +64,13 @@ pub(crate) struct State {
     pub(super) cancelled: Vec<CancelledRun>,
     /// Runs whose end could not be stored before the stop gave up.
     pub(super) unstored: usize,
+}
+
+/// Which answers that are under way were perhaps given before the node lost contact with the store.
+#[derive(Default)]
+pub(super) struct Doubted {
+    pub(super) claim: bool,
+    pub(super) firings: bool,
 }
 
 /// When the engine claims, and what it keeps free for what a claim may bring.
@@ -194,6 +202,7 @@ impl State {
             claims: Claiming::default(),
             enqueueing: 0,
             finishing: false,
+            doubted: Doubted::default(),
             to_finish: Vec::new(),
             untold: Vec::new(),
             behind: HashMap::new(),

@@ -10,6 +10,7 @@ mod firing;
 mod leases;
 mod misfire;
 mod once;
+mod outages;
 mod overlap;
 mod panics;
 mod queue;

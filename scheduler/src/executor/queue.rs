@@ -24,6 +24,10 @@ impl Queue {
         Some(job)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.by_priority.values().flatten()
+    }
+
     pub(super) const fn len(&self) -> usize {
         self.len
     }

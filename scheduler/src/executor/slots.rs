@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::cancel::Cancel;
 use super::{GRACE, Job, Surroundings};
+use crate::backend::{Holding, Token};
 use crate::run::RunId;
 use crate::task::{LiveTask, TaskName};
 
@@ -43,6 +44,7 @@ pub(super) struct Slot {
 pub(super) struct Running {
     pub(super) task: Arc<LiveTask>,
     pub(super) id: RunId,
+    token: Token,
     pub(super) scheduled_at: Timestamp,
     pub(super) attempt: u32,
     pub(super) started_at: Timestamp,
@@ -52,6 +54,10 @@ pub(super) struct Running {
 }
 
 impl Running {
+    pub(super) fn holding(&self) -> Holding {
+        Holding { task: self.task.key, id: self.id, token: self.token }
+    }
+
     /// Whether its body should have been dropped by now, and never came to an await.
     fn is_stuck(&self, now: Instant) -> bool {
         let asked_at = self.cancel.why().map(|(_, at)| at);
@@ -90,6 +96,7 @@ impl Slot {
         *self.shown.running() = Some(Running {
             task: Arc::clone(&job.task),
             id: job.id,
+            token: job.token,
             scheduled_at: job.scheduled_at,
             attempt: job.attempt,
             started_at,
@@ -141,6 +148,10 @@ impl Slots {
             shown.as_ref().filter(|running| running.id == id).map(&act)
         });
         found.is_some()
+    }
+
+    pub(super) fn holdings(&self) -> Vec<Holding> {
+        self.all().iter().filter_map(|slot| slot.running().as_ref().map(Running::holding)).collect()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Whether all is well: what is stuck, what has not succeeded for too long, what stands still.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
@@ -21,8 +22,10 @@ const STALE_GRACE: Duration = Duration::from_secs(60);
 pub struct Health {
     /// It fires: it has started, and neither stopped nor been asked to.
     pub alive: bool,
-    /// Its store answers.
+    /// Its store answers: the last heartbeat was answered, and no call has failed that has not got through since.
     pub ready: bool,
+    /// How it stands to its store.
+    pub store: StoreHealth,
     /// Runs that should have ended and cannot be stopped, because their bodies never come to an await.
     pub stuck: Vec<RunningRun>,
     /// Tasks that have not succeeded for longer than their schedule, or `expect_success_within`, promises.
@@ -31,6 +34,24 @@ pub struct Health {
     pub workers_taken_by: Vec<RunningRun>,
     /// Until when a clock that was set back shows instants a second time, so that they are recorded.
     pub clock_repeats_until: Option<Timestamp>,
+}
+
+/// How a scheduler stands to its store.
+///
+/// While the store does not answer nothing begins; what executes goes on, and how it ends is kept until it can be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreHealth {
+    /// Since when it does not answer; `None` if it does.
+    pub unreachable_since: Option<Timestamp>,
+    /// What failed then, and why.
+    pub error: Option<Arc<str>>,
+    /// It has not answered for so long that other nodes may soon take over the runs of this one, or have: those runs are
+    /// [told](crate::RunContext::lease_lost).
+    pub lease_lost: bool,
+    /// Since when heartbeats are answered without a pause longer than a third of the lease, or six seconds. Once this is as
+    /// long ago as the lease of a node that has died, this one takes over its runs.
+    pub in_contact_since: Timestamp,
 }
 
 /// A task that has not succeeded for too long.
@@ -65,11 +86,18 @@ impl SchedulerHandle {
         let shared = &*self.0;
         let now = shared.clock.now();
         let running = shared.executor.running();
+        let outage = shared.link.outage();
         let all_taken =
             running.len() >= shared.config.workers() && running.iter().all(|run| run.running_for > WORKERS_TAKEN_FOR);
         Health {
             alive: self.stats().running && self.running().is_ok(),
-            ready: shared.surroundings.lease.contact() == Contact::Fine,
+            ready: outage.is_none(),
+            store: StoreHealth {
+                unreachable_since: outage.as_ref().map(|outage| outage.since),
+                error: outage.map(|outage| outage.error),
+                lease_lost: shared.surroundings.lease.contact() == Contact::Lost,
+                in_contact_since: shared.link.in_contact_since(),
+            },
             stuck: running.iter().filter(|run| run.stuck).cloned().collect(),
             stale: shared.directory().iter().filter_map(|task| stale(task, now)).collect(),
             workers_taken_by: if all_taken { running } else { Vec::new() },

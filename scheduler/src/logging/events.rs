@@ -199,16 +199,18 @@ events! {
     /// The wall clock was set back.
     ClockBack = "clock.back", WARN,
         "the clock was set back; what it shows a second time is recorded and not fired again", { by: shown };
-    /// A call of the store has failed, and is repeated.
-    StoreUnreachable = "store.unreachable", WARN, "the store cannot be reached; the call is repeated",
+    /// The store does not answer. Said once, until it answers again.
+    StoreUnreachable = "store.unreachable", WARN, "the store cannot be reached; it is asked until it answers",
         { error: shown, cause: maybe };
     /// The store answers again.
-    StoreReachable = "store.reachable", INFO, "the store answers again", {};
-    /// A heartbeat has failed.
-    LeaseNotRenewed = "lease.not_renewed", WARN, "the lease was not renewed; the next heartbeat tries again",
-        { error: shown, cause: maybe };
-    /// A heartbeat was given up after `patience`.
-    LeaseUnanswered = "lease.unanswered", WARN, "the store did not answer a heartbeat in time", { patience: shown };
+    StoreReachable = "store.reachable", INFO, "the store answers again", { away: shown };
+    /// The store has not answered for so long that other nodes may take over this one's runs.
+    LeaseLost = "lease.lost", WARN,
+        "the store has not answered for nearly a lease; other nodes may soon take over the runs of this one, which are told",
+        {};
+    /// Other nodes have taken over runs of this one.
+    RunsLost = "runs.lost", WARN, "others have taken over runs while this node was cut off; they are cancelled here",
+        { runs: count };
     /// Runs of a dead node execute here.
     RunsTakenOver = "runs.taken_over", WARN, "runs of a dead node were taken over", { runs: count };
     /// Another node had taken runs over before their ends were stored, or they were stored already.

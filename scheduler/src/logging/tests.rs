@@ -109,14 +109,14 @@ fn whoever_panics_loses_the_event_and_nothing_else() {
     let (told, traced) = (Seen::default(), Seen::default());
     let logger = Logger::with_adapter(told.clone());
     logger.write(unspeakable);
-    logger.write(Entry::StoreReachable {});
+    logger.write(Entry::OutputClosed {});
     tracing::subscriber::with_default(traced.clone(), || {
         Logger::default().write(unspeakable);
-        Logger::default().write(Entry::StoreReachable {});
+        Logger::default().write(Entry::OutputClosed {});
     });
     assert_eq!((told.all().len(), traced.all().len()), (1, 1), "what comes after is written");
     for at_log in [true, false] {
-        Logger::with_adapter(Breaks(at_log)).write(Entry::StoreReachable {});
+        Logger::with_adapter(Breaks(at_log)).write(Entry::OutputClosed {});
     }
 }
 
@@ -138,7 +138,7 @@ fn an_event_prints_as_one_line() {
     assert_eq!(
         printed,
         [
-            r#"the store cannot be reached; the call is repeated error="no\nanswer""#,
+            r#"the store cannot be reached; it is asked until it answers error="no\nanswer""#,
             r#"scheduler started node="host-7" tasks=3 backend="memory""#,
         ]
     );

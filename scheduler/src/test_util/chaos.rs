@@ -42,8 +42,9 @@ pub enum Held {
     Answer,
 }
 
-/// A backend in front of another. Heartbeats go through, unless it is [cut off](Self::cut_off): they come from a thread
-/// of their own, on real time, and would make the order of faults a matter of chance. Clones are one.
+/// A backend in front of another. Heartbeats go through, unless it is [cut off](Self::cut_off) or they are
+/// [named](Self::fail_on): a real one comes from a thread of its own, and would make the order of faults a matter of chance.
+/// Clones are one.
 ///
 /// ```
 /// use symphra_scheduler::{MemoryBackend, Scheduler, test_util::Chaos};
@@ -66,6 +67,7 @@ struct Inner {
     calls: AtomicUsize,
     failed: AtomicUsize,
     held: watch::Sender<HashMap<&'static str, Held>>,
+    is_cut_off: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +76,6 @@ struct Faults {
     always: Option<Fault>,
     on: HashMap<&'static str, Fault>,
     hanging: HashSet<&'static str>,
-    is_cut_off: bool,
 }
 
 impl Chaos {
@@ -88,6 +89,7 @@ impl Chaos {
             calls: AtomicUsize::new(0),
             failed: AtomicUsize::new(0),
             held: watch::Sender::default(),
+            is_cut_off: watch::Sender::default(),
         }))
     }
 
@@ -113,8 +115,12 @@ impl Chaos {
 
     /// From now on no call gets through, heartbeats included.
     pub fn cut_off(&self) {
-        let mut faults = self.faults();
-        (faults.is_cut_off, faults.always) = (true, Some(Fault::Before));
+        self.0.is_cut_off.send_replace(true);
+    }
+
+    /// From now on calls get through again; what else goes wrong, and what is held, stays.
+    pub fn reconnect(&self) {
+        self.0.is_cut_off.send_replace(false);
     }
 
     /// From now on calls of this name, or their answers, are held until they are [let go](Self::let_go): a test decides
@@ -135,6 +141,7 @@ impl Chaos {
     /// From now on nothing goes wrong, and nothing is held.
     pub fn heal(&self) {
         *self.faults() = Faults::default();
+        self.reconnect();
         self.0.held.send_modify(HashMap::clear);
     }
 
@@ -163,6 +170,9 @@ impl Chaos {
     }
 
     fn fault(&self, call: &'static str) -> Option<Fault> {
+        if *self.0.is_cut_off.borrow() {
+            return Some(Fault::Before);
+        }
         let mut faults = self.faults();
         let certain = faults.always.or_else(|| faults.on.get(call).copied());
         if certain.is_some() {
@@ -178,12 +188,27 @@ impl Chaos {
     }
 
     /// Makes `call`, or what is left of it when something goes wrong.
-    async fn between<T>(&self, name: &'static str, call: BackendFuture<'_, T>) -> Result<T, BackendError> {
+    async fn between<T: Send>(&self, name: &'static str, call: BackendFuture<'_, T>) -> Result<T, BackendError> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
         let fault = self.fault(name);
         if fault.is_some() {
             self.0.failed.fetch_add(1, Ordering::SeqCst);
         }
+        let measured = async move {
+            let answer = call.await?;
+            self.measure().await?;
+            Ok(answer)
+        };
+        self.with(fault, name, Box::pin(measured)).await
+    }
+
+    /// Makes `call` with `fault`.
+    async fn with<T>(
+        &self,
+        fault: Option<Fault>,
+        name: &'static str,
+        call: BackendFuture<'_, T>,
+    ) -> Result<T, BackendError> {
         if self.faults().hanging.contains(name) {
             std::future::pending::<()>().await;
         }
@@ -194,7 +219,6 @@ impl Chaos {
         }
         self.pass(name, Held::Call).await;
         let answer = call.await?;
-        self.measure().await?;
         self.pass(name, Held::Answer).await;
         match fault {
             Some(Fault::After) => Err(BackendError::new(name, "the connection was reset")),
@@ -245,10 +269,10 @@ impl Backend for Chaos {
     }
 
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
-        if self.faults().is_cut_off {
-            return Box::pin(std::future::ready(Err(BackendError::new("heartbeat", "the connection was refused"))));
-        }
-        self.0.store.heartbeat(holder)
+        let is_cut_off = *self.0.is_cut_off.borrow();
+        let fault = if is_cut_off { Some(Fault::Before) } else { self.faults().on.get("heartbeat").copied() };
+        let call = Box::pin(async move { self.0.store.heartbeat(holder).await });
+        Box::pin(self.with(fault, "heartbeat", call))
     }
 
     fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
@@ -293,9 +317,16 @@ impl Backend for Chaos {
         through!(self, cancel(run))
     }
 
-    /// A call that waits is not made to fail: what it would tell comes by the next.
+    /// A call that waits is not made to fail, unless the store is cut off: what it would tell comes by the next.
     fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
-        self.0.store.changes(version)
+        Box::pin(async move {
+            let mut is_cut_off = self.0.is_cut_off.subscribe();
+            tokio::select! {
+                biased;
+                _ = is_cut_off.wait_for(|&cut| cut) => Err(BackendError::new("changes", "the connection was reset")),
+                changes = self.0.store.changes(version) => changes,
+            }
+        })
     }
 
     fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {

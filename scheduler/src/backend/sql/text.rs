@@ -225,6 +225,7 @@ pub(super) const fn cause(cause: CancelCause) -> &'static str {
         CancelCause::Stopped => "stopped",
         CancelCause::Requested => "requested",
         CancelCause::Replaced => "replaced",
+        CancelCause::TakenOver => "taken_over",
     }
 }
 
@@ -233,6 +234,7 @@ pub(super) fn read_cause(word: &str) -> CancelCause {
     match word {
         "stopped" => CancelCause::Stopped,
         "replaced" => CancelCause::Replaced,
+        "taken_over" => CancelCause::TakenOver,
         _ => CancelCause::Requested,
     }
 }

@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use super::rig::{every, millis, seconds};
 use crate::backend::{Backend, Claim, Holder};
 use crate::clock::Clock;
-use crate::engine::Heartbeat;
+use crate::engine::{Heartbeat, Link};
+use crate::events::Teller;
 use crate::launch::launch;
 use crate::logging::Logger;
 use crate::node::{Contact, Lease};
@@ -153,8 +154,9 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
     chaos.cut_off();
     let began = std::time::Instant::now();
     let backend: Arc<dyn Backend> = Arc::new(chaos.clone());
-    let _heartbeat = Heartbeat::start(backend, holder, Arc::clone(&lease), Clock::System, Logger::default())
-        .expect("there is a thread");
+    let wake = Arc::default();
+    let link = Link::new(Arc::clone(&lease), Clock::System, Teller::default(), Logger::default(), wake);
+    let _heartbeat = Heartbeat::start(backend, holder, Clock::System, Arc::new(link)).expect("there is a thread");
     let mut failing = None;
     let lost = async {
         while lease.contact() != Contact::Lost {

@@ -12,9 +12,10 @@ use tokio::runtime::{Builder, Runtime};
 use super::super::seen::{Seen, Written};
 use super::super::{EVENTS, Level, LogEvent, Logger, LoggerAdapter, LoggingConfig};
 use super::odd_store::{OddStore, Oddity};
-use crate::backend::Holder;
+use crate::backend::{Backend, Claim, Holder};
 use crate::clock::Clock;
-use crate::engine::Heartbeat;
+use crate::engine::{Heartbeat, Link};
+use crate::events::Teller;
 use crate::test_util::{Chaos, Fault};
 use crate::{MemoryBackend, RetryPolicy, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task};
 
@@ -266,21 +267,54 @@ fn a_store_that_is_away_and_comes_back_is_said_with_what_it_took_twice() {
 }
 
 #[test]
-fn heartbeats_that_fail_are_said() {
-    for (oddity, name) in
-        [(Oddity::RefusesHeartbeats, "lease.not_renewed"), (Oddity::IgnoresHeartbeats, "lease.unanswered")]
-    {
+fn a_node_that_is_cut_off_is_said_once_at_each_end() {
+    let seen = seen(async |stage| {
+        let store = Chaos::new(stage.store.clone());
+        let import = Task::new("import", every(10), async || pending::<()>().await);
+        let scheduler = stage.scheduler([import]).backend(store.clone()).config(SchedulerConfig::new().node("host-7"));
+        scheduler.start().await.expect("it starts");
+        pass(11).await;
+        store.cut_off();
+        pass(40).await;
+        // Another node takes its run over.
+        let heir = Holder { node: "heir".into(), lease: Duration::from_secs(30) };
+        let claim = Claim { number: 1, tasks: [stage.store.key_of("import").expect("it is known")].into(), max: 1 };
+        for _ in 0..10 {
+            stage.store.heartbeat(&heir).await.expect("memory answers");
+            pass(5).await;
+        }
+        let taken = stage.store.claim(&heir, &claim).await.expect("memory answers");
+        assert_eq!(taken.runs.len(), 1);
+        store.heal();
+        pass(10).await;
+    });
+    for (way, written) in &seen {
+        let times = |name: &str| written.iter().filter(|event| event.name == name).count();
+        let names = ["store.unreachable", "lease.lost", "store.reachable", "runs.lost"];
+        assert_eq!(names.map(times), [1, 1, 1, 1], "{way:?}");
+    }
+    let away: f64 = each(&seen, "store.reachable")[0].field("away").trim_end_matches('s').parse().expect("seconds");
+    assert!((88.0..=93.0).contains(&away), "from the first heartbeat in vain to the next that was answered: {away} s");
+    assert_eq!(each(&seen, "runs.lost")[1].field("runs"), "1");
+    assert_eq!(each(&seen, "run.cancelled")[0].field("cause"), "cancelled: another node has taken it over");
+}
+
+#[test]
+fn a_heartbeat_that_fails_or_is_not_answered_is_said() {
+    for (oddity, cause) in [
+        (Oddity::RefusesHeartbeats, "the disk is full"),
+        (Oddity::IgnoresHeartbeats, "there was no answer within 25ms"),
+    ] {
         let seen = Seen::default();
         let store = Arc::new(OddStore { store: MemoryBackend::new(), oddity });
         let holder = Arc::new(Holder { node: "host-7".into(), lease: Duration::from_millis(300) });
         let logger = Logger::with_adapter(seen.clone());
-        let beats = Heartbeat::start(store, holder, Arc::default(), Clock::default(), logger).expect("a thread");
-        as_listed(&seen.take(name));
+        let link = Link::new(Arc::default(), Clock::default(), Teller::default(), logger, Arc::default());
+        let beats = Heartbeat::start(store, holder, Clock::default(), Arc::new(link)).expect("a thread");
+        let said = seen.take("store.unreachable");
+        as_listed(&said);
+        assert_eq!(said.field("cause"), cause);
         drop(beats);
-        match name {
-            "lease.unanswered" => assert_eq!(seen.take(name).field("patience"), "25ms"),
-            _ => assert_eq!(seen.take(name).field("cause"), "the disk is full"),
-        }
     }
 }
 

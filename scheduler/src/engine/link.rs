@@ -1,0 +1,202 @@
+//! The way to the store: since when it does not answer, said once at each end; and what a heartbeat has to tell the engine.
+//!
+//! Shared by the heartbeat, the engine's calls and whoever asks how the scheduler is.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use symphra_scheduler_core::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::backend::BackendError;
+use crate::clock::Clock;
+use crate::events::{SchedulerEvent, Teller};
+use crate::logging::{Entry, Logger};
+use crate::node::{Contact, Lease};
+
+/// How a node stands to its store.
+pub(crate) struct Link {
+    lease: Arc<Lease>,
+    clock: Clock,
+    teller: Teller,
+    logger: Logger,
+    /// Wakes the engine.
+    wake: Arc<Notify>,
+    beat_now: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// How many of the engine's calls have failed and are being repeated.
+    failing_calls: usize,
+    /// Whether the last heartbeat was not answered.
+    is_unanswered: bool,
+    outage: Option<Outage>,
+    in_contact_since: Timestamp,
+    /// What of the node's may be another's by now, while nobody has looked.
+    doubt: Option<Doubt>,
+}
+
+/// What may be another's by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// What an answer has brought that was given before the node was cut off.
+    Answered,
+    /// All that it held when it was cut off for nearly a lease, and what answers will bring that are under way since then.
+    All,
+}
+
+/// A time in which the store does not answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Outage {
+    pub(crate) since: Timestamp,
+    began: Instant,
+    /// What failed first, and why.
+    pub(crate) error: Arc<str>,
+}
+
+/// How long it was silent before a heartbeat that was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// As long as ever.
+    Short,
+    /// So long that the store lets its contact begin anew.
+    Long,
+    /// So long that its lease has run out, or nearly.
+    ALease,
+}
+
+/// What becomes of runs that wait to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Return {
+    /// They wait: there is no contact.
+    NotYet,
+    /// They begin.
+    Trusted,
+    /// They wait until somebody has looked whether they are still the node's own.
+    InDoubt(Doubt),
+}
+
+impl Link {
+    pub(crate) fn new(lease: Arc<Lease>, clock: Clock, teller: Teller, logger: Logger, wake: Arc<Notify>) -> Self {
+        let state =
+            State { failing_calls: 0, is_unanswered: false, outage: None, in_contact_since: clock.now(), doubt: None };
+        Self { lease, clock, teller, logger, wake, beat_now: Notify::new(), state: Mutex::new(state) }
+    }
+
+    /// A call has failed for the first time, and will be repeated until it has [got through](Self::got_through). If the
+    /// store is away, a heartbeat soon says so.
+    pub(super) fn failed(&self, error: &BackendError) {
+        let mut state = self.state();
+        state.failing_calls += 1;
+        self.begin_outage(&mut state, error);
+        self.beat_now.notify_one();
+    }
+
+    /// A call that had failed was answered.
+    pub(super) fn got_through(&self) {
+        let mut state = self.state();
+        state.failing_calls -= 1;
+        self.end_outage(&mut state);
+    }
+
+    /// A heartbeat was not answered.
+    pub(super) fn unanswered(&self, error: &BackendError, contact: Contact) {
+        let mut state = self.state();
+        state.is_unanswered = true;
+        self.begin_outage(&mut state, error);
+        if contact == Contact::Lost && self.lease.contact() != Contact::Lost {
+            self.logger.write(Entry::LeaseLost {});
+        }
+        self.lease.set(contact);
+    }
+
+    /// A heartbeat was answered.
+    pub(super) fn answered(&self, silence: Silence) {
+        let mut state = self.state();
+        state.is_unanswered = false;
+        if silence != Silence::Short {
+            state.in_contact_since = self.clock.now();
+        }
+        if silence == Silence::ALease {
+            state.doubt = Some(Doubt::All);
+            self.lease.hold_back();
+        }
+        self.lease.set(Contact::Fine);
+        self.end_outage(&mut state);
+        if !self.lease.may_begin() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Returns when a heartbeat is wanted at once.
+    pub(super) async fn beat_is_wanted(&self) {
+        self.beat_now.notified().await;
+    }
+
+    /// What becomes of runs that wait to begin, once the contact is back. Whoever is told of a doubt looks into it.
+    pub(super) fn returns(&self) -> Return {
+        let mut state = self.state();
+        if state.is_unanswered {
+            return Return::NotYet;
+        }
+        match state.doubt.take() {
+            Some(doubt) => Return::InDoubt(doubt),
+            None => {
+                self.lease.let_begin();
+                Return::Trusted
+            }
+        }
+    }
+
+    /// What an answer brings may be another's by now: it was given before the contact was lost.
+    pub(super) fn doubt_answer(&self) {
+        self.state().doubt.get_or_insert(Doubt::Answered);
+        self.lease.hold_back();
+    }
+
+    /// Whether runs that the node holds may begin.
+    pub(super) fn may_begin(&self) -> bool {
+        self.lease.may_begin()
+    }
+
+    /// Since when the store does not answer; `None` if it does.
+    pub(crate) fn outage(&self) -> Option<Outage> {
+        self.state().outage.clone()
+    }
+
+    /// Since when no silence was so long that the store let the node's contact begin anew.
+    pub(crate) fn in_contact_since(&self) -> Timestamp {
+        self.state().in_contact_since
+    }
+
+    fn begin_outage(&self, state: &mut State, error: &BackendError) {
+        if state.outage.is_some() {
+            return;
+        }
+        let cause = error.source();
+        let told = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        let outage = Outage { since: self.clock.now(), began: self.clock.monotonic(), error: told.into() };
+        let cause = cause.as_ref().map(|cause| cause as _);
+        self.logger.write(Entry::StoreUnreachable { error, cause });
+        self.teller.tell(|| SchedulerEvent::StoreUnreachable { error: Arc::clone(&outage.error) });
+        state.outage = Some(outage);
+    }
+
+    fn end_outage(&self, state: &mut State) {
+        if state.failing_calls > 0 || state.is_unanswered {
+            return;
+        }
+        if let Some(outage) = state.outage.take() {
+            let away = self.clock.monotonic().duration_since(outage.began);
+            self.logger.write(Entry::StoreReachable { away: &format_args!("{away:?}") });
+            self.teller.tell(|| SchedulerEvent::StoreReachable { away });
+        }
+    }
+
+    /// What is guarded is consistent after each assignment, and a logger or a listener that panics is caught by theirs.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
