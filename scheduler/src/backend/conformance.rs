@@ -115,7 +115,7 @@ pub use pausing::{
     a_declaration_pauses_and_an_operator_resumes, a_pause_holds_back_what_waits,
     a_pause_of_all_is_apart_from_that_of_one, a_pause_survives_a_registration, a_retry_is_no_failed_run,
     a_run_given_back_in_a_pause_waits, a_trigger_and_a_backfill_run_in_a_pause, failures_in_a_row_pause_a_task,
-    the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
+    pauses_of_all_do_not_wait_for_each_other, the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
 };
 pub use retrying::{
     a_lost_claim_of_a_next_attempt_is_recognised, a_next_attempt_on_another_node_is_told,
@@ -217,6 +217,7 @@ macro_rules! conformance_tests {
             a_run_given_back_in_a_pause_waits
             a_trigger_and_a_backfill_run_in_a_pause
             failures_in_a_row_pause_a_task
+            pauses_of_all_do_not_wait_for_each_other
             a_retry_is_no_failed_run
             a_run_that_is_tried_again_is_alive_until_then
             the_next_attempt_begins_at_its_instant

@@ -67,6 +67,26 @@ pub async fn a_pause_of_all_is_apart_from_that_of_one(backend: Subject) {
     new.hold(&node("a"), 2).await;
 }
 
+/// Operators who pause and resume everything at the same moment all get their answer, and the last one holds.
+pub async fn pauses_of_all_do_not_wait_for_each_other(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let asked = (0..8).map(|number| {
+        let backend = Arc::clone(&backend);
+        tokio::spawn(async move {
+            let command = if number % 2 == 0 { pause(None) } else { Command::Resume { task: None } };
+            control(&backend, command).await
+        })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        let changes = answer.await.expect("it is answered");
+        assert_eq!(changes.tasks.len(), 1, "all tasks are among what has changed");
+    }
+    control(&backend, pause(None)).await;
+    assert!(task.look().await.pause.is_some(), "the last one holds");
+    control(&backend, Command::Resume { task: None }).await;
+    assert_eq!(task.look().await.pause, None);
+}
+
 /// A task that is not enabled is paused by its declaration, until that is another or an operator resumes it.
 pub async fn a_declaration_pauses_and_an_operator_resumes(backend: Subject) {
     let disabled = TaskRules { disabled: true, ..TaskRules::default() };

@@ -24,7 +24,10 @@ impl<D: Database> Shared<D> {
             Command::Pause { task, .. } | Command::Resume { task } => *task,
             Command::Reschedule { task, .. } | Command::ResetMark { task } => Some(*task),
         };
-        step.lock(of.map(id)).await?;
+        match of {
+            Some(task) => step.lock([id(task)]).await?,
+            None => step.lock_all().await?,
+        }
         let before = step.version;
         let now = step.now;
         let known = of.map(id).filter(|task| step.tasks.contains_key(task));

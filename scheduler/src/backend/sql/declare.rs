@@ -210,6 +210,8 @@ impl<T: Transaction> Step<'_, T> {
         if at_start.is_empty() {
             return Ok(at_start);
         }
+        // Of nodes that are gone nothing is kept.
+        self.tell(&self.sql.forget, json!({})).await?;
         let input = json!({ "ids": at_start, "node": node });
         let elsewhere: Vec<i64> = self.list(&self.sql.known, input.clone()).await?;
         self.tell(&self.sql.know, input).await?;

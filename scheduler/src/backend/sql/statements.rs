@@ -9,6 +9,8 @@ use super::rows::{CHANGE, ENDED, NEW_TASK, RUN, TASK, Type};
 pub(crate) struct Statements {
     pub(super) lock: String,
     pub(super) lock_free: String,
+    /// Locks no task, and what holds for all of them.
+    pub(super) lock_all: String,
     pub(super) lock_named: String,
     pub(super) insert_tasks: String,
     pub(super) declare: String,
@@ -44,6 +46,7 @@ pub(crate) struct Statements {
     pub(super) greet: String,
     pub(super) leave: String,
     pub(super) prune_nodes: String,
+    pub(super) forget: String,
     pub(super) know: String,
     pub(super) known: String,
     pub(super) pause_all: String,
@@ -125,6 +128,7 @@ impl Statements {
         Self {
             lock: say(&locked(&ids("id"), "{lock}", &[])),
             lock_free: say(&locked(&ids("id"), "{lock_free}", &[])),
+            lock_all: say(&locked("FALSE", "", &[]).replace("{share}", "{lock}")),
             lock_named: say(&locked(
                 "name IN (SELECT e.value FROM {words:names})",
                 "{lock}",
@@ -225,6 +229,7 @@ impl Statements {
                 "DELETE FROM {nodes} AS n WHERE n.seen_at < {now} - CAST({in:kept_ms} AS {int}) AND n.lease_until < {now} AND \
                  NOT EXISTS (SELECT 1 FROM {runs} AS r WHERE r.holder = n.name)",
             ),
+            forget: say("DELETE FROM {known} WHERE node NOT IN (SELECT name FROM {nodes})"),
             know: say(
                 "INSERT INTO {known} (task, node) SELECT CAST(e.value AS {int}), {in:node} FROM {words:ids} WHERE TRUE ON \
                  CONFLICT (task, node) DO NOTHING",

@@ -127,6 +127,12 @@ impl<'a, T: Transaction> Step<'a, T> {
         self.lock_by(&self.sql.lock_free, tasks).await
     }
 
+    /// Locks what holds for all tasks: nothing is fired or claimed meanwhile.
+    pub(super) async fn lock_all(&mut self) -> Result<(), Failed> {
+        let _: Vec<Task> = self.look(&self.sql.lock_all, json!({})).await?;
+        Ok(())
+    }
+
     async fn lock_by(&mut self, sql: &str, tasks: impl IntoIterator<Item = i64>) -> Result<(), Failed> {
         let ids: BTreeSet<i64> = tasks.into_iter().collect();
         let tasks: Vec<Task> = self.look(sql, json!({ "ids": ids })).await?;
