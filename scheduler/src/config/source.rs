@@ -87,6 +87,12 @@ impl SchedulerConfig {
         self.origin.is_some()
     }
 
+    /// From what it was read, in words, if it was.
+    #[cfg(feature = "cli")]
+    pub(crate) fn read_from(&self) -> Option<String> {
+        self.origin.as_ref().map(|origin| origin.words(&Environment::of_process()))
+    }
+
     /// These settings with the overrides of tasks as they are written now, below those of the program's code. Nothing else
     /// is changed while a scheduler runs.
     ///
@@ -102,20 +108,10 @@ impl SchedulerConfig {
 impl Origin {
     pub(super) fn read(self, variables: &Environment) -> Result<SchedulerConfig, ConfigError> {
         let mut problems = Vec::new();
-        let file = match &self {
-            Self::File(path) => Some(path.clone()),
-            #[cfg(feature = "cli")]
-            Self::LoadFrom(path) => Some(path.clone()),
-            Self::Environment => None,
-            Self::Load { folder } => match variables.get("SCHEDULER_CONFIG") {
-                Some(Ok(path)) => Some(folder.join(path)),
-                Some(Err(NotUtf8)) => {
-                    problems.push(not_utf8("SCHEDULER_CONFIG"));
-                    None
-                }
-                None => file::found_in(folder),
-            },
-        };
+        let file = self.file(variables).unwrap_or_else(|NotUtf8| {
+            problems.push(not_utf8("SCHEDULER_CONFIG"));
+            None
+        });
         let below = file.map_or_else(SchedulerConfig::new, |path| of_file(&path, variables, &mut problems));
         let above = match self {
             Self::File(_) => SchedulerConfig::new(),
@@ -125,6 +121,30 @@ impl Origin {
             return Err(ConfigError::new(problems));
         }
         Ok(SchedulerConfig { origin: Some(self.made_absolute()), ..above.over(below) })
+    }
+
+    /// The file that is read, if there is one.
+    fn file(&self, variables: &Environment) -> Result<Option<PathBuf>, NotUtf8> {
+        Ok(match self {
+            Self::File(path) => Some(path.clone()),
+            #[cfg(feature = "cli")]
+            Self::LoadFrom(path) => Some(path.clone()),
+            Self::Environment => None,
+            Self::Load { folder } => match variables.get("SCHEDULER_CONFIG") {
+                Some(path) => Some(folder.join(path?)),
+                None => file::found_in(folder),
+            },
+        })
+    }
+
+    /// What is read, in words.
+    #[cfg(feature = "cli")]
+    fn words(&self, variables: &Environment) -> String {
+        match (self, self.file(variables)) {
+            (Self::File(path), _) => path.display().to_string(),
+            (_, Ok(Some(path))) => format!("{} and the environment", path.display()),
+            (_, Ok(None) | Err(NotUtf8)) => "the environment".to_owned(),
+        }
     }
 
     /// The same when the working directory is another.
