@@ -9,10 +9,14 @@ mod commands;
 mod daemon;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/names.rs"]
+mod names;
 #[path = "cli/pipe.rs"]
 mod pipe;
 #[path = "cli/rig.rs"]
 mod rig;
+#[path = "cli/settings.rs"]
+mod settings;
 #[path = "cli/socket.rs"]
 mod socket;
 #[path = "cli/terminal.rs"]

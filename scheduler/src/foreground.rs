@@ -14,7 +14,7 @@ use crate::logging::Entry;
 use crate::scheduler::Scheduler;
 use printer::Printer;
 use reload::Reload;
-use signals::{Signal, Signals};
+use signals::{Asks, Signal, Signals};
 use text::Text;
 
 #[cfg(not(feature = "config"))]
@@ -136,7 +136,7 @@ pub(crate) async fn attend(
 }
 
 /// Ready when a signal asks to stop; those that ask for the overrides are heeded until then.
-async fn stop_asked(handle: &SchedulerHandle, signals: &mut Signals, reload: &mut Option<Reload>) {
+async fn stop_asked(handle: &SchedulerHandle, signals: &mut impl Asks, reload: &mut Option<Reload>) {
     while signals.next().await == Signal::Reload {
         match reload {
             Some(reload) => match read_again(handle, signals, reload).await {
@@ -155,7 +155,7 @@ fn nothing_to_reload(handle: &SchedulerHandle) {
 
 /// Has the overrides read again, and once more if that is asked for meanwhile. Answers with the signal that it has obeyed:
 /// a store that does not answer must not keep the program from ending.
-async fn read_again(handle: &SchedulerHandle, signals: &mut Signals, reload: &mut Reload) -> Signal {
+async fn read_again(handle: &SchedulerHandle, signals: &mut impl Asks, reload: &mut Reload) -> Signal {
     loop {
         let mut is_asked_again = false;
         let mut reading = pin!(reload.again_and_say(handle));
@@ -228,5 +228,102 @@ mod tests {
         }
         assert!((1..=4).contains(&count), "{count} runs in 3.5 s, and none in the minute after");
         assert!(fired.is_closed(), "the task is gone with its scheduler");
+    }
+
+    #[cfg(feature = "config")]
+    mod reloading {
+        use super::*;
+        use crate::MemoryBackend;
+        use crate::config::SchedulerConfig;
+        use crate::logging::seen::Seen;
+        use crate::test_util::{Chaos, Held};
+
+        impl Asks for tokio::sync::mpsc::Receiver<Signal> {
+            async fn next(&mut self) -> Signal {
+                self.recv().await.expect("the test goes on")
+            }
+        }
+
+        /// A program whose overrides are read from a file, with a store that holds what is registered until it is let go.
+        struct Reloaded {
+            file: tempfile::NamedTempFile,
+            store: Chaos,
+            seen: Seen,
+            reload: Option<Reload>,
+            handle: SchedulerHandle,
+        }
+
+        impl Reloaded {
+            async fn new() -> Self {
+                let file = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file");
+                let (store, seen) = (Chaos::new(MemoryBackend::new()), Seen::default());
+                let hourly = Schedule::interval(Duration::from_secs(3_600)).expect("a possible period");
+                let scheduler = Scheduler::empty()
+                    .register(Task::new("report", hourly, || async {}))
+                    .config(SchedulerConfig::from_file(file.path()).expect("an empty file"))
+                    .backend(store.clone())
+                    .logger(seen.clone());
+                let reload = Reload::of(&scheduler);
+                let handle = scheduler.start().await.expect("it starts");
+                store.hold("register", Held::Call);
+                Self { file, store, seen, reload, handle }
+            }
+
+            fn write(&self, text: &str) {
+                std::fs::write(self.file.path(), text).expect("it is written");
+            }
+
+            /// Waits until it is so; until a test gives up, if it never is.
+            async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+                while !is_so(self) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+
+        const PATIENCE: Duration = Duration::from_secs(30);
+
+        #[tokio::test]
+        async fn a_second_hang_up_while_the_first_is_obeyed_is_not_lost() {
+            let mut program = Reloaded::new().await;
+            let (signals, mut asked) = tokio::sync::mpsc::channel(1);
+            let mut reload = program.reload.take();
+            let attended = stop_asked(&program.handle, &mut asked, &mut reload);
+            let calls = program.store.calls();
+            let story = async {
+                program.write("tasks: { report: { interval: 9s } }");
+                signals.send(Signal::Reload).await.expect("it is heeded");
+                program.until(|program| program.store.calls() > calls).await;
+                program.write("tasks: { report: { interval: 7s } }");
+                signals.send(Signal::Reload).await.expect("it is heeded");
+                // There is room again when it was taken, while the first is held.
+                drop(signals.reserve().await.expect("it is heeded"));
+                program.store.let_go("register");
+                let reloaded = |program: &Reloaded| {
+                    program.seen.all().iter().filter(|event| event.name == "config.reloaded").count()
+                };
+                program.until(|program| reloaded(program) == 2).await;
+                signals.send(Signal::Stop).await.expect("it is heeded");
+            };
+            tokio::time::timeout(PATIENCE, async { tokio::join!(attended, story) }).await.expect("both are obeyed");
+            let task = program.handle.task("report").expect("it is there");
+            assert_eq!(task.schedule.describe(), "every 7 seconds");
+        }
+
+        #[tokio::test]
+        async fn a_store_that_does_not_answer_to_a_reload_keeps_no_program_from_ending() {
+            let mut program = Reloaded::new().await;
+            let (signals, mut asked) = tokio::sync::mpsc::channel(1);
+            let mut reload = program.reload.take();
+            let attended = stop_asked(&program.handle, &mut asked, &mut reload);
+            let calls = program.store.calls();
+            let story = async {
+                program.write("tasks: { report: { interval: 9s } }");
+                signals.send(Signal::Reload).await.expect("it is heeded");
+                program.until(|program| program.store.calls() > calls).await;
+                signals.send(Signal::Stop).await.expect("it is heeded");
+            };
+            tokio::time::timeout(PATIENCE, async { tokio::join!(attended, story) }).await.expect("it stops");
+        }
     }
 }

@@ -106,20 +106,55 @@ fn the_file_rules_over_attributes_the_environment_over_it_and_code_over_all() {
     );
 }
 
+/// The examples of the ancestor's guide, word for word.
+const GUIDE_FILE: &str = "\
+scheduler:
+  max_workers: 16
+  queue_size: 1500
+  timezone: Asia/Shanghai
+backend:
+  type: redis
+  url: redis://localhost:6379/0
+  max_connections: 50
+";
+const GUIDE_VARIABLES: &str = "\
+export SCHEDULER_MAX_WORKERS=20
+export SCHEDULER_QUEUE_SIZE=2000
+export SCHEDULER_TIMEZONE=Asia/Shanghai
+";
+
 #[test]
-fn the_configuration_of_the_ancestor_works_as_it_stands() {
-    let folder = Folder::with(
-        "scheduler.yaml",
-        "scheduler:\n  max_workers: 16\n  queue_size: 1500\n  timezone: Asia/Shanghai\n",
+fn the_file_of_the_guide_as_it_stands_lacks_a_feature_and_nothing_else() {
+    let folder = Folder::with("config.yaml", GUIDE_FILE);
+    let (code, _, errors) = folder.shown(&[("SCHEDULER_CONFIG", "config.yaml")]);
+    assert_eq!(
+        (code, errors.trim_end()),
+        (
+            Some(1),
+            "Error: the configuration is wrong: config.yaml:6: backend.type = \"redis\" is not possible: that backend needs \
+             the feature `redis`, which this version of symphra-scheduler does not have; allowed is memory, the only \
+             backend of this version"
+        )
     );
-    folder.shows(&[], &["max_workers 16, queue_size 1500", "health_check: every 5 minutes, Asia/Shanghai, enabled"]);
-    let variables =
-        [("SCHEDULER_MAX_WORKERS", "20"), ("SCHEDULER_QUEUE_SIZE", "2000"), ("SCHEDULER_TIMEZONE", "Asia/Shanghai")];
-    let empty = Folder::with("nothing.txt", "");
-    empty.shows(
-        &variables,
-        &["max_workers 20, queue_size 2000", "health_check: every 5 minutes, Asia/Shanghai, enabled"],
+    // Without the store that is not there it works as it stands.
+    let (settings, _) = GUIDE_FILE.split_once("backend:").expect("it has one");
+    folder.write("config.yaml", settings);
+    folder.shows(
+        &[("SCHEDULER_CONFIG", "config.yaml")],
+        &["max_workers 16, queue_size 1500", "health_check: every 5 minutes, Asia/Shanghai, enabled"],
     );
+}
+
+#[test]
+fn the_variables_of_the_guide_work_as_they_stand() {
+    let folder = Folder::with("guide.sh", &format!("{GUIDE_VARIABLES}exec \"$@\"\n"));
+    let mut shell = Command::new("sh");
+    let shell = shell.arg("guide.sh").arg(built().join("configuration")).arg("--show").current_dir(&folder.0);
+    let output = shell.output().expect("a shell");
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in ["max_workers 20, queue_size 2000", "health_check: every 5 minutes, Asia/Shanghai, enabled"] {
+        assert!(text.lines().any(|shown| shown == line), "{line:?} is missing in\n{text}");
+    }
 }
 
 #[test]

@@ -119,14 +119,17 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
     match &command {
         ProgramCommand::Completions(args) => return shells::completions(args.shell, self::command(arguments), output),
         ProgramCommand::Man => return shells::manual(self::command(arguments), output),
-        ProgramCommand::Check(_) => return Ok(check(scheduler, config.as_deref(), &global, arguments, output)),
         _ => {}
     }
-    if config.is_some() && scheduler.settings().was_read() {
-        return Err(Failure::Usage(
-            "this program reads its settings itself, so --config would not be heeded; set SCHEDULER_CONFIG instead"
-                .into(),
-        ));
+    if let (Some(file), Some(read)) = (&config, scheduler.settings().read_from()) {
+        return Err(Failure::Usage(format!(
+            "--config {} would not be heeded: this program reads its settings itself, from {read}; change those, or drop \
+             --config",
+            file.display(),
+        )));
+    }
+    if let ProgramCommand::Check(_) = &command {
+        return Ok(check(scheduler, config.as_deref(), &global, arguments, output));
     }
     let Read { config, wrong, .. } = SchedulerConfig::read_what_is_right(config.as_deref());
     let scheduler = configured(scheduler, config, &global);

@@ -93,6 +93,12 @@ impl SchedulerConfig {
         self.origin.is_some()
     }
 
+    /// From what it was read, in words, if it was.
+    #[cfg(feature = "cli")]
+    pub(crate) fn read_from(&self) -> Option<String> {
+        self.origin.as_ref().map(|origin| origin.words(&Environment::of_process()))
+    }
+
     /// These settings with the overrides of tasks as they are written now, below those of the program's code. Nothing else
     /// is changed while a scheduler runs.
     ///
@@ -132,20 +138,10 @@ impl Origin {
 
     pub(super) fn read_what_is_right(self, variables: &Environment) -> Read {
         let mut problems = Vec::new();
-        let file = match &self {
-            Self::File(path) => Some(path.clone()),
-            #[cfg(feature = "cli")]
-            Self::LoadFrom(path) => Some(path.clone()),
-            Self::Environment => None,
-            Self::Load { folder } => match variables.get("SCHEDULER_CONFIG") {
-                Some(Ok(path)) => Some(folder.join(path)),
-                Some(Err(NotUtf8)) => {
-                    problems.push(not_utf8("SCHEDULER_CONFIG"));
-                    None
-                }
-                None => file::found_in(folder),
-            },
-        };
+        let file = self.file(variables).unwrap_or_else(|NotUtf8| {
+            problems.push(not_utf8("SCHEDULER_CONFIG"));
+            None
+        });
         let below = file.map_or_else(Layer::default, |path| of_file(&path, variables, &mut problems));
         let above = match self {
             Self::File(_) => Layer::default(),
@@ -157,6 +153,30 @@ impl Origin {
             config: SchedulerConfig { origin: Some(self.made_absolute()), ..above.config.over(below.config) },
             set_aside: below.set_aside,
             wrong: (!problems.is_empty()).then(|| ConfigError::new(problems)),
+        }
+    }
+
+    /// The file that is read, if there is one.
+    fn file(&self, variables: &Environment) -> Result<Option<PathBuf>, NotUtf8> {
+        Ok(match self {
+            Self::File(path) => Some(path.clone()),
+            #[cfg(feature = "cli")]
+            Self::LoadFrom(path) => Some(path.clone()),
+            Self::Environment => None,
+            Self::Load { folder } => match variables.get("SCHEDULER_CONFIG") {
+                Some(path) => Some(folder.join(path?)),
+                None => file::found_in(folder),
+            },
+        })
+    }
+
+    /// What is read, in words.
+    #[cfg(feature = "cli")]
+    fn words(&self, variables: &Environment) -> String {
+        match (self, self.file(variables)) {
+            (Self::File(path), _) => path.display().to_string(),
+            (_, Ok(Some(path))) => format!("{} and the environment", path.display()),
+            (_, Ok(None) | Err(NotUtf8)) => "the environment".to_owned(),
         }
     }
 

@@ -13,6 +13,12 @@ pub(super) enum Signal {
     Reload,
 }
 
+/// Where signals come from: the system, or a test.
+pub(super) trait Asks {
+    /// Waits for the next one. None is lost if this is given up before.
+    fn next(&mut self) -> impl Future<Output = Signal> + Send;
+}
+
 /// The signals of this process, from the moment they are listened to.
 pub(super) struct Signals {
     #[cfg(unix)]
@@ -48,8 +54,15 @@ impl Signals {
         Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
     }
 
+    /// Waits for the next signal that asks to stop.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
+    }
+}
+
+impl Asks for Signals {
     #[cfg(unix)]
-    pub(super) async fn next(&mut self) -> Signal {
+    async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.terminate.recv() => Signal::Stop,
@@ -62,16 +75,11 @@ impl Signals {
     }
 
     #[cfg(windows)]
-    pub(super) async fn next(&mut self) -> Signal {
+    async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.terminate.recv() => Signal::Stop,
         }
-    }
-
-    /// Waits for the next signal that asks to stop.
-    pub(super) async fn stop(&mut self) {
-        while self.next().await != Signal::Stop {}
     }
 }
 
