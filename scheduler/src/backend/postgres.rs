@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
@@ -24,6 +25,14 @@ const CONNECTIONS: u32 = 8;
 
 /// How long a connection is waited for.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a step waits for its answers: longer than the longest batch takes, and than a server waits for a node that fell
+/// silent in the middle of a transaction.
+const STEP_MAX: Duration = Duration::from_secs(10);
+
+/// A transaction, which the server gives up when its node says nothing for five seconds: a node that is frozen, or whose
+/// connection is, must not keep its rows locked for longer. Said with each, since poolers forget what is said to a session.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// The schema in which the tables are made.
 const SCHEMA: &str = "public";
@@ -146,17 +155,19 @@ impl PostgresOptions {
 
     async fn open_here(self, options: PgConnectOptions, names: &Names) -> Result<Result<Server, Refused>, Failed> {
         let options = options.application_name("symphra-scheduler").disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(self.max_connections)
-            .acquire_timeout(CONNECT_MAX)
-            .connect_with(options)
-            .await?;
+        let max_connections = self.max_connections;
+        let pool = connections(max_connections).connect_with(options.clone()).await?;
         if let Err(refused) = migrate(&pool, &self.schema, names, self.migrate).await? {
             return Ok(Err(refused));
         }
         let channel = names.plain("changes");
-        let channel = self.notify.then(|| Channel { name: channel, listener: Mutex::new(None), due: Notify::new() });
-        Ok(Ok(Server { pool, channel }))
+        let channel = self.notify.then(|| Channel {
+            name: channel,
+            listener: Mutex::new(None),
+            due: Notify::new(),
+            is_renewed: Notify::new(),
+        });
+        Ok(Ok(Server { pool: RwLock::new(pool), options, max_connections, channel }))
     }
 }
 
@@ -176,8 +187,21 @@ impl fmt::Debug for PostgresBackend {
 
 /// Connections to a server.
 pub(crate) struct Server {
-    pool: PgPool,
+    pool: RwLock<PgPool>,
+    options: PgConnectOptions,
+    max_connections: u32,
     channel: Option<Channel>,
+}
+
+fn connections(max: u32) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(max).acquire_timeout(CONNECT_MAX)
+}
+
+impl Server {
+    /// The connections that are in use; a lock is held for no longer than it takes to share them.
+    fn pool(&self) -> PgPool {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// How nodes wake one another.
@@ -186,6 +210,8 @@ struct Channel {
     listener: Mutex<Option<PgListener>>,
     /// Told when there is something that others are to be told.
     due: Notify,
+    /// Told when the connections were given up.
+    is_renewed: Notify,
 }
 
 impl fmt::Debug for Server {
@@ -219,12 +245,24 @@ impl Database for Server {
 
     const NAME: &'static str = "postgres";
 
+    const STEP_MAX: Option<Duration> = Some(STEP_MAX);
+
+    fn renew(&self) {
+        let new = connections(self.max_connections).connect_lazy_with(self.options.clone());
+        let silent = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
+        // Those who wait for one of its connections fail at once; what goes on by one ends, or is given up too.
+        drop(silent.close());
+        if let Some(channel) = &self.channel {
+            channel.is_renewed.notify_one();
+        }
+    }
+
     async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        self.pool.begin().await.map(Tx)
+        self.pool().begin_with(BEGIN).await.map(Tx)
     }
 
     async fn read(&self) -> Result<Tx, sqlx::Error> {
-        self.pool.begin().await.map(Tx)
+        self.pool().begin_with(BEGIN).await.map(Tx)
     }
 
     fn wake(&self) {
@@ -236,9 +274,10 @@ impl Database for Server {
     async fn wake_others(&self) {
         let Some(channel) = &self.channel else { return std::future::pending().await };
         channel.due.notified().await;
-        let told = sqlx::query("SELECT pg_notify($1, '')").bind(&channel.name).execute(&self.pool).await;
+        let pool = self.pool();
+        let tell = sqlx::query("SELECT pg_notify($1, '')").bind(&channel.name).execute(&pool);
         // Those who are not woken look for themselves after a while.
-        drop(told);
+        drop(tokio::time::timeout(LOOK_EVERY, tell).await);
         tokio::time::sleep(NOTIFY_EVERY).await;
     }
 
@@ -246,14 +285,20 @@ impl Database for Server {
         let Some(channel) = &self.channel else { return tokio::time::sleep(LOOK_EVERY).await };
         let mut listener = channel.listener.lock().await;
         if listener.is_none() {
-            *listener = listen(&self.pool, &channel.name).await.ok();
+            let listening = tokio::time::timeout(CONNECT_MAX, listen(&self.pool(), &channel.name)).await;
+            *listener = listening.ok().and_then(Result::ok);
         }
-        match listener.as_mut() {
-            Some(listening) => match tokio::time::timeout(LOOK_EVERY, listening.recv()).await {
-                Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(_)) => *listener = None,
-            },
-            None => tokio::time::sleep(LOOK_EVERY).await,
+        let Some(listening) = listener.as_mut() else { return tokio::time::sleep(LOOK_EVERY).await };
+        let told = tokio::select! {
+            told = tokio::time::timeout(LOOK_EVERY, listening.recv()) => told,
+            // Its own connection may be silent too.
+            () = channel.is_renewed.notified() => {
+                *listener = None;
+                return;
+            }
+        };
+        if matches!(told, Ok(Err(_))) {
+            *listener = None;
         }
         tokio::time::sleep(NOTIFY_EVERY).await;
     }

@@ -29,6 +29,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
@@ -54,6 +55,12 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
 
     /// The backend's name.
     const NAME: &'static str;
+
+    /// How long a step may take, if its answer may fail to come and nobody be told: a connection may fall silent.
+    const STEP_MAX: Option<Duration>;
+
+    /// Gives up the connections that there are: one of them is silent. The next step goes by a new one.
+    fn renew(&self);
 
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, sqlx::Error>> + Send;
@@ -95,6 +102,8 @@ pub(crate) enum Failed {
     Row(BackendError),
     /// What the store promises itself does not hold.
     Broken(&'static str),
+    /// There was no answer for so long.
+    Silent(Duration),
 }
 
 impl Failed {
@@ -111,6 +120,7 @@ impl Failed {
             Self::Database(error) => BackendError::new(call, error),
             Self::Row(error) => error,
             Self::Broken(what) => BackendError::new(call, what),
+            Self::Silent(patience) => BackendError::new(call, format!("there was no answer for {patience:?}")),
         }
     }
 }
@@ -166,7 +176,8 @@ impl<D: Database> Sql<D> {
         R: Send + 'static,
         F: Future<Output = Result<R, Failed>> + Send + 'static,
     {
-        let answer = self.thread.spawn(step(Arc::clone(&self.shared)));
+        let (shared, step) = (Arc::clone(&self.shared), step(Arc::clone(&self.shared)));
+        let answer = self.thread.spawn(async move { shared.in_time(step).await });
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => answer.map_err(|failed| failed.during(during)),
@@ -177,6 +188,16 @@ impl<D: Database> Sql<D> {
 }
 
 impl<D: Database> Shared<D> {
+    /// Makes a step, within the time that it may take. A transaction that is given up is undone, at the latest when the
+    /// server finds that nobody goes on with it.
+    async fn in_time<R>(&self, step: impl Future<Output = Result<R, Failed>>) -> Result<R, Failed> {
+        let Some(patience) = D::STEP_MAX else { return step.await };
+        tokio::time::timeout(patience, step).await.unwrap_or_else(|_| {
+            self.database.renew();
+            Err(Failed::Silent(patience))
+        })
+    }
+
     async fn begin(&self) -> Result<Step<'_, D::Tx>, Failed> {
         Ok(Step::new(self.database.begin().await?, &self.statements))
     }
@@ -254,7 +275,14 @@ impl<B: InSql> Backend for B {
     }
 
     fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
-        self.sql().run("tell what has changed", move |shared| async move { shared.changes(version).await })
+        let sql = self.sql();
+        Box::pin(async move {
+            if let Some(version) = version {
+                // As long as nothing changes there is no answer, which is no silence.
+                sql.shared.announced.after(rows::count(version)).await;
+            }
+            sql.run("tell what has changed", move |shared| async move { shared.changes(version).await }).await
+        })
     }
 
     fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {

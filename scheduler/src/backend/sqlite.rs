@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Row, SqlSafeStr, Sqlite};
+use sqlx::{AssertSqlSafe, Connection, Row, SqlSafeStr, Sqlite};
 
 use super::BackendError;
 use super::sql::{self, Database, Dialect, Failed, Migrate, Names, Sql, Statements, StoreThread, Transaction};
@@ -171,6 +171,9 @@ async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections
         // Statements are the store's own, and their names of tables its namespace: a fixed number of them.
         .statement_cache_capacity(128);
     let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    // SQLite ends a transaction itself where the disk is full or broken. sqlx does not come to know, takes the connection for
+    // one in a transaction for ever, and begins none on it: such a connection is replaced.
+    let pool = pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
     let readers = pool.max_connections(readers).min_connections(0).connect_lazy_with(options);
     Ok(Connections { writer, readers })
@@ -198,6 +201,11 @@ impl Database for File {
     type Tx = Tx;
 
     const NAME: &'static str = "sqlite";
+
+    /// A file answers, or fails: another writer is waited for no longer than [`BUSY_MAX`].
+    const STEP_MAX: Option<Duration> = None;
+
+    fn renew(&self) {}
 
     async fn begin(&self) -> Result<Tx, sqlx::Error> {
         self.0.writer.begin_with("BEGIN IMMEDIATE").await.map(Tx)

@@ -40,7 +40,7 @@ pub(super) async fn follow<D: Database>(store: Arc<Shared<D>>) {
     loop {
         store.database.woken().await;
         // Where it cannot be asked, nobody waits for less long: who calls finds out for himself, and this looks again.
-        if let Ok(version) = store.version().await {
+        if let Ok(version) = store.in_time(store.version()).await {
             store.announced.tell(version);
         }
     }

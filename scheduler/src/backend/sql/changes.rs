@@ -34,7 +34,6 @@ impl<D: Database> Shared<D> {
             return Ok(Changes { version: version.unsigned_abs(), ..Changes::default() });
         };
         let since = super::rows::count(since);
-        self.announced.after(since).await;
         self.changes_since(since).await
     }
 
