@@ -283,10 +283,10 @@ mod tests {
     fn at_most_once_forgives_no_second_start_and_no_end_of_a_lost_node() {
         let promise = Promise { at_most_once: true, ..promise() };
         let again = [all_four(), vec![("start", 1_000, 2, "b"), ("end", 1_000, 2, "b")]].concat();
-        assert_eq!(counts(&judge(&lines(&again), &[promise.clone()], &[], &["a"])), (0, 1, 0));
+        assert_eq!(counts(&judge(&lines(&again), std::slice::from_ref(&promise), &[], &["a"])), (0, 1, 0));
         let mut unfinished = all_four();
         unfinished.remove(1);
-        assert_eq!(counts(&judge(&lines(&unfinished), &[promise.clone()], &[], &["a"])), (0, 0, 0));
+        assert_eq!(counts(&judge(&lines(&unfinished), std::slice::from_ref(&promise), &[], &["a"])), (0, 0, 0));
         assert_eq!(counts(&judge(&lines(&unfinished), &[promise], &[], &[])), (0, 0, 1));
     }
 
