@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+
 #[path = "examples/configuration.rs"]
 mod configuration;
 
@@ -421,4 +423,73 @@ fn the_daemon_example_starts_tells_and_stops() {
     assert_eq!(say("stop"), (Some(0), "was not running".to_owned()));
     assert_eq!(say("nothing").0, Some(2));
     std::fs::remove_dir_all(&dir).expect("nobody needs it any more");
+}
+
+#[test]
+fn the_sqlite_example_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("store.db").display());
+    let run = || {
+        let (status, printed) = Program::start("sqlite", &[&url]).ends();
+        assert_eq!(status.code(), Some(0), "{printed}");
+        prints_in_order(&printed, &["-- so far", "-- now", "beat of ", "-- all in all"]);
+        printed
+    };
+    let first = run();
+    assert!(first.contains("-- so far\n0 occurrences = 0 runs + 0 recorded"), "{first}");
+    thread::sleep(Duration::from_millis(2_500));
+    let second = run();
+    let counted = |printed: &str, after: &str| {
+        let line = printed.split(after).nth(1).and_then(|rest| rest.lines().nth(1)).expect("it counts").to_owned();
+        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert_eq!(numbers[0], numbers[1] + numbers[2], "{line}");
+        numbers[0]
+    };
+    assert!(counted(&second, "-- so far") >= counted(&first, "-- all in all"), "{first}{second}");
+    assert!(second.contains(" before it that nobody was there for"), "{second}");
+    assert!(second.contains(" x missed: nobody could start it in time"), "{second}");
+    let (status, _) = Program::spawned(Command::new(built().join("sqlite")).env_remove("SCHEDULER_BACKEND_URL")).ends();
+    assert_eq!(status.code(), Some(2), "it has to be told which file");
+}
+
+#[test]
+fn the_postgres_example_shares_the_work_and_heeds_a_pause() {
+    let mut without = Command::new(built().join("postgres"));
+    let told = without.env_remove("SCHEDULER_BACKEND_URL").output().expect("it starts");
+    assert_eq!(told.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("postgres postgres://user:password@host/database"));
+    if !has_postgres() {
+        return;
+    }
+    let (status, printed) = Program::start("postgres", &[postgres_url()]).ends();
+    assert_eq!(status.code(), Some(0), "{printed}");
+    let pause = printed.lines().find(|line| line.starts_with("b: paused by ")).expect("b heeds it");
+    assert!(pause.ends_with(": the shop is moving"), "{pause}");
+    let counts = printed.lines().find(|line| line.contains(" runs in the store, ")).expect("it counts");
+    let counts: Vec<u64> = counts.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(counts[0] == counts[1] && counts[0] > 5, "{printed}");
+}
+
+/// Three nodes of which one is killed, on the store of `arguments`.
+fn a_cluster_survives(arguments: &[&str]) {
+    let (status, printed) = Program::start("cluster", arguments).ends();
+    assert_eq!(status.code(), Some(0), "{printed}");
+    prints_in_order(&printed, &["started on ", "begun by the one killed"]);
+    assert!(printed.contains(" was killed in the middle of a run; d joins"), "{printed}");
+    for nothing in ["missed", "twice", "unfinished"] {
+        let line = printed.lines().find(|line| line.starts_with(nothing)).expect("it counts");
+        assert_eq!(line.split_whitespace().last(), Some("0"), "{printed}");
+    }
+}
+
+#[test]
+fn the_cluster_example_survives_the_death_of_a_node_on_a_file() {
+    a_cluster_survives(&[]);
+}
+
+#[test]
+fn the_cluster_example_survives_the_death_of_a_node_on_a_server() {
+    if has_postgres() {
+        a_cluster_survives(&[postgres_url()]);
+    }
 }

@@ -65,7 +65,8 @@ pub(crate) fn diaries(folder: &Path) -> Vec<Line> {
         .filter(|path| path.extension().is_some_and(|kind| kind == "diary"))
         .flat_map(|path| {
             let text = fs::read_to_string(path).expect("a diary is text");
-            text.lines().map(Line::read).collect::<Vec<_>>()
+            // What is just being written has no end yet.
+            text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(Line::read).collect::<Vec<_>>()
         })
         .collect();
     lines.sort_by_key(|line| line.at);

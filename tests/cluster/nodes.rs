@@ -26,9 +26,12 @@ pub(crate) fn three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing(
     tasks.push(&once);
     let (a, mut b, c) = (store.node("a", &tasks), store.node("b", &tasks), store.node("c", &tasks));
     sleep_until(first);
-    // In the middle of its runs.
     store.until("every node runs something", |lines| {
         ["a", "b", "c"].iter().all(|node| lines.iter().any(|line| line.node == *node))
+    });
+    store.until("it is in the middle of its runs", |lines| {
+        let seen = |seen| lines.iter().filter(|line| line.node == "b" && line.seen == seen).count();
+        seen(Seen::Start) > seen(Seen::End)
     });
     b.kill();
     thread::sleep(Duration::from_secs(1));
