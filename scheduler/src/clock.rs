@@ -2,7 +2,9 @@
 //!
 //! [`Clock`] answers two questions: what the wall says ([`Clock::now`]), and how much time has passed
 //! ([`Clock::monotonic`]). [`ClockWatch`] compares the two and so notices a step of the wall clock or a suspended
-//! machine.
+//! machine. [`StoreClock`] is what schedules go by: the store's clock, which is a node's own one and a measured offset.
+
+mod offset;
 
 #[cfg(any(test, feature = "test-util"))]
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
+
+pub(crate) use offset::{Measurement, Offset, StoreClock};
 
 /// A step smaller than this is drift, which a time daemon slews and which no schedule notices.
 const STEP_MIN: Duration = Duration::from_millis(20);
@@ -111,6 +115,15 @@ pub(crate) enum ClockStep {
     Back(Duration),
 }
 
+/// What a clock showed at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) wall: Timestamp,
+    pub(crate) passed: Instant,
+    /// The step since the reading before, if there was one.
+    pub(crate) step: Option<ClockStep>,
+}
+
 /// Notices when the wall clock and the time that passed disagree.
 #[derive(Debug)]
 pub(crate) struct ClockWatch {
@@ -123,22 +136,22 @@ impl ClockWatch {
         Self { wall: clock.now(), passed: clock.monotonic() }
     }
 
-    /// The step since the last look, if there was one.
-    pub(crate) fn look(&mut self, clock: &Clock) -> Option<ClockStep> {
+    /// Reads the clock.
+    pub(crate) fn read(&mut self, clock: &Clock) -> Reading {
         let before = clock.monotonic();
         let wall = clock.now();
         let passed = clock.monotonic();
-        if passed.duration_since(before) > READING_SPREAD_MAX {
-            return None;
-        }
         let expected = self.wall.plus(passed.duration_since(self.passed));
+        if passed.duration_since(before) > READING_SPREAD_MAX {
+            // Nobody knows whether the wall clock was set: the next reading tells.
+            return Reading { wall: expected, passed, step: None };
+        }
         let (ahead, behind) = (wall.since(expected), expected.since(wall));
         // Anew at each look, so that a slow drift never adds up to a step.
         *self = Self { wall, passed };
-        if ahead >= STEP_MIN || behind >= STEP_MIN {
-            return Some(if ahead > behind { ClockStep::Forward(ahead) } else { ClockStep::Back(behind) });
-        }
-        None
+        let step = if ahead > behind { ClockStep::Forward(ahead) } else { ClockStep::Back(behind) };
+        let is_step = ahead >= STEP_MIN || behind >= STEP_MIN;
+        Reading { wall, passed, step: is_step.then_some(step) }
     }
 }
 
@@ -151,7 +164,7 @@ mod tests {
         let clock = Clock::starting_at(Timestamp::from_millis(0));
         let mut watch = ClockWatch::new(&clock);
         tokio::time::advance(Duration::from_secs(3_600)).await;
-        assert_eq!(watch.look(&clock), None);
+        assert_eq!(watch.read(&clock).step, None);
         assert_eq!(clock.now(), Timestamp::from_millis(3_600_000));
     }
 
@@ -162,7 +175,7 @@ mod tests {
         for _ in 0..100 {
             tokio::time::advance(Duration::from_secs(1)).await;
             clock.step(-1);
-            assert_eq!(watch.look(&clock), None);
+            assert_eq!(watch.read(&clock).step, None);
         }
     }
 
@@ -171,9 +184,9 @@ mod tests {
         let clock = Clock::starting_at(Timestamp::from_millis(0));
         let mut watch = ClockWatch::new(&clock);
         clock.step(5_000);
-        assert_eq!(watch.look(&clock), Some(ClockStep::Forward(Duration::from_secs(5))));
-        assert_eq!(watch.look(&clock), None);
+        assert_eq!(watch.read(&clock).step, Some(ClockStep::Forward(Duration::from_secs(5))));
+        assert_eq!(watch.read(&clock).step, None);
         clock.step(-60_000);
-        assert_eq!(watch.look(&clock), Some(ClockStep::Back(Duration::from_secs(60))));
+        assert_eq!(watch.read(&clock).step, Some(ClockStep::Back(Duration::from_secs(60))));
     }
 }

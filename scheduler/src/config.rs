@@ -146,7 +146,7 @@ impl SchedulerConfig {
 
     /// How long after its last heartbeat the runs of a dead node stay its own. Default 30 s; allowed 10 s to 30 days.
     ///
-    /// A heartbeat is sent each quarter of it.
+    /// Heartbeats are a sixth of it apart, three seconds at most.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);

@@ -13,12 +13,14 @@
 
 mod calls;
 mod changes;
+mod counts;
 mod decide;
 mod due;
 mod event;
 mod heartbeat;
 mod link;
 mod notice;
+mod present;
 #[cfg(any(test, feature = "test-util"))]
 mod rehearse;
 mod runs;
@@ -27,25 +29,24 @@ mod state;
 mod timer;
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use symphra_scheduler_core::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use crate::backend::{Backend, Changes, Claim, Holder, Registered, TaskKey};
-use crate::clock::{Clock, ClockStep, ClockWatch};
+use crate::clock::{Offset, StoreClock};
 use crate::events::{SchedulerEvent, Teller};
-use crate::executor::{Executor, Job};
+use crate::executor::{Ended, Executor, Job};
 use crate::logging::{Entry, Logger};
 use crate::task::LiveTask;
 use calls::{Answer, Calls};
 use event::{Actions, EndRunning, Event, Withdraw};
 use link::{Doubt, Return};
-use state::Now;
+use present::Present;
 
+pub(crate) use counts::Counts;
 pub(crate) use event::Counted;
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use link::Link;
@@ -105,7 +106,8 @@ pub(crate) struct Engine {
     pub(crate) teller: Teller,
     pub(crate) logger: Logger,
     pub(crate) node: Arc<str>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: StoreClock,
+    pub(crate) offset: Offset,
     pub(crate) link: Arc<Link>,
     pub(crate) executor: Executor,
     /// Woken by the executor when runs have ended.
@@ -115,39 +117,11 @@ pub(crate) struct Engine {
     pub(crate) counts: Arc<Counts>,
 }
 
-/// The counts that a program may read while the engine runs.
-#[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<Shown>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Shown {
-    counted: Counted,
-    /// Until when a clock that was set back shows instants a second time.
-    repeats_until: Option<Timestamp>,
-}
-
-impl Counts {
-    /// A panic cannot leave an addition half done.
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn get(&self) -> Counted {
-        self.lock().counted
-    }
-
-    /// Until when a clock that was set back shows instants a second time.
-    pub(crate) fn repeats_until(&self) -> Option<Timestamp> {
-        self.lock().repeats_until
-    }
-}
-
 impl Engine {
     /// Runs until a stop is over.
     pub(crate) async fn run(self) -> StopReport {
         let turns = Turns {
-            watch: ClockWatch::new(&self.clock),
-            began: self.clock.monotonic(),
+            present: Present::new(&self.clock),
             seen: Some(self.version),
             calls: Calls::default(),
             asks_lost: false,
@@ -161,8 +135,7 @@ impl Engine {
 /// The engine at work.
 struct Turns {
     engine: Engine,
-    watch: ClockWatch,
-    began: Instant,
+    present: Present,
     /// The version of the store that is known, while nothing waits for the next.
     seen: Option<u64>,
     calls: Calls,
@@ -173,16 +146,10 @@ struct Turns {
 
 impl Turns {
     async fn run(mut self) -> StopReport {
+        self.say_offset();
         loop {
+            self.take_measured();
             self.take_answers().await;
-            if let Some(step) = self.watch.look(&self.engine.clock) {
-                if let ClockStep::Back(by) = step {
-                    let until = Some(self.now().wall.plus(by));
-                    let mut shown = self.engine.counts.lock();
-                    shown.repeats_until = shown.repeats_until.max(until);
-                }
-                self.decide(Event::ClockStepped(step));
-            }
             // Also where there is always more to do, so that the loop never sleeps.
             if self.engine.asked.has_changed().is_ok_and(|changed| changed) {
                 self.heed();
@@ -191,7 +158,7 @@ impl Turns {
                 self.take_in(asking);
             }
             self.actions.with_ends = self.engine.teller.is_heard();
-            let ended = self.engine.executor.take_ended();
+            let ended = self.take_ended();
             self.decide(if ended.is_empty() { Event::Woke } else { Event::Ended(ended) });
             let more = self.carry_out().await;
             if self.engine.state.is_over() {
@@ -206,9 +173,13 @@ impl Turns {
         }
     }
 
-    fn now(&self) -> Now {
-        let clock = &self.engine.clock;
-        Now { wall: clock.now(), passed: clock.monotonic().duration_since(self.began) }
+    /// What has ended; later, if nobody knows the present and nothing else has to end.
+    fn take_ended(&mut self) -> Vec<Ended> {
+        if self.now().is_sure || self.engine.state.is_stopping() {
+            self.engine.executor.take_ended()
+        } else {
+            Vec::new()
+        }
     }
 
     fn decide(&mut self, event: Event) {
@@ -244,6 +215,9 @@ impl Turns {
             self.asks_lost = false;
         }
         answered |= self.heed_contact().await;
+        if std::mem::take(&mut self.actions.measure) {
+            let _ = self.engine.link.measure();
+        }
         for (id, cause) in self.actions.cancel.drain(..) {
             self.engine.executor.cancel(id, cause);
         }
@@ -259,7 +233,7 @@ impl Turns {
         }
         let counted = std::mem::take(&mut self.actions.counted);
         if counted != Counted::default() {
-            self.engine.counts.lock().counted.add(counted);
+            self.engine.counts.add(counted);
         }
         for notice in self.actions.notices.drain(..) {
             notice.log(&self.engine.logger);

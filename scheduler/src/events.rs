@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use symphra_scheduler_core::Timestamp;
 use tokio::sync::broadcast;
 
@@ -89,15 +90,25 @@ pub enum SchedulerEvent {
         /// The task.
         task: TaskName,
     },
-    /// The wall clock was set forward, or the machine was suspended.
+    /// The store's clock was set forward, or the machine of both was suspended.
     ClockSteppedForward {
         /// How far.
         by: Duration,
     },
-    /// The wall clock was set back.
+    /// The store's clock was set back.
     ClockSteppedBack {
         /// How far.
         by: Duration,
+    },
+    /// This node's clock is more than a second off from the store's, by which the node goes.
+    ClockDiffers {
+        /// How far the store's is ahead; negative if it is behind.
+        offset: TimeDelta,
+    },
+    /// This node's clock is less than half a second off from the store's again.
+    ClockAgrees {
+        /// How far the store's is ahead; negative if it is behind.
+        offset: TimeDelta,
     },
     /// Runs of dead nodes were taken over.
     RunsTakenOver {

@@ -24,9 +24,10 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::backend::{Holding, Token};
-use crate::clock::Clock;
+use crate::clock::StoreClock;
 use crate::events::Teller;
 use crate::logging::Logger;
 use crate::node::Lease;
@@ -92,7 +93,7 @@ pub(crate) struct Ended {
 /// The execution of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ran {
-    pub(crate) started_at: Timestamp,
+    pub(crate) began: Instant,
     pub(crate) duration: Duration,
 }
 
@@ -107,7 +108,7 @@ struct Inner {
     /// Wakes the engine when runs have ended.
     wake: Arc<Notify>,
     runtime: Handle,
-    clock: Clock,
+    clock: StoreClock,
     surroundings: Arc<Surroundings>,
     max_workers: usize,
     /// More workers than this cannot run at the same moment, so no more are spawned for runs that may never wait.
@@ -127,7 +128,7 @@ struct Waiting {
 impl Executor {
     pub(crate) fn new(
         runtime: Handle,
-        clock: Clock,
+        clock: StoreClock,
         surroundings: Arc<Surroundings>,
         max_workers: usize,
         wake: Arc<Notify>,

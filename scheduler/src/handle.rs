@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Holder};
-use crate::clock::Clock;
+use crate::clock::StoreClock;
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Asking, Counts, Link, Request, StopReport};
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub use backfill::{Backfill, Backfilled};
 pub use change::Triggered;
 pub(crate) use directory::Directory;
 pub use explain::{Explanation, NoOccurrence};
-pub use health::{Health, StaleTask, StoreHealth};
+pub use health::{ClockHealth, Health, StaleTask, StoreHealth};
 pub use query::{Run, RunFilter};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.
@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) holder: Arc<Holder>,
     pub(crate) config: SchedulerConfig,
     pub(crate) ids: Mutex<RunIds>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: StoreClock,
     pub(crate) started: Instant,
 }
 

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::backend::{Backend, Capabilities, Holder, Registration};
-use crate::clock::Clock;
+use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, REQUESTS_MAX, State};
 use crate::error::Error;
@@ -50,7 +50,8 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let holder =
         Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease_length() });
 
-    backend.heartbeat(&holder).await?;
+    let clock = StoreClock::new(clock);
+    let offset = measured(&clock, &*backend, &holder).await?;
     let version = backend.changes(None).await?.version;
     let mut registrations: Vec<_> =
         (names.iter().cloned().zip(&tasks)).map(|(name, task)| task.registration(name, &config)).collect();
@@ -111,6 +112,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         backend: Arc::clone(&backend),
         holder: Arc::clone(&holder),
         clock: clock.clone(),
+        offset,
         link: Arc::clone(&link),
         executor: executor.clone(),
         wake,
@@ -157,6 +159,26 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         handle.run_on_start(key).await;
     }
     Ok(handle)
+}
+
+/// How often the offset to the store's clock is measured at start, unless a measurement is good: the first question may
+/// have to open a connection.
+const START_BEATS_MAX: usize = 3;
+
+/// Makes the holder known, and measures the offset to the store's clock.
+async fn measured(clock: &StoreClock, backend: &dyn Backend, holder: &Holder) -> Result<Offset, Error> {
+    let mut offset = Offset::new(clock.clone());
+    for _ in 0..START_BEATS_MAX {
+        let question = clock.ask();
+        let stores = backend.heartbeat(holder).await?;
+        let measured = question.answered(clock, stores);
+        // Nothing has been decided by what was believed before.
+        let _ = offset.adopt(&measured);
+        if measured.is_good() {
+            break;
+        }
+    }
+    Ok(offset)
 }
 
 /// How many timetables are looked at for one that is the same: programs of very many tasks have few different ones.

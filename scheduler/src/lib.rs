@@ -113,8 +113,8 @@ pub use error::Error;
 pub use events::{Events, SchedulerEvent};
 pub use executor::{Extract, ExtractError, Needs, Provided, RunContext, RunningRun, ScheduledAt, State};
 pub use handle::{
-    Backfill, Backfilled, Explanation, Health, NoOccurrence, Run, RunFilter, SchedulerHandle, StaleTask, StopOnDrop,
-    StoreHealth, Triggered,
+    Backfill, Backfilled, ClockHealth, Explanation, Health, NoOccurrence, Run, RunFilter, SchedulerHandle, StaleTask,
+    StopOnDrop, StoreHealth, Triggered,
 };
 pub use handler::{BlockingHandler, Body, Handler};
 pub use outcome::{BoxError, CancelCause, ERROR_TEXT_BYTES_MAX, Failure, FailureKind, IntoOutcome, Outcome};

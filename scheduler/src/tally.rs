@@ -171,6 +171,9 @@ impl Tally {
 
 /// What a scheduler has counted of one task since it started, or since
 /// [`reset_metrics`](crate::SchedulerHandle::reset_metrics).
+///
+/// Durations are of the time that passed, whatever was done to a clock. Instants, and what follows from them, are by the
+/// store's clock, as the node has measured it: [`ClockHealth`](crate::ClockHealth).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskMetrics {
@@ -200,7 +203,8 @@ pub struct TaskMetrics {
     pub last_success: Option<Timestamp>,
     /// When a run last failed.
     pub last_failure: Option<Timestamp>,
-    /// How long after it was due the latest attempt started.
+    /// How long after it was due the latest attempt started: both by the store's clock. If the node's own clock was set in
+    /// the second before, and that was not noticed yet, it is wrong by that much.
     pub last_lateness: Option<Duration>,
     /// The same on average.
     pub average_lateness: Option<Duration>,

@@ -213,9 +213,9 @@ pub struct Finish {
     pub token: Token,
     /// What becomes of the run.
     pub end: End,
-    /// When the attempt began; `None` if it never did.
+    /// When the attempt began, by the store's clock as the caller knows it; `None` if it never did.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When it ended, by the same.
     pub finished_at: Timestamp,
 }
 
@@ -413,9 +413,9 @@ pub struct RunRow {
     pub state: RunState,
     /// Its latest attempt, counted from 1.
     pub attempt: u32,
-    /// When its last attempt that has ended began.
+    /// When its last attempt that has ended began, by the store's clock as its node knew it.
     pub started_at: Option<Timestamp>,
-    /// When it ended; `None` while it is alive.
+    /// When it ended, by the same; `None` while it is alive.
     pub finished_at: Option<Timestamp>,
     /// The error of its last attempt, or why it was cut short.
     pub failure: Option<Box<str>>,

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::view::{
-    At, BackfillView, ChangeView, ExplanationView, HealthView, LedgerView, MissedView, NextView, NodeView, PauseView,
-    RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
+    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, MissedView, NextView, NodeView,
+    PauseView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
 use crate::backend::{BackendError, Ledger, Pause, Record};
@@ -330,7 +330,7 @@ fn health(handle: &SchedulerHandle) -> HealthView {
     let health = handle.health();
     let zone = handle.zone();
     let well = health.is_well();
-    let Health { alive, ready, store, stuck, stale, workers_taken_by, clock_repeats_until } = health;
+    let Health { alive, ready, store, stuck, stale, workers_taken_by, clock, clock_repeats_until } = health;
     HealthView {
         well,
         alive,
@@ -350,6 +350,7 @@ fn health(handle: &SchedulerHandle) -> HealthView {
             })
             .collect(),
         workers_taken_by: workers_taken_by.iter().map(RunningView::of).collect(),
+        clock: ClockView { offset_ms: clock.offset.num_milliseconds(), is_off: clock.is_off },
         clock_repeats_until: clock_repeats_until.map(|until| At::new(until, zone)),
     }
 }

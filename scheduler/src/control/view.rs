@@ -178,7 +178,16 @@ pub(crate) struct HealthView {
     pub(crate) stuck: Vec<RunningView>,
     pub(crate) stale: Vec<StaleView>,
     pub(crate) workers_taken_by: Vec<RunningView>,
+    pub(crate) clock: ClockView,
     pub(crate) clock_repeats_until: Option<At>,
+}
+
+/// How a node's clock stands to its store's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClockView {
+    /// How far the store's is ahead.
+    pub(crate) offset_ms: i64,
+    pub(crate) is_off: bool,
 }
 
 /// How a scheduler stands to its store.

@@ -31,12 +31,13 @@ const EARLY_PAUSE_MAX: Duration = Duration::from_secs(1);
 impl State {
     /// Takes in one event.
     pub(crate) fn decide(&mut self, event: Event, now: Now, actions: &mut Actions) {
+        self.is_sure = now.is_sure;
         match event {
             Event::Woke => {}
             Event::ClockStepped(step) => self.clock_stepped(step, now.wall, actions),
             Event::Enqueued(batch, admissions) => self.enqueued(batch, &admissions, now.wall, actions),
             Event::Claimed(claims) => self.claimed(claims, now, actions),
-            Event::Ended(ended) => self.ended(ended, now.wall, actions),
+            Event::Ended(ended) => self.ended(ended, now, actions),
             Event::Withdrawn(jobs) => self.withdrawn(jobs, now.wall, actions),
             Event::Stored(ended, stored) => self.stored(&ended, &stored, actions),
             Event::Lost(lost) => lose(lost, actions),
@@ -78,7 +79,7 @@ impl State {
 
     /// One batch at a time, so that what falls due during a call goes together in the next.
     fn may_fire(&self) -> bool {
-        self.phase == Phase::Firing && self.enqueueing == 0 && self.room() > 0
+        self.phase == Phase::Firing && self.is_sure && self.enqueueing == 0 && self.room() > 0
     }
 
     fn fire_what_is_due(&mut self, now: Timestamp, actions: &mut Actions) {
@@ -194,9 +195,13 @@ impl State {
                 }
                 Admission::Early(stores_now) => {
                     let due_in = firing.run.as_ref().map_or(Duration::ZERO, |run| run.due_at.since(stores_now));
+                    actions.measure |= due_in > CLOCKS_DIFFER_PAUSE;
                     self.refused(index, firing, now, due_in.clamp(CLOCKS_DIFFER_PAUSE, EARLY_PAUSE_MAX));
                 }
-                Admission::Late(_) => self.refused(index, firing, now, CLOCKS_DIFFER_PAUSE),
+                Admission::Late(_) => {
+                    actions.measure = true;
+                    self.refused(index, firing, now, CLOCKS_DIFFER_PAUSE);
+                }
             }
         }
         self.forget_early_cancellations();

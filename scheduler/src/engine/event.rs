@@ -78,6 +78,8 @@ pub(crate) struct Actions {
     pub(crate) cancel: Vec<(RunId, CancelCause)>,
     /// What to do about all runs that execute.
     pub(crate) end_running: Option<EndRunning>,
+    /// Measure the offset to the store's clock: it has refused a firing.
+    pub(crate) measure: bool,
     /// Take leave of the backend; the answer is an [`Event::Left`].
     pub(crate) leave: bool,
     /// What to add to the counts that the program sees.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::link::{Link, Silence};
 use crate::backend::{Backend, BackendError, Holder};
-use crate::clock::Clock;
+use crate::clock::{Measurement, StoreClock};
 use crate::node::Contact;
 
 /// Heartbeats in the longest silence that does not break the contact: one may fail or be slow.
@@ -42,7 +42,7 @@ impl Heartbeat {
     pub(crate) fn start(
         backend: Arc<dyn Backend>,
         holder: Arc<Holder>,
-        clock: Clock,
+        clock: StoreClock,
         link: Arc<Link>,
     ) -> io::Result<Self> {
         let (alive, ended) = oneshot::channel();
@@ -51,7 +51,7 @@ impl Heartbeat {
         let renewed = clock.monotonic();
         let pause = every / PAUSES_PER_BEAT;
         #[cfg(any(test, feature = "test-util"))]
-        let is_virtual = clock.is_virtual();
+        let is_virtual = clock.local().is_virtual();
         let heart = Heart { backend, holder, clock, link, every, warn_after, renewed, stores: None, pause };
         #[cfg(any(test, feature = "test-util"))]
         if is_virtual {
@@ -76,7 +76,7 @@ impl Heartbeat {
 struct Heart {
     backend: Arc<dyn Backend>,
     holder: Arc<Holder>,
-    clock: Clock,
+    clock: StoreClock,
     link: Arc<Link>,
     every: Duration,
     /// After how long without an answer the node's runs are warned.
@@ -111,13 +111,15 @@ impl Heart {
 
     /// Beats once, and tells in how long to do so again.
     async fn beat(&mut self) -> Duration {
-        let asked = self.clock.monotonic();
+        let asked = self.link.asked();
+        let question = self.clock.ask();
         // So that the next is made in time although this one hangs.
         let patience = self.every / 2;
         let error = match tokio::time::timeout(patience, self.backend.heartbeat(&self.holder)).await {
             Ok(Ok(stores)) => {
-                self.link.answered(self.silence(asked, stores));
-                (self.renewed, self.stores) = (asked, Some(stores));
+                let measured = question.answered(&self.clock, stores);
+                self.link.answered(self.silence(&measured), measured, asked);
+                (self.renewed, self.stores) = (measured.asked(), Some(stores));
                 self.pause = self.every / PAUSES_PER_BEAT;
                 return self.every;
             }
@@ -134,11 +136,11 @@ impl Heart {
         }
     }
 
-    /// How long it was silent before a heartbeat that was made at `asked` and answered with the store's time. Of a machine
-    /// that was suspended only that tells.
-    fn silence(&self, asked: Instant, stores: Timestamp) -> Silence {
-        let by_store = self.stores.map_or(Duration::ZERO, |before| stores.since(before));
-        match asked.duration_since(self.renewed).max(by_store) {
+    /// How long it was silent before a heartbeat that was answered. Of a machine that was suspended only the store's clock
+    /// tells.
+    fn silence(&self, answered: &Measurement) -> Silence {
+        let by_store = self.stores.map_or(Duration::ZERO, |before| answered.stores().since(before));
+        match answered.asked().duration_since(self.renewed).max(by_store) {
             silence if silence >= self.warn_after => Silence::ALease,
             silence if silence > self.holder.silence_max() => Silence::Long,
             _ => Silence::Short,

@@ -3,6 +3,7 @@
 //! Shared by the heartbeat, the engine's calls and whoever asks how the scheduler is.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use symphra_scheduler_core::Timestamp;
@@ -10,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backend::BackendError;
-use crate::clock::Clock;
+use crate::clock::{Measurement, StoreClock};
 use crate::events::{SchedulerEvent, Teller};
 use crate::logging::{Entry, Logger};
 use crate::node::{Contact, Lease};
@@ -18,12 +19,16 @@ use crate::node::{Contact, Lease};
 /// How a node stands to its store.
 pub(crate) struct Link {
     lease: Arc<Lease>,
-    clock: Clock,
+    clock: StoreClock,
     teller: Teller,
     logger: Logger,
     /// Wakes the engine.
     wake: Arc<Notify>,
     beat_now: Notify,
+    /// How often the engine has asked for a measurement.
+    asked: AtomicU64,
+    /// Whether there is a measurement that nobody has taken.
+    has_measured: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -36,6 +41,10 @@ struct State {
     in_contact_since: Timestamp,
     /// What of the node's may be another's by now, while nobody has looked.
     doubt: Option<Doubt>,
+    /// The last measurement of the offset to the store's clock, and how often one had been asked for when it began.
+    measured: Option<(Measurement, u64)>,
+    /// The same of the last that was awaited.
+    answered: u64,
 }
 
 /// What may be another's by now.
@@ -79,10 +88,28 @@ pub(super) enum Return {
 }
 
 impl Link {
-    pub(crate) fn new(lease: Arc<Lease>, clock: Clock, teller: Teller, logger: Logger, wake: Arc<Notify>) -> Self {
-        let state =
-            State { failing_calls: 0, is_unanswered: false, outage: None, in_contact_since: clock.now(), doubt: None };
-        Self { lease, clock, teller, logger, wake, beat_now: Notify::new(), state: Mutex::new(state) }
+    pub(crate) fn new(lease: Arc<Lease>, clock: StoreClock, teller: Teller, logger: Logger, wake: Arc<Notify>) -> Self {
+        let state = State {
+            failing_calls: 0,
+            is_unanswered: false,
+            outage: None,
+            in_contact_since: clock.now(),
+            doubt: None,
+            measured: None,
+            answered: 0,
+        };
+        let (asked, has_measured) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self {
+            lease,
+            clock,
+            teller,
+            logger,
+            wake,
+            beat_now: Notify::new(),
+            asked,
+            has_measured,
+            state: Mutex::new(state),
+        }
     }
 
     /// A call has failed for the first time, and will be repeated until it has [got through](Self::got_through). If the
@@ -113,8 +140,10 @@ impl Link {
     }
 
     /// A heartbeat was answered.
-    pub(super) fn answered(&self, silence: Silence) {
+    pub(super) fn answered(&self, silence: Silence, measured: Measurement, asked: u64) {
         let mut state = self.state();
+        state.measured = Some((measured, asked));
+        self.has_measured.store(true, Ordering::SeqCst);
         state.is_unanswered = false;
         if silence != Silence::Short {
             state.in_contact_since = self.clock.now();
@@ -125,9 +154,29 @@ impl Link {
         }
         self.lease.set(Contact::Fine);
         self.end_outage(&mut state);
-        if !self.lease.may_begin() {
+        let is_awaited = std::mem::replace(&mut state.answered, asked) != asked;
+        if is_awaited || !self.lease.may_begin() || measured.contradicts(&self.clock) {
             self.wake.notify_one();
         }
+    }
+
+    /// Has the heart beat at once, because the offset to the store's clock is in question; and tells how often that was
+    /// asked by now.
+    pub(super) fn measure(&self) -> u64 {
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.beat_now.notify_one();
+        asked
+    }
+
+    /// How often a measurement was asked for: to be looked at before it begins.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The last measurement, once, and how often one had been asked for when it began.
+    pub(super) fn take_measured(&self) -> Option<(Measurement, u64)> {
+        // A turn of the engine costs no lock for it.
+        if self.has_measured.swap(false, Ordering::SeqCst) { self.state().measured.take() } else { None }
     }
 
     /// Returns when a heartbeat is wanted at once.

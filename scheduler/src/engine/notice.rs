@@ -1,5 +1,6 @@
 //! What a person should know of what was decided: written to the log and told to those who listen.
 
+use chrono::TimeDelta;
 use symphra_scheduler_core::Timestamp;
 
 use crate::backend::{Pause, Reason, Record};
@@ -14,15 +15,45 @@ use crate::task::TaskName;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Notice {
     ClockStepped(ClockStep),
-    Recorded { task: TaskName, record: Record },
-    Retries { task: TaskName, id: RunId, attempt: u32, at: Timestamp, failure: Box<str> },
-    Ended { task: TaskName, id: RunId, state: RunState },
-    Paused { task: TaskName, pause: Pause },
-    Resumed { task: TaskName },
-    Rescheduled { task: TaskName, schedule: Schedule },
-    TakenOver { runs: usize },
-    Stale { runs: usize },
-    Lost { runs: usize },
+    /// How far the store's clock is ahead.
+    ClockDiffers(TimeDelta),
+    ClockAgrees(TimeDelta),
+    Recorded {
+        task: TaskName,
+        record: Record,
+    },
+    Retries {
+        task: TaskName,
+        id: RunId,
+        attempt: u32,
+        at: Timestamp,
+        failure: Box<str>,
+    },
+    Ended {
+        task: TaskName,
+        id: RunId,
+        state: RunState,
+    },
+    Paused {
+        task: TaskName,
+        pause: Pause,
+    },
+    Resumed {
+        task: TaskName,
+    },
+    Rescheduled {
+        task: TaskName,
+        schedule: Schedule,
+    },
+    TakenOver {
+        runs: usize,
+    },
+    Stale {
+        runs: usize,
+    },
+    Lost {
+        runs: usize,
+    },
 }
 
 impl Notice {
@@ -33,6 +64,8 @@ impl Notice {
                 logger.write(Entry::ClockForward { by: &format_args!("{by:?}") });
             }
             Self::ClockStepped(ClockStep::Back(by)) => logger.write(Entry::ClockBack { by: &format_args!("{by:?}") }),
+            Self::ClockDiffers(offset) => logger.write(Entry::ClockDiffers { offset_ms: millis(*offset) }),
+            Self::ClockAgrees(offset) => logger.write(Entry::ClockAgrees { offset_ms: millis(*offset) }),
             Self::Recorded { task, record } => {
                 let (task, count, reason) = (task.as_str(), record.count, &record.reason);
                 let (first, last) = (&record.first, &record.last);
@@ -68,6 +101,8 @@ impl Notice {
         match self {
             Self::ClockStepped(ClockStep::Forward(by)) => SchedulerEvent::ClockSteppedForward { by },
             Self::ClockStepped(ClockStep::Back(by)) => SchedulerEvent::ClockSteppedBack { by },
+            Self::ClockDiffers(offset) => SchedulerEvent::ClockDiffers { offset },
+            Self::ClockAgrees(offset) => SchedulerEvent::ClockAgrees { offset },
             Self::Recorded { task, record } => SchedulerEvent::Recorded { task, record },
             Self::Retries { task, id, attempt, at, failure } => {
                 SchedulerEvent::AttemptFailed { task, run: id, attempt, next_at: at, failure }
@@ -81,4 +116,8 @@ impl Notice {
             Self::Stale { runs } => SchedulerEvent::StaleEnds { runs },
         }
     }
+}
+
+fn millis(offset: TimeDelta) -> f64 {
+    offset.num_milliseconds() as f64
 }

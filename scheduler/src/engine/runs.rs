@@ -144,7 +144,7 @@ impl State {
         }
     }
 
-    pub(super) fn ended(&mut self, ended: Vec<Ended>, now: Timestamp, actions: &mut Actions) {
+    pub(super) fn ended(&mut self, ended: Vec<Ended>, now: Now, actions: &mut Actions) {
         self.to_finish.reserve(ended.len());
         for Ended { job, outcome, advice, ran } in ended {
             if outcome == Outcome::Cancelled(CancelCause::TakenOver) {
@@ -153,7 +153,8 @@ impl State {
                 self.held -= 1;
                 continue;
             }
-            let finished_at = ran.map_or(now, |ran| ran.started_at.plus(ran.duration));
+            let started_at = ran.map(|ran| now.date(ran.began));
+            let finished_at = ran.map_or(now.wall, |ran| now.date(ran.began + ran.duration));
             // Attempts whose node died do not count.
             let failed = job.attempt - job.abandoned;
             let wait = match outcome {
@@ -192,7 +193,7 @@ impl State {
                 id: job.id,
                 token: job.token,
                 end,
-                started_at: ran.map(|ran| ran.started_at),
+                started_at,
                 finished_at,
             });
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
+use tokio::time::Instant;
 
 use super::timer::Timer;
 use crate::backend::{Capabilities, Finish, Pause, Record, Registered, TaskKey};
@@ -22,6 +23,10 @@ pub(super) const BATCH_MAX: usize = 256;
 
 /// A `once` that is past at first sight still runs if it is at most this old and the backend is durable.
 const PAST_ONCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A mark that lies this far ahead of the clock at most is what a node with a better notion of the store's clock has fired
+/// just now, and no sign of a clock that was set back.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(1);
 
 /// All that the engine knows.
 pub(crate) struct State {
@@ -49,6 +54,8 @@ pub(crate) struct State {
     pub(super) enqueueing: usize,
     pub(super) finishing: bool,
     pub(super) doubted: Doubted,
+    /// Whether the present is [sure](Now::is_sure).
+    pub(super) is_sure: bool,
     /// Ends that are not stored yet; never more than `held`.
     pub(super) to_finish: Vec<Finish>,
     /// What the store has recorded of earlier schedules as tasks were added, and nobody was told of yet.
@@ -97,10 +104,21 @@ pub(super) struct Claiming {
 /// The present.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// What the wall clock says: schedules go by it.
+    /// What the store's clock says, as far as the node knows: schedules go by it.
     pub(crate) wall: Timestamp,
+    /// Whether no clock was set since the store's was measured. Until then nothing fires, and nothing that ends is dated.
+    pub(crate) is_sure: bool,
+    /// The same moment by the time that passes: what ended then can be dated by it.
+    pub(crate) at: Instant,
     /// How much time has passed since the engine began: timeouts go by it, whatever is done to the wall clock.
     pub(crate) passed: Duration,
+}
+
+impl Now {
+    /// What the store's clock said then, as far as is known by now.
+    pub(super) fn date(self, then: Instant) -> Timestamp {
+        self.wall.minus(self.at.duration_since(then))
+    }
 }
 
 /// How far a stop has come, with the time that will have passed at its next step.
@@ -203,6 +221,7 @@ impl State {
             enqueueing: 0,
             finishing: false,
             doubted: Doubted::default(),
+            is_sure: true,
             to_finish: Vec::new(),
             untold: Vec::new(),
             behind: HashMap::new(),
@@ -306,6 +325,10 @@ impl State {
         self.held_max.saturating_sub(self.held + self.claims.room)
     }
 
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.phase != Phase::Firing
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
@@ -333,7 +356,8 @@ pub(super) fn first_step(plan: &Plan, registered: &Registered, now: Timestamp) -
     }
     let Some(period) = plan.fixed_delay() else {
         let mark = registered.mark;
-        let shown_again = if mark > now { now.max(registered.anchor) } else { mark };
+        let was_set_back = mark.since(now) > CLOCKS_DIFFER_MAX;
+        let shown_again = if was_set_back { now.max(registered.anchor) } else { mark };
         let after = registered.behind.unwrap_or(shown_again);
         return match plan.next(after) {
             Some(at) if at > mark => Next::Ahead(at),

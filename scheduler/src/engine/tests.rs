@@ -17,6 +17,7 @@ mod queue;
 mod restarts;
 mod rig;
 mod stopping;
+mod store_clock;
 mod two_nodes;
 mod vain_claims;
 mod zones;

@@ -16,7 +16,7 @@ use super::cancel::{Asked, Cancel};
 use super::context::RunContext;
 use super::slots::Slot;
 use super::{Ended, GRACE, Inner, Job, Ran, Surroundings};
-use crate::clock::Clock;
+use crate::clock::StoreClock;
 use crate::events::SchedulerEvent;
 use crate::handler::Body;
 use crate::logging::{self, Entry, Logger};
@@ -66,12 +66,12 @@ pub(super) async fn run(
     drop((context, cancel));
     slot.end();
     span.in_scope(|| tell(logger, &job, &outcome, duration));
-    Ended { job, outcome, advice, ran: Some(Ran { started_at, duration }) }
+    Ended { job, outcome, advice, ran: Some(Ran { began, duration }) }
 }
 
 struct Attempt<'a> {
     cancel: &'a Cancel,
-    clock: &'a Clock,
+    clock: &'a StoreClock,
     began: Instant,
     timeout: Option<Duration>,
     span: &'a tracing::Span,

@@ -119,8 +119,9 @@ impl RunContext {
         }
     }
 
-    /// Whether the node may have lost its hold on this run: it has not reached its store for so long that another node
-    /// may soon take the run over.
+    /// Whether the node may have lost its hold on this run: it has not reached its store for the length of its lease but five
+    /// seconds, so that another node may soon take the run over. If one has, the run is
+    /// [cancelled](Self::cancelled) here as soon as the store answers again.
     #[must_use]
     pub fn is_lease_lost(&self) -> bool {
         self.shown.surroundings.lease.contact() == Contact::Lost
@@ -141,7 +142,7 @@ impl RunContext {
     }
 
     /// Returns when the run is asked to end: its attempt has reached its timeout, somebody cancelled it, a newer
-    /// occurrence takes its place, or its scheduler stops. Soon after, what is left of it is dropped at its next await.
+    /// occurrence takes its place, another node has taken it over, or its scheduler stops. Soon after, what is left of it is dropped at its next await.
     ///
     /// # Cancellation
     /// Safe to drop and to call again: a request is never lost.

@@ -78,7 +78,7 @@ pub struct RunningRun {
     pub scheduled_at: Timestamp,
     /// Its attempt, counted from 1.
     pub attempt: u32,
-    /// When its attempt began.
+    /// When its attempt began, by the store's clock as the node knew it then.
     pub started_at: Timestamp,
     /// How long ago that was, by the time that passed.
     pub running_for: Duration,

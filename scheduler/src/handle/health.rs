@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
@@ -32,6 +33,8 @@ pub struct Health {
     pub stale: Vec<StaleTask>,
     /// All workers have been taken for over a minute, by these runs.
     pub workers_taken_by: Vec<RunningRun>,
+    /// How this node's clock stands to the store's.
+    pub clock: ClockHealth,
     /// Until when a clock that was set back shows instants a second time, so that they are recorded.
     pub clock_repeats_until: Option<Timestamp>,
 }
@@ -52,6 +55,20 @@ pub struct StoreHealth {
     /// Since when heartbeats are answered without a pause longer than a third of the lease, or six seconds. Once this is as
     /// long ago as the lease of a node that has died, this one takes over its runs.
     pub in_contact_since: Timestamp,
+}
+
+/// How a node's clock stands to its store's.
+///
+/// The node goes by the store's clock: it measures the offset to it at each heartbeat, and adds it to its own. All instants
+/// that a scheduler shows are the store's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClockHealth {
+    /// How far the store's clock is ahead of this node's, as it was last measured; negative if it is behind. Zero for
+    /// [`MemoryBackend`](crate::MemoryBackend), whose clock is the node's own.
+    pub offset: TimeDelta,
+    /// It was found to be more than a second, and not to be less than half a second since.
+    pub is_off: bool,
 }
 
 /// A task that has not succeeded for too long.
@@ -75,6 +92,7 @@ impl Health {
             && self.stuck.is_empty()
             && self.stale.is_empty()
             && self.workers_taken_by.is_empty()
+            && !self.clock.is_off
             && self.clock_repeats_until.is_none()
     }
 }
@@ -101,6 +119,10 @@ impl SchedulerHandle {
             stuck: running.iter().filter(|run| run.stuck).cloned().collect(),
             stale: shared.directory().iter().filter_map(|task| stale(task, now)).collect(),
             workers_taken_by: if all_taken { running } else { Vec::new() },
+            clock: ClockHealth {
+                offset: TimeDelta::milliseconds(shared.clock.offset_millis()),
+                is_off: shared.counts.is_clock_off(),
+            },
             clock_repeats_until: shared.counts.repeats_until().filter(|&until| now < until),
         }
     }

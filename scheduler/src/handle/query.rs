@@ -85,9 +85,9 @@ pub struct Run {
     pub state: RunState,
     /// Its latest attempt, counted from 1; 0 before the first.
     pub attempt: u32,
-    /// When its last attempt that has ended began.
+    /// When its last attempt that has ended began, by the store's clock as its node knew it.
     pub started_at: Option<Timestamp>,
-    /// When it ended; `None` while it is alive.
+    /// When it ended, by the same; `None` while it is alive.
     pub finished_at: Option<Timestamp>,
     /// The error of its last attempt, or why it was cut short.
     pub failure: Option<Box<str>>,

@@ -193,12 +193,17 @@ events! {
     StartRunRefused = "start_run.refused", INFO, "no run on start", { task: text, refusal: shown };
     /// A task wants a run at start, and the store did not take it.
     StartRunFailed = "start_run.failed", WARN, "the run on start could not be submitted", { task: text, error: shown };
-    /// The wall clock was set forward, or the machine was suspended.
+    /// The store's clock was set forward, or the machine was suspended whose clock it is.
     ClockForward = "clock.forward", WARN,
         "the clock was set forward or the machine was suspended; what was passed over is a misfire", { by: shown };
-    /// The wall clock was set back.
+    /// The store's clock was set back.
     ClockBack = "clock.back", WARN,
         "the clock was set back; what it shows a second time is recorded and not fired again", { by: shown };
+    /// The node's clock is more than a second off from the store's. Said once, until it agrees again.
+    ClockDiffers = "clock.differs", WARN, "the node's clock is off from the store's, by which the node goes",
+        { offset_ms: number };
+    /// The node's clock is less than half a second off from the store's again.
+    ClockAgrees = "clock.agrees", INFO, "the node's clock agrees with the store's again", { offset_ms: number };
     /// The store does not answer. Said once, until it answers again.
     StoreUnreachable = "store.unreachable", WARN, "the store cannot be reached; it is asked until it answers",
         { error: shown, cause: maybe };

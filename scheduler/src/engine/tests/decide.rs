@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
+use tokio::time::Instant;
 
 use super::super::event::{Actions, Batch, EndRunning, Event};
 use super::super::state::{Now, State};
@@ -62,7 +63,7 @@ impl World {
         Self {
             state: state(1, origin),
             random: fastrand::Rng::with_seed(seed),
-            now: Now { wall: origin, passed: Duration::ZERO },
+            now: Now { wall: origin, is_sure: true, at: Instant::now(), passed: Duration::ZERO },
             actions: Actions::default(),
             executing: Vec::new(),
             enqueueing: None,
@@ -149,7 +150,7 @@ impl World {
 
     fn end_some(&mut self) {
         let number = self.random.usize(..=self.executing.len());
-        let ran = Some(Ran { started_at: self.now.wall, duration: millis(5) });
+        let ran = Some(Ran { began: self.now.at - millis(5), duration: millis(5) });
         let random = &mut self.random;
         let ended = self.executing.drain(..number).map(|job| {
             let outcome = match random.u8(..5) {
@@ -221,7 +222,7 @@ impl World {
 
     fn tick(&mut self) {
         let by = millis(self.random.u64(..700));
-        self.now = Now { wall: self.now.wall.plus(by), passed: self.now.passed + by };
+        self.now = Now { wall: self.now.wall.plus(by), passed: self.now.passed + by, at: self.now.at + by, ..self.now };
         self.feed(Event::Woke);
     }
 

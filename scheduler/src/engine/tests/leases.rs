@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::rig::{every, millis, seconds};
 use crate::backend::{Backend, Claim, Holder};
-use crate::clock::Clock;
+use crate::clock::{Clock, StoreClock};
 use crate::engine::{Heartbeat, Link};
 use crate::events::Teller;
 use crate::launch::launch;
@@ -155,8 +155,10 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
     let began = std::time::Instant::now();
     let backend: Arc<dyn Backend> = Arc::new(chaos.clone());
     let wake = Arc::default();
-    let link = Link::new(Arc::clone(&lease), Clock::System, Teller::default(), Logger::default(), wake);
-    let _heartbeat = Heartbeat::start(backend, holder, Clock::System, Arc::new(link)).expect("there is a thread");
+    let link =
+        Link::new(Arc::clone(&lease), StoreClock::new(Clock::System), Teller::default(), Logger::default(), wake);
+    let _heartbeat =
+        Heartbeat::start(backend, holder, StoreClock::new(Clock::System), Arc::new(link)).expect("there is a thread");
     let mut failing = None;
     let lost = async {
         while lease.contact() != Contact::Lost {

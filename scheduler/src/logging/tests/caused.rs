@@ -13,7 +13,7 @@ use super::super::seen::{Seen, Written};
 use super::super::{EVENTS, Level, LogEvent, Logger, LoggerAdapter, LoggingConfig};
 use super::odd_store::{OddStore, Oddity};
 use crate::backend::{Backend, Claim, Holder};
-use crate::clock::Clock;
+use crate::clock::{Clock, StoreClock};
 use crate::engine::{Heartbeat, Link};
 use crate::events::Teller;
 use crate::test_util::{Chaos, Fault};
@@ -300,6 +300,24 @@ fn a_node_that_is_cut_off_is_said_once_at_each_end() {
 }
 
 #[test]
+fn a_clock_that_is_off_from_the_stores_is_said_once_at_each_end() {
+    let seen = seen(async |stage| {
+        let clock = Clock::starting_at(Timestamp::from_millis(1_780_000_000_000 + 30_000));
+        let scheduler = stage.scheduler([Task::new("tick", every(1), async || {})]).clock(clock.clone());
+        scheduler.start().await.expect("it starts");
+        pass(30).await;
+        clock.step(-29_900);
+        pass(30).await;
+    });
+    for (way, written) in &seen {
+        let times = |name: &str| written.iter().filter(|event| event.name == name).count();
+        assert_eq!(["clock.differs", "clock.agrees", "clock.back"].map(times), [1, 1, 0], "{way:?}");
+    }
+    assert_eq!(each(&seen, "clock.differs")[0].field("offset_ms"), "-30000.0");
+    assert_eq!(each(&seen, "clock.agrees")[0].field("offset_ms"), "-100.0");
+}
+
+#[test]
 fn a_heartbeat_that_fails_or_is_not_answered_is_said() {
     for (oddity, cause) in [
         (Oddity::RefusesHeartbeats, "the disk is full"),
@@ -308,9 +326,9 @@ fn a_heartbeat_that_fails_or_is_not_answered_is_said() {
         let seen = Seen::default();
         let store = Arc::new(OddStore { store: MemoryBackend::new(), oddity });
         let holder = Arc::new(Holder { node: "host-7".into(), lease: Duration::from_millis(300) });
-        let logger = Logger::with_adapter(seen.clone());
-        let link = Link::new(Arc::default(), Clock::default(), Teller::default(), logger, Arc::default());
-        let beats = Heartbeat::start(store, holder, Clock::default(), Arc::new(link)).expect("a thread");
+        let (clock, logger) = (StoreClock::new(Clock::System), Logger::with_adapter(seen.clone()));
+        let link = Link::new(Arc::default(), clock.clone(), Teller::default(), logger, Arc::default());
+        let beats = Heartbeat::start(store, holder, clock, Arc::new(link)).expect("a thread");
         let said = seen.take("store.unreachable");
         as_listed(&said);
         assert_eq!(said.field("cause"), cause);
