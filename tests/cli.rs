@@ -9,6 +9,8 @@ mod daemon;
 mod rig;
 #[path = "cli/socket.rs"]
 mod socket;
+#[path = "cli/stored.rs"]
+mod stored;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/words.rs"]

@@ -75,6 +75,11 @@ pub(crate) enum Problem {
         name: String,
         nearest: Option<String>,
     },
+    /// A setting whose mistake takes a sentence, and where it is written.
+    Configured {
+        place: Option<Place>,
+        says: String,
+    },
     /// A configuration speaks of a task that is not there.
     Overridden {
         name: String,
@@ -111,6 +116,10 @@ impl fmt::Display for Problem {
                 "two states of type `{name}` are provided, and a task could get only one; wrap one of them in a type of \
                  its own"
             ),
+            Self::Configured { place, says } => {
+                place.as_ref().map_or(Ok(()), |place| write!(f, "{place}: "))?;
+                f.write_str(says)
+            }
             Self::Overridden { name, place, nearest } => {
                 match place {
                     Some(place) => write!(f, "{place}: ")?,
@@ -227,6 +236,7 @@ impl Error {
             matches!(
                 problem,
                 Problem::Setting { .. }
+                    | Problem::Configured { .. }
                     | Problem::DoubledState { .. }
                     | Problem::Name { .. }
                     | Problem::Overridden { .. }

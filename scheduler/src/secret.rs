@@ -22,14 +22,24 @@ pub(crate) fn is_secret(key: &str) -> bool {
 
 /// The text without what may be secret in it: who logs in to a URL with what, and parameters with a telling name.
 pub(crate) fn masked(text: &str) -> String {
-    let shown = match text.split_once("://") {
-        None => Cow::Borrowed(text),
-        // Parameters first: what is left of them cannot hide a login, and the last `@` may be a password's own.
-        Some((scheme, rest)) => Cow::Owned(format!("{scheme}://{}", without_password(&masked_query(rest)))),
-    };
+    let shown = without_secrets(text);
     let mut chars = shown.chars();
     let start: String = chars.by_ref().take(SHOWN_CHARS_MAX).collect();
     if chars.next().is_some() { start + "…" } else { start }
+}
+
+/// Whether something in the text is secret.
+#[cfg(feature = "cli")]
+pub(crate) fn has_secret(text: &str) -> bool {
+    without_secrets(text) != text
+}
+
+fn without_secrets(text: &str) -> Cow<'_, str> {
+    match text.split_once("://") {
+        None => Cow::Borrowed(text),
+        // Parameters first: what is left of them cannot hide a login, and the last `@` may be a password's own.
+        Some((scheme, rest)) => Cow::Owned(format!("{scheme}://{}", without_password(&masked_query(rest)))),
+    }
 }
 
 fn without_password(rest: &str) -> String {

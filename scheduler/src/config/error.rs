@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::backend::BackendProblem;
 use crate::task::Place;
 
 /// Everything that is wrong in the files and variables of a configuration.
@@ -30,6 +31,10 @@ impl ConfigProblem {
     /// A file as a whole.
     pub(super) fn of_file(file: &Path, says: impl Into<String>) -> Self {
         Self { place: None, file: Some(file.into()), key: String::new(), says: says.into() }
+    }
+
+    pub(super) fn of_backend(BackendProblem { key, place, says }: BackendProblem) -> Self {
+        Self { place, file: None, key: key.to_owned(), says }
     }
 
     /// The file in which it stands.

@@ -1,5 +1,7 @@
 //! The one table of what a configuration may say. Reader, environment, messages and JSON Schema follow from it.
 
+pub(super) mod backend;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use symphra_scheduler_core::TASK_NAME_BYTES_MAX;
 
 use super::daemon::{DaemonConfig, NAMES, STARTUP_TIMEOUTS, is_name};
 use super::read::{Reader, Section, Written, setting};
-use super::shape::{Keyed, Raw, Refused, Scalar, Shape, Texts, path};
+use super::shape::{Keyed, Refused, Scalar, Shape, Texts, path};
 use super::shape::{cron, decimal, duration, flag, instant, period, schedule, text, whole, word, zone};
 use super::{DURATION_MAX, LEASE_MIN, NODE_BYTES_MAX, RUNS_MAX, SchedulerConfig};
 use crate::logging::{FILES_KEPT_MAX, LEVELS_ALLOWED, LogFormat, LoggingConfig, Rotation};
@@ -394,79 +396,4 @@ impl Shape for Retry {
     fn schema(&self) -> Json {
         json!({ "anyOf": [word(PRESETS).schema(), retry().schema()] })
     }
-}
-
-/// Stores that exist, each behind the feature of its name.
-const STORES: [(&str, &[&str]); 4] = [
-    ("sqlite", &["sqlite"]),
-    ("postgres", &["postgres", "postgresql"]),
-    ("redis", &["redis", "rediss", "redis+sentinel"]),
-    ("rabbitmq", &["amqp", "amqps"]),
-];
-
-/// The keys of `backend:`.
-pub(super) const BACKEND: [&str; 3] = ["type", "url", "max_connections"];
-
-/// `backend:`, a table or the type alone. What is asked for and not there is one problem.
-pub(super) fn read_backend(written: &Written<'_>, reader: &mut Reader<'_>) {
-    let ValueKind::Table(table) = &written.value.kind else {
-        is_memory(written, reader);
-        return;
-    };
-    let named = |key: &str| table.get(key).map(|value| (key.to_owned(), value));
-    let is_memory = match named("type").or_else(|| named("url")) {
-        Some((key, value)) => is_memory(&written.inner(&format!(".{key}"), value, reader), reader),
-        None => true,
-    };
-    for (key, value) in super::read::in_order(table) {
-        let inner = written.inner(&format!(".{key}"), value, reader);
-        match key.as_str() {
-            "type" => {}
-            "url" | "max_connections" if is_memory => {
-                reader.wrong(&inner, "means nothing to the memory backend, which connects to nothing; drop it");
-            }
-            "url" | "max_connections" => {}
-            _ => super::read::unknown(&inner, key, BACKEND.into_iter(), FORMER_BACKEND, reader),
-        }
-    }
-}
-
-const FORMER_BACKEND: &[(&str, &str)] =
-    &[("name", "write type"), ("options", "write what stands in it beside the type, without `options`")];
-
-/// Whether the memory backend is asked for, which is the only one of this version; notes what is missing otherwise.
-fn is_memory(written: &Written<'_>, reader: &mut Reader<'_>) -> bool {
-    const ALLOWED: &str = "memory, the only backend of this version";
-    let Some(raw) = reader.raw(written, ALLOWED) else { return false };
-    let Raw::Text(asked) = raw else {
-        reader.wrong(written, format!("is not possible; allowed is {ALLOWED}"));
-        return false;
-    };
-    let scheme = asked.split_once("://").map(|(scheme, _)| scheme);
-    let store = STORES.iter().find(|(name, schemes)| match scheme {
-        Some(scheme) => schemes.contains(&scheme),
-        None => *name == asked || schemes.contains(&asked.as_str()),
-    });
-    match store {
-        None if asked == "memory" => return true,
-        Some((name, _)) => reader.wrong(
-            written,
-            format!(
-                "is not possible: that backend needs the feature `{name}`, which this version of symphra-scheduler \
-                 does not have; allowed is {ALLOWED}"
-            ),
-        ),
-        None => reader.wrong(written, format!("is no backend; allowed is {ALLOWED}")),
-    }
-    false
-}
-
-pub(super) fn backend_schema() -> Json {
-    json!({
-        "description": "Where marks, runs and records are kept. Default: memory.",
-        "anyOf": [
-            { "enum": ["memory"] },
-            { "type": "object", "additionalProperties": false, "properties": { "type": { "enum": ["memory"] } } }
-        ]
-    })
 }

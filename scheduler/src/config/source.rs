@@ -9,8 +9,8 @@ use symphra_scheduler_core::nearest;
 use super::env::{Environment, NotUtf8};
 use super::error::{ConfigError, ConfigProblem};
 use super::read::{Reader, Section, Written, in_order, unknown};
-use super::settings::{self, BACKEND, FORMER, SCHEDULES};
-use super::{DaemonConfig, SchedulerConfig, file};
+use super::settings::{self, FORMER, SCHEDULES};
+use super::{BackendConfig, DaemonConfig, SchedulerConfig, file};
 use crate::logging::LoggingConfig;
 use crate::task::{Place, TaskOverride};
 
@@ -121,10 +121,15 @@ impl Origin {
             Self::File(_) => SchedulerConfig::new(),
             _ => of_environment(variables, &mut problems),
         };
+        let config = above.over(below);
+        // A value that could not be read would make others look wrong.
+        if problems.iter().all(|problem| !problem.key().starts_with("backend")) {
+            problems.extend(config.backend.problems().into_iter().map(ConfigProblem::of_backend));
+        }
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
-        Ok(SchedulerConfig { origin: Some(self.made_absolute()), ..above.over(below) })
+        Ok(SchedulerConfig { origin: Some(self.made_absolute()), ..config })
     }
 
     /// The same when the working directory is another.
@@ -178,7 +183,10 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> SchedulerConfig {
         let written = root.inner(&format!(".{key}"), value, reader);
         match (key.as_str(), scheduler.get(key)) {
             ("scheduler", _) => config = scheduler.read(&written, reader, config),
-            ("backend", _) => settings::read_backend(&written, reader),
+            ("backend", _) => {
+                let backend = settings::backend::read(&written, reader, BackendConfig::new());
+                config = config.backend(backend);
+            }
             ("logging", _) => {
                 let logging = settings::logging().read(&written, reader, LoggingConfig::new());
                 config = config.logging(logging);
@@ -236,7 +244,7 @@ fn variables_known() -> Vec<(&'static str, &'static str)> {
     let mut known = of("scheduler", &settings::scheduler());
     known.extend(of("logging", &settings::logging()));
     known.extend(of("daemon", &settings::daemon()));
-    known.extend(BACKEND.map(|key| ("backend", key)));
+    known.extend(of("backend", &settings::backend::backend()));
     known
 }
 
