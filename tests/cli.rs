@@ -19,6 +19,8 @@ mod rig;
 mod settings;
 #[path = "cli/socket.rs"]
 mod socket;
+#[path = "cli/stored.rs"]
+mod stored;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/words.rs"]

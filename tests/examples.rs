@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use symphra_scheduler::SqliteBackend;
+use symphra_scheduler::backend::Backend;
 use symphra_scheduler_tests::services::{has_postgres, postgres_url};
 
 #[path = "examples/configuration.rs"]
@@ -128,6 +130,19 @@ fn the_quickstart_prints_its_table_fires_and_stops_by_itself() {
     for fired in ["health_check: ok", "ping: ", "sync_orders: done", "stopped after "] {
         assert!(printed.contains(fired), "{fired:?} is missing:\n{printed}");
     }
+}
+
+#[tokio::test]
+async fn the_quickstart_keeps_what_happened_in_a_file_if_it_is_named_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/scheduler.db", folder.path().display());
+    let (status, printed) = Program::start("quickstart", &["--for", "3s", "--backend", &url]).ends();
+    assert_eq!(status.code(), Some(0), "{printed}");
+    assert!(printed.contains("backend sqlite"), "{printed}");
+    let store = SqliteBackend::options().namespace("quickstart").connect(&url).await.expect("it opens");
+    let task = store.tasks().await.expect("it answers").into_iter().find(|task| task.name.as_str() == "sync_orders");
+    let ledger = store.ledger(task.expect("it is known").key).await.expect("it answers");
+    assert!(ledger.runs >= 1 && ledger.occurrences == ledger.runs + ledger.recorded, "{ledger:?}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use symphra_scheduler::chrono::{DateTime, Utc};
-use symphra_scheduler::{Error, Overlap, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task};
+use symphra_scheduler::{
+    BackendConfig, Error, MemoryBackend, Overlap, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task,
+};
 
 fn every_second() -> Schedule {
     Schedule::interval(Duration::from_secs(1)).expect("a valid period")
@@ -214,4 +216,23 @@ async fn a_task_is_found_by_its_name_or_the_nearest_is_named() {
     let names: Vec<String> = scheduler.list_tasks().iter().map(|task| task.name.to_string()).collect();
     assert_eq!(names, ["health_check", "send_report"], "by name");
     scheduler.stop().await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_an_error_at_start_that_names_its_url() {
+    for (url, shown, why) in [
+        ("sqlite:///no/such/folder/a.db", "sqlite:///no/such/folder/a.db", "unable to open database file"),
+        ("postgres://app:hunter2@127.0.0.1:1/app", "postgres://app:***@127.0.0.1:1/app", ""),
+    ] {
+        let settings = SchedulerConfig::new().backend(BackendConfig::of_url(url));
+        let error = Scheduler::empty().config(settings.clone()).start().await.expect_err("it cannot be opened");
+        let says = format!("{error:?}");
+        assert!(error.is_backend() && says.contains(shown) && says.contains(why), "{says}");
+        assert!(!says.contains("hunter2"), "{says}");
+
+        let handle = Scheduler::empty().config(settings).backend(MemoryBackend::new()).start().await;
+        let handle = handle.expect("what code has opened rules over the settings");
+        assert_eq!(handle.stats().backend, "memory");
+        handle.stop().await.expect("it stops");
+    }
 }

@@ -49,6 +49,10 @@ pub struct Control;
 pub struct Configuration;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/backends.md")]
+pub struct Backends;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/plan.md")]
 pub struct Plan;
 

@@ -1,6 +1,7 @@
 //! The first program: tasks in two modules, started with one line.
 //!
-//! `cargo run -p examples --bin quickstart` runs until Ctrl+C; `-- --for 12s` stops by itself.
+//! `cargo run -p examples --bin quickstart` runs until Ctrl+C; `-- --for 12s` stops by itself. With `--backend
+//! sqlite://scheduler.db` what happened outlives the program.
 
 mod monitoring;
 mod shop;
@@ -9,14 +10,14 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use symphra_scheduler::{Error, Scheduler, parse_duration};
+use symphra_scheduler::{BackendConfig, Error, Scheduler, SchedulerConfig, parse_duration};
 use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     // The scheduler speaks through `tracing`: where that goes is the program's choice.
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_ansi(std::io::stdout().is_terminal()).init();
-    let asked = match time_from_arguments() {
+    let asked = match asked() {
         Ok(asked) => asked,
         Err(message) => {
             eprintln!("{message}");
@@ -32,20 +33,32 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(asked: Option<Duration>) -> Result<(), Error> {
-    let scheduler = Scheduler::from_registry();
-    match asked {
+async fn run(asked: Asked) -> Result<(), Error> {
+    // Without a word it is memory; `sqlite://scheduler.db` needs nothing but the name of a file.
+    let config = SchedulerConfig::new().backend(asked.backend);
+    let scheduler = Scheduler::from_registry().config(config);
+    match asked.time {
         Some(time) => scheduler.run_until(tokio::time::sleep(time)).await.map(|_| ()),
         None => scheduler.run().await,
     }
 }
 
-fn time_from_arguments() -> Result<Option<Duration>, String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
-        [] => Ok(None),
-        ["--for", time] => parse_duration(time).map(Some).map_err(|error| error.to_string()),
-        _ => Err("usage: quickstart [--for 12s]".to_owned()),
+/// What the arguments ask for.
+#[derive(Default)]
+struct Asked {
+    time: Option<Duration>,
+    backend: BackendConfig,
+}
+
+fn asked() -> Result<Asked, String> {
+    let mut asked = Asked::default();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (argument.as_str(), arguments.next()) {
+            ("--for", Some(time)) => asked.time = Some(parse_duration(&time).map_err(|error| error.to_string())?),
+            ("--backend", Some(url)) => asked.backend = BackendConfig::of_url(url),
+            _ => return Err("usage: quickstart [--for 12s] [--backend sqlite://scheduler.db]".to_owned()),
+        }
     }
+    Ok(asked)
 }

@@ -42,13 +42,29 @@ pub use memory::MemoryBackend;
 pub use postgres::{PostgresBackend, PostgresOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
-    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holding, Left, NewRun,
-    Refusal, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
+    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holding, Left,
+    NamedTask, NewRun, NodeRow, Presence, Refusal, RunQuery, RunRow, Stored, Submission, Submitted,
+    TRIGGERS_WAITING_MAX, Token,
 };
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub use sql::Migrate;
+#[cfg(all(test, feature = "sqlite"))]
+pub(crate) fn is_namespace(text: &str) -> bool {
+    sql::Namespace::new(text).is_ok()
+}
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBackend, SqliteOptions};
+
+/// Whether a store could not be opened because its tables have not been made.
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+pub(crate) fn is_not_made(error: &crate::Error) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<sql::Refused>().is_some_and(sql::Refused::is_not_made))
+}
+
+/// A backend in memory needs no tables.
+#[cfg(all(feature = "cli", not(any(feature = "postgres", feature = "sqlite"))))]
+pub(crate) const fn is_not_made(_: &crate::Error) -> bool {
+    false
+}
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.
 pub const NODE_DEATHS_MAX: u32 = 3;
@@ -184,6 +200,18 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger>;
+
+    /// All tasks that were ever registered, by name: for those who look at a store without a program's tasks.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>>;
+
+    /// The nodes, by name. One that has left may be forgotten, and so may one that was not heard of for a day.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>>;
 }
 
 /// How backends differ.

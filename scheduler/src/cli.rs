@@ -1,7 +1,8 @@
 //! The command line of a program, and of the binary `symphra`.
 //!
 //! [`main`] gives it to any program. It parses, asks and prints; what it shows of a running program comes through the
-//! control socket, and what needs the program's tasks from the scheduler that it was given. It decides nothing itself.
+//! control socket, or from the store that the program keeps, and what needs the program's tasks from the scheduler that it
+//! was given. It decides nothing itself.
 //!
 //! # Exit codes
 //!
@@ -10,7 +11,7 @@
 //! | 0 | done; `daemon status`: it runs; `plan --against`: nothing differs |
 //! | 1 | failed; `check`, `health`: not well; `daemon status`: it was killed; `plan --against`: something differs |
 //! | 2 | wrong usage |
-//! | 3 | the program is not running |
+//! | 3 | the program is not running, and has no store that could answer |
 
 mod announced;
 mod args;
@@ -23,6 +24,7 @@ mod output;
 mod plan;
 mod program;
 mod shells;
+mod store;
 mod symphra;
 mod text;
 

@@ -4,8 +4,7 @@
 //! which stands above a file. Reading files and the environment is in the folder, behind the feature `config`; nothing
 //! is read unless [`SchedulerConfig::load`] or the command line asks for it.
 
-#[cfg(feature = "config")]
-mod backend;
+pub(crate) mod backend;
 pub(crate) mod daemon;
 #[cfg(feature = "config")]
 mod env;
@@ -34,6 +33,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use symphra_scheduler_core::format_duration;
 
+pub use self::backend::BackendConfig;
 pub use self::daemon::DaemonConfig;
 use crate::error::Problem;
 use crate::logging::LoggingConfig;
@@ -76,6 +76,7 @@ pub struct SchedulerConfig {
     node: Option<Arc<str>>,
     groups: Vec<(Arc<str>, u32)>,
     overrides: Overrides,
+    pub(crate) backend: BackendConfig,
     pub(crate) daemon: DaemonConfig,
     pub(crate) logging: LoggingConfig,
     /// What was read, so that it can be read again.
@@ -188,6 +189,14 @@ impl SchedulerConfig {
         self
     }
 
+    /// Where marks, runs and records are kept: what is opened at start, unless
+    /// [`Scheduler::backend`](crate::Scheduler::backend) has set a backend. Default: memory.
+    #[must_use]
+    pub fn backend(mut self, backend: BackendConfig) -> Self {
+        self.backend = backend;
+        self
+    }
+
     /// The settings of a daemon, which count for `Scheduler::daemon` (feature `daemon`). Default: [`DaemonConfig::new`].
     #[must_use]
     pub fn daemon(mut self, daemon: DaemonConfig) -> Self {
@@ -255,6 +264,7 @@ impl SchedulerConfig {
             node: self.node.or(below.node),
             groups,
             overrides: self.overrides.over(below.overrides),
+            backend: self.backend.over(below.backend),
             daemon: self.daemon.over(below.daemon),
             logging: self.logging.over(below.logging),
             origin: self.origin.or(below.origin),

@@ -10,8 +10,10 @@ mod client;
 mod elsewhere;
 #[cfg(unix)]
 mod server;
+mod shown;
 #[cfg(unix)]
 mod socket;
+mod stored;
 pub(crate) mod view;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,7 @@ pub(crate) use client::{Connection, find};
 pub(crate) use elsewhere::{Connection, Server, find};
 #[cfg(unix)]
 pub(crate) use server::Server;
+pub(crate) use stored::Stored;
 
 /// The version of what is written below. A program and a command of different versions understand only that.
 const VERSION: u32 = 1;

@@ -78,6 +78,11 @@ pub(crate) enum Problem {
     /// Something in a configuration is wrong.
     #[cfg(feature = "cli")]
     Configuration(crate::config::ConfigProblem),
+    /// A setting whose mistake takes a sentence, and where it is written.
+    Configured {
+        place: Option<Place>,
+        says: String,
+    },
     /// A configuration speaks of a task that is not there.
     Overridden {
         name: String,
@@ -114,6 +119,10 @@ impl fmt::Display for Problem {
                 "two states of type `{name}` are provided, and a task could get only one; wrap one of them in a type of \
                  its own"
             ),
+            Self::Configured { place, says } => {
+                place.as_ref().map_or(Ok(()), |place| write!(f, "{place}: "))?;
+                f.write_str(says)
+            }
             Self::Overridden { name, place, nearest } => {
                 match place {
                     Some(place) => write!(f, "{place}: ")?,
@@ -246,6 +255,7 @@ impl Error {
             matches!(
                 problem,
                 Problem::Setting { .. }
+                    | Problem::Configured { .. }
                     | Problem::DoubledState { .. }
                     | Problem::Name { .. }
                     | Problem::Overridden { .. }

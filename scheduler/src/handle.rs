@@ -28,7 +28,11 @@ use crate::run::{RunId, RunIds};
 pub use backfill::{Backfill, Backfilled};
 pub use change::Triggered;
 pub(crate) use directory::Directory;
+#[cfg(feature = "cli")]
+pub(crate) use explain::AskedOf;
 pub use explain::{Explanation, NoOccurrence};
+#[cfg(feature = "cli")]
+pub(crate) use health::success_due;
 pub use health::{ClockHealth, Health, StaleTask, StoreHealth};
 pub use query::{Run, RunFilter};
 

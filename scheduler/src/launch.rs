@@ -1,5 +1,7 @@
 //! From checked parts to a running engine: the one place where everything is wired together.
 
+mod open;
+
 use std::collections::{HashMap, VecDeque};
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, RwLock};
@@ -21,6 +23,7 @@ use crate::logging::{Entry, Logger};
 use crate::node;
 use crate::run::RunIds;
 use crate::task::{LiveTask, Source, Task, TaskName};
+pub(crate) use open::open;
 
 /// The longest interval that a backend which forgets may count from its start without a word about it.
 const LONG_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -33,19 +36,36 @@ pub(crate) struct Checked {
     /// The place of each name.
     pub(crate) numbers: HashMap<TaskName, u32>,
     pub(crate) config: SchedulerConfig,
-    pub(crate) backend: Arc<dyn Backend>,
+    /// What the program has set; else the settings say what is opened.
+    pub(crate) backend: Option<Arc<dyn Backend>>,
     pub(crate) provided: Provided,
     pub(crate) teller: Teller,
     pub(crate) logger: Logger,
     pub(crate) clock: Clock,
 }
 
-/// Registers the tasks and starts the engine in the present runtime.
+impl Checked {
+    /// What its backend can do, which is not opened for that.
+    #[cfg(feature = "cli")]
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        match &self.backend {
+            Some(backend) => backend.capabilities(),
+            None if self.config.backend.is_durable() => Capabilities::durable(),
+            None => Capabilities::volatile(),
+        }
+    }
+}
+
+/// Opens the backend, registers the tasks and starts the engine in the present runtime.
 pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
     // tokio tells by a panic, and only by it, that a runtime has no timer.
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
     let Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock } = checked;
+    let backend = match backend {
+        Some(backend) => backend,
+        None => open(&config.backend, &clock).await?,
+    };
     let node = config.node_name().unwrap_or_else(node::default_name);
     let holder =
         Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease_length() });

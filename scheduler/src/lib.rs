@@ -77,6 +77,7 @@ mod handle;
 mod handler;
 mod launch;
 pub mod logging;
+mod migrate;
 mod node;
 mod outcome;
 #[cfg(any(feature = "logging", all(unix, feature = "daemon")))]
@@ -96,16 +97,14 @@ mod terminal;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub use backend::Migrate;
 pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal};
 #[cfg(feature = "postgres")]
 pub use backend::{PostgresBackend, PostgresOptions};
 #[cfg(feature = "sqlite")]
 pub use backend::{SqliteBackend, SqliteOptions};
+pub use config::{BackendConfig, DaemonConfig, SchedulerConfig};
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem};
-pub use config::{DaemonConfig, SchedulerConfig};
 #[cfg(feature = "daemon")]
 pub use daemon::{Daemon, DaemonStatus, DaemonStop, Pid};
 pub use engine::{CancelledRun, StopReport};
@@ -117,6 +116,7 @@ pub use handle::{
     StopOnDrop, StoreHealth, Triggered,
 };
 pub use handler::{BlockingHandler, Body, Handler};
+pub use migrate::Migrate;
 pub use outcome::{BoxError, CancelCause, ERROR_TEXT_BYTES_MAX, Failure, FailureKind, IntoOutcome, Outcome};
 pub use retry::{ATTEMPTS_MAX, Backoff, Retry, RetryPolicy, RetryWhen, WAIT_MAX};
 pub use run::{Missed, Origin, RunId, RunKey, RunState};

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use symphra_scheduler_core::Timestamp;
 
 use crate::StopReport;
-use crate::backend::{Backend, MemoryBackend};
+use crate::backend::Backend;
+#[cfg(any(test, feature = "test-util"))]
+use crate::backend::MemoryBackend;
 use crate::clock::Clock;
 #[cfg(feature = "cli")]
 use crate::config::ConfigError;
@@ -109,7 +111,9 @@ impl Scheduler {
         self
     }
 
-    /// Where marks, runs and records are kept. Default: a new [`MemoryBackend`].
+    /// Where marks, runs and records are kept, opened by the program. Default: what the settings name
+    /// ([`SchedulerConfig::backend`]), which is opened at start; a new [`MemoryBackend`](crate::MemoryBackend) if they name
+    /// nothing.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.0.backend = Some(Arc::new(backend));
         self
@@ -206,10 +210,16 @@ impl Scheduler {
         self.0.control.as_deref()
     }
 
-    /// The backend that the program has set, by name.
+    /// The backend that the program has opened itself.
+    #[cfg(feature = "cli")]
+    pub(crate) fn set_backend(&self) -> Option<Arc<dyn Backend>> {
+        self.0.backend.clone()
+    }
+
+    /// The backend that it would start on, by name.
     #[cfg(feature = "cli")]
     pub(crate) fn backend_name(&self) -> &'static str {
-        self.0.backend.as_ref().map_or("memory", |backend| backend.name())
+        self.0.backend.as_ref().map_or_else(|| self.0.config.backend.kind().name(), |backend| backend.name())
     }
 
     /// The tasks with what the configuration says of them, whatever is wrong with them.
@@ -298,7 +308,6 @@ impl Parts {
         let (names, numbers) = self.named(&tasks)?;
         let Self { config, backend, provided, teller, logger, clock, .. } = self;
         let logger = logger.task_success(config.logging.says_success());
-        let backend = backend.unwrap_or_else(|| Arc::new(MemoryBackend::with_clock(clock.clone())));
         Ok(Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock })
     }
 
@@ -306,6 +315,9 @@ impl Parts {
     /// from starting; else everything that does.
     fn named(&self, tasks: &[Task]) -> Result<(Vec<TaskName>, HashMap<TaskName, u32>), Error> {
         let mut problems = self.config.problems();
+        if self.backend.is_none() {
+            problems.extend(self.config.backend.problems().into_iter().map(Problem::from));
+        }
         let overrides = self.config.overrides();
         problems.extend(overrides.unknown(tasks.iter().map(Task::name), &self.filtered));
         let mut names = Vec::with_capacity(tasks.len());

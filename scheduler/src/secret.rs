@@ -56,16 +56,20 @@ pub(crate) fn shown<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
 }
 
 /// The longest text that an error shows of a value.
-#[cfg(any(feature = "config", feature = "postgres"))]
 const SHOWN_CHARS_MAX: usize = 80;
 
 /// The text without what may be secret in it, and no longer than an error may be.
-#[cfg(any(feature = "config", feature = "postgres"))]
 pub(crate) fn masked(text: &str) -> String {
     let shown = without_secrets(text);
     let mut chars = shown.chars();
     let start: String = chars.by_ref().take(SHOWN_CHARS_MAX).collect();
     if chars.next().is_some() { start + "…" } else { start }
+}
+
+/// Whether something in the text is secret.
+#[cfg(feature = "cli")]
+pub(crate) fn has_secret(text: &str) -> bool {
+    without_secrets(text) != text
 }
 
 /// The text without what may be secret in it: who logs in to a URL with what, and parameters with a telling name.
@@ -134,7 +138,6 @@ mod tests {
         assert_eq!(shown("runbook", &long), long, "it is whole");
     }
 
-    #[cfg(any(feature = "config", feature = "postgres"))]
     #[test]
     fn a_password_is_never_shown() {
         for (text, shown) in [
@@ -154,7 +157,6 @@ mod tests {
         }
     }
 
-    #[cfg(any(feature = "config", feature = "postgres"))]
     #[test]
     fn a_long_text_is_cut() {
         assert_eq!(masked(&"é".repeat(200)).chars().count(), SHOWN_CHARS_MAX + 1);

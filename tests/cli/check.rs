@@ -134,7 +134,7 @@ fn files_that_a_start_would_refuse_are_told_and_none_is_made() {
             |home| fs::set_permissions(&home.0, Permissions::from_mode(0o777)).expect("it is ours"),
             &["daemon.log_file: ", "daemon.pid_file: ", "may be written to by everybody (mode 777)"],
         ),
-        (|home| fs::create_dir(home.path("scheduler.log")).expect("a folder"), &["logging.file: ", "no file"]),
+        (|home| fs::create_dir(home.path("scheduler.log")).expect("a folder"), &["logging.file: ", "no regular file"]),
         (|home| symlink("x", home.path("scheduler.log")).expect("a link"), &["logging.file: ", "is not followed"]),
     ];
     for (lay, says) in cases {

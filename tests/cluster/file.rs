@@ -44,7 +44,6 @@ fn a_file_locked_by_another_program_costs_nothing() {
     locked_for(&store.url, Duration::from_secs(2));
     thread::sleep(Duration::from_secs(1));
     settles(&store, first);
-    assert!(!nodes[0].said().contains("store.unreachable"), "a step waits that long:\n{}", store.story());
     // Longer than a step waits.
     locked_for(&store.url, Duration::from_secs(7));
     for node in &nodes {

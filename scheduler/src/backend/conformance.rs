@@ -23,6 +23,7 @@ mod following;
 mod holding;
 mod keeping;
 mod leaving;
+mod looking;
 mod overlapping;
 mod pausing;
 mod retrying;
@@ -102,6 +103,7 @@ pub use leaving::{
     what_waits_ends_with_the_last_node_unless_it_is_kept, what_waits_stays_while_a_node_is_there,
     who_leaves_frees_its_runs_at_once,
 };
+pub use looking::{the_nodes_of_a_store_are_told, the_tasks_of_a_store_are_told_by_name};
 pub use overlapping::{
     a_firing_that_waits_is_recognised, a_full_task_is_recorded_with_the_run_that_fills_it,
     a_run_is_alive_from_its_acceptance_to_its_end, a_run_that_has_ended_makes_room, buffer_all_is_bounded,
@@ -255,6 +257,8 @@ macro_rules! conformance_tests {
             records_are_spans_in_the_order_of_time
             records_are_bounded_and_lose_no_count
             the_ledger_counts_every_occurrence_once
+            the_tasks_of_a_store_are_told_by_name
+            the_nodes_of_a_store_are_told
         }
     };
     (@each $empty_store:path, $is_here:path: $($promise:ident)+) => {

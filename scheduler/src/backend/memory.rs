@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use super::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish, Firing,
-    Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted,
-    TaskKey,
+    Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow, Stored,
+    Submission, Submitted, TaskKey,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -209,5 +209,13 @@ impl Backend for MemoryBackend {
 
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
         ready(self.store().ledger(task))
+    }
+
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {
+        ready(self.store().named_tasks())
+    }
+
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
+        ready(self.store().nodes(self.clock.now(), self.clock.monotonic()))
     }
 }

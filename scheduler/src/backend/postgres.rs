@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row, SqlSafeStr};
 use tokio::sync::{Mutex, Notify};
 
 use super::BackendError;
-use super::sql::{self, Database, Dialect, Failed, Migrate, Names, Refused, Sql, Statements, StoreThread, Transaction};
+use super::sql::{self, Database, Dialect, Failed, Names, Refused, Sql, Statements, StoreThread, Transaction};
 use crate::Error;
+use crate::migrate::Migrate;
 use crate::outcome::BoxError;
 use crate::secret::masked;
 

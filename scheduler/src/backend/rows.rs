@@ -5,11 +5,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
 use super::declared::{Registered, TaskKey};
 use super::record::{Reason, Record};
+use crate::TaskName;
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Missed, Origin, RunId, RunState};
 use crate::schedule::{Overlap, Timetable};
@@ -438,5 +440,50 @@ impl RunRow {
             finished_at: None,
             failure: None,
         }
+    }
+}
+
+/// A task that a store knows, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTask {
+    /// Its name.
+    pub name: TaskName,
+    /// Its key.
+    pub key: TaskKey,
+}
+
+/// A node as its store sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its name, another for each start.
+    pub node: Arc<str>,
+    /// How long after a heartbeat its runs stay its own.
+    pub lease: Duration,
+    /// When it was last heard of, on the store's clock.
+    pub seen_at: Timestamp,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// How many runs it holds.
+    pub held: u64,
+}
+
+/// Whether a node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Its lease goes on.
+    Alive,
+    /// Its lease has run out: it is dead, or cut off.
+    Silent,
+    /// It has stopped, and has said so.
+    Left,
+}
+
+impl fmt::Display for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alive => "alive",
+            Self::Silent => "silent",
+            Self::Left => "left",
+        })
     }
 }

@@ -35,13 +35,12 @@ use symphra_scheduler_core::Timestamp;
 
 use super::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
-    Submitted, TaskKey,
+    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
+    Stored, Submission, Submitted, TaskKey,
 };
 use crate::run::RunId;
 use announce::Announced;
 pub(crate) use dialect::{Dialect, Names};
-pub use migrate::Migrate;
 pub(crate) use migrate::{Refused, migrate};
 pub(crate) use namespace::Namespace;
 pub(crate) use statements::Statements;
@@ -301,6 +300,14 @@ impl<B: InSql> Backend for B {
 
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
         self.sql().run("read a ledger", move |shared| async move { shared.ledger(task).await })
+    }
+
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {
+        self.sql().run("list its tasks", |shared| async move { shared.tasks().await })
+    }
+
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
+        self.sql().run("list its nodes", |shared| async move { shared.nodes().await })
     }
 }
 

@@ -1,7 +1,6 @@
 //! The SQLite backend: a file on the machine's own disk, shared by the processes of one host.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,8 +8,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{AssertSqlSafe, Connection, Row, SqlSafeStr, Sqlite};
 
 use super::BackendError;
-use super::sql::{self, Database, Dialect, Failed, Migrate, Names, Sql, Statements, StoreThread, Transaction};
+use super::sql::{self, Database, Dialect, Failed, Names, Sql, Statements, StoreThread, Transaction};
 use crate::Error;
+use crate::migrate::Migrate;
+use crate::secret::masked;
 
 /// How long a step waits for another process that writes: longer than any step takes.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -94,22 +95,26 @@ impl SqliteOptions {
         }
         if url.contains(":memory:") || url.contains("mode=memory") {
             let allowed = "the path of a file; what is to live in memory only is a MemoryBackend";
-            return Err(Error::setting("backend.url", format!("{url:?}"), allowed));
+            return Err(Error::setting("backend.url", format!("{:?}", masked(url)), allowed));
         }
         let (options, synchronous) = options(url)?;
         let thread = StoreThread::start("sqlite").map_err(Error::store_thread)?;
-        let file = options.get_filename().to_owned();
+        let (file, shown) = (options.get_filename().to_owned(), masked(url));
+        if self.migrate == Migrate::Check && !file.exists() {
+            // Who may make no tables makes no file either.
+            return Err(failed(&shown, sql::Refused::not_there()));
+        }
         let max_connections = self.max_connections;
         let opened = thread.spawn(async move { open(options.synchronous(synchronous), max_connections).await });
-        let database = opened.await.map_err(|gone| failed(&file, gone))?.map_err(|error| failed(&file, error))?;
+        let database = opened.await.map_err(|gone| failed(&shown, gone))?.map_err(|error| failed(&shown, error))?;
         let names = Names::new(None, namespace.as_str());
         let database = std::sync::Arc::new(database);
         let (opened, tables, how) = (std::sync::Arc::clone(&database), names.clone(), self.migrate);
         let migrated = thread.spawn(async move { migrate(&opened, &tables, how).await });
-        let migrated = migrated.await.map_err(|gone| failed(&file, gone))?;
-        match migrated.map_err(|error| failed(&file, error.during("make its tables")))? {
+        let migrated = migrated.await.map_err(|gone| failed(&shown, gone))?;
+        match migrated.map_err(|error| failed(&shown, error.during("make its tables")))? {
             Ok(()) => {}
-            Err(refused) => return Err(failed(&file, refused)),
+            Err(refused) => return Err(failed(&shown, refused)),
         }
         let statements = Statements::new(Dialect::Sqlite, &names);
         Ok(SqliteBackend(Sql::new(File(database), statements, thread)))
@@ -143,7 +148,7 @@ pub(crate) struct Connections {
 pub(crate) struct File(std::sync::Arc<Connections>);
 
 fn options(url: &str) -> Result<(SqliteConnectOptions, SqliteSynchronous), Error> {
-    let refuse = |allowed| Err(Error::setting("backend.url", format!("{url:?}"), allowed));
+    let refuse = |allowed| Err(Error::setting("backend.url", format!("{:?}", masked(url)), allowed));
     let (plain, query) = url.split_once('?').unwrap_or((url, ""));
     let mut synchronous = SqliteSynchronous::Full;
     for part in query.split('&').filter(|part| !part.is_empty()) {
@@ -193,8 +198,8 @@ async fn migrate(connections: &Connections, names: &Names, how: Migrate) -> Resu
     Ok(migrated)
 }
 
-fn failed(file: &Path, cause: impl Into<crate::outcome::BoxError>) -> Error {
-    BackendError::new(format!("open {}", file.display()), cause).into()
+fn failed(url: &str, cause: impl Into<crate::outcome::BoxError>) -> Error {
+    BackendError::new(format!("open {url}"), cause).into()
 }
 
 impl Database for File {

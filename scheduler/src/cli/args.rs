@@ -46,8 +46,28 @@ pub(super) struct SymphraLine {
     #[command(flatten)]
     pub(super) global: Global,
 
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
+
     #[command(subcommand)]
     pub(super) command: SymphraCommand,
+}
+
+/// The store of the program that is asked about.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The store")]
+pub(super) struct StoreArgs {
+    /// Where it is, such as sqlite://scheduler.db; without it $SCHEDULER_BACKEND_URL tells
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) url: Option<String>,
+
+    /// The program in it: the name of its file, unless its settings name another
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+
+    /// A file of settings that names it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// What every command takes.
@@ -107,6 +127,8 @@ pub(super) enum ProgramCommand {
 pub(super) enum SymphraCommand {
     #[command(flatten)]
     Live(Box<LiveCommand>),
+    /// Make the tables of the store, or bring them up to date
+    Migrate,
     /// Explain a cron expression, and list its next instants
     Cron(CronArgs),
     /// Print the completions of a shell

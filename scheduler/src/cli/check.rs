@@ -100,7 +100,7 @@ impl Findings {
 
 /// What a start would say, and what does nothing.
 fn notes(checked: &Checked) -> Vec<String> {
-    let (zone, backend) = (checked.config.zone(), checked.backend.capabilities());
+    let (zone, backend) = (checked.config.zone(), checked.capabilities());
     let mut notes = Vec::new();
     for task in &checked.tasks {
         notes.extend(launch::forgotten_anchor(
@@ -157,17 +157,20 @@ impl Found {
             Problem::MissingState { name, source, .. } => of("missing_state", name).written(*source),
             Problem::Duplicate { name, second, .. } => of("duplicate_task", name).written(*second),
             Problem::Missing { name, .. } => of("missing_task", name),
-            Problem::Overridden { name, place, .. } => {
-                let (file, line, variable) = match place {
-                    Some(Place::Line(file, line)) => (Some(file.display().to_string()), Some(*line), None),
-                    Some(Place::Variable(variable)) => (None, None, Some(variable.to_string())),
-                    None => (None, None, None),
-                };
-                Self { file, line, variable, ..of("config", name) }
-            }
+            Problem::Overridden { name, place, .. } => of("config", name).placed(place.as_ref()),
+            Problem::Configured { place, .. } => Self { kind: "config", ..found }.placed(place.as_ref()),
             Problem::DoubledState { .. } => Self { kind: "missing_state", ..found },
             Problem::EmptyRegistry | Problem::NothingLeft => Self { kind: "registry", ..found },
         }
+    }
+
+    fn placed(self, place: Option<&Place>) -> Self {
+        let (file, line, variable) = match place {
+            Some(Place::Line(file, line)) => (Some(file.display().to_string()), Some(*line), None),
+            Some(Place::Variable(variable)) => (None, None, Some(variable.to_string())),
+            None => (None, None, None),
+        };
+        Self { file, line, variable, ..self }
     }
 
     fn written(self, source: Source) -> Self {

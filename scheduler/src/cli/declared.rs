@@ -108,9 +108,9 @@ impl Declared {
             priority: options.priority,
             source: task.source().to_string(),
             running: 0,
-            total_runs: 0,
-            successful_runs: 0,
-            failed_runs: 0,
+            total_runs: Some(0),
+            successful_runs: Some(0),
+            failed_runs: Some(0),
         }
     }
 }

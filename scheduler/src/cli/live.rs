@@ -7,11 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::args::LiveCommand;
+use super::store::Store;
 use super::view::{
     BackfillView, ChangeView, ExplanationView, HealthView, NextView, NodeView, RunView, TaskPage, TaskView,
 };
 use super::{Failure, Output, declared, text};
-use crate::control::{self, Answer, Connection, How, Question};
+use crate::backend::is_not_made;
+use crate::clock::Clock;
+use crate::control::{self, Answer, Connection, How, Question, Stored};
 use crate::daemon::Pid;
 use crate::scheduler::Scheduler;
 
@@ -25,22 +28,70 @@ pub(super) struct Target {
     pub(super) pid: Option<u32>,
     /// How the program is called, if it is this one.
     pub(super) start: Option<String>,
+    /// What can be asked besides the running program.
+    pub(super) store: Store,
 }
 
-/// Asks and prints. `declared` is this program, whose tasks can be told without a running copy of it.
+/// Asks and prints: the running program, which knows more, or else its store. `declared` is this program, whose tasks can
+/// be told without a running copy of it.
 pub(super) async fn run(
     command: LiveCommand,
     target: &Target,
     declared: Option<&Scheduler>,
     output: &Output,
 ) -> Result<u8, Failure> {
-    let mut found = control::find(&target.name, target.pid).await?;
-    if found.len() > 1 {
-        return Err(target.ambiguous(&found));
+    // Who names a process asks for no other.
+    let has_store = target.store.is_some() && target.pid.is_none();
+    let mut found = match &*target.name {
+        "" => Vec::new(),
+        name => match control::find(name, target.pid).await {
+            Err(_) if has_store => Vec::new(),
+            found => found?,
+        },
+    };
+    match (found.len(), has_store) {
+        (1, _) => match found.pop() {
+            Some(connection) => ask(connection, command, output).await,
+            None => Err(target.not_running()),
+        },
+        (_, true) => stored(command, target, declared, output).await,
+        (0, false) => not_running(&command, target, declared, output),
+        (_, false) => Err(target.ambiguous(&found)),
     }
-    match found.pop() {
-        Some(connection) => ask(connection, command, output).await,
-        None => not_running(&command, target, declared, output),
+}
+
+/// What its store tells.
+async fn stored(
+    command: LiveCommand,
+    target: &Target,
+    declared: Option<&Scheduler>,
+    output: &Output,
+) -> Result<u8, Failure> {
+    let backend = match target.store.open().await {
+        Ok(Some(backend)) => backend,
+        Ok(None) => return Err(target.not_running()),
+        // Before its first start a program has declared tasks, and nothing else.
+        Err(error) if is_not_made(&error) => {
+            match declared.and_then(|program| declared::answer(&command, program, output)) {
+                Some(told) => return told,
+                None => return Err(error.into()),
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (tasks, zone) =
+        declared.map_or_else(Default::default, |program| (program.overridden(), program.settings().zone()));
+    let store = Stored::look(backend, tasks, zone, Clock::default()).await?;
+    // Nor has one whose store has just been made.
+    if store.is_empty()
+        && let Some(told) = declared.and_then(|program| declared::answer(&command, program, output))
+    {
+        return told;
+    }
+    let question = question(command);
+    match store.answer(&question).await? {
+        Some(value) => tell(&question, value, output),
+        None => Err(target.not_running()),
     }
 }
 
@@ -59,11 +110,11 @@ fn not_running(
 
 impl Target {
     fn not_running(&self) -> Failure {
-        let Self { name, pid, start } = self;
+        let Self { name, pid, start, .. } = self;
         let which = pid.map_or_else(|| format!("\"{name}\""), |pid| format!("\"{name}\" with PID {pid}"));
         let advice = match start {
             Some(start) => format!("start it with `{start} run` or `{start} daemon start`"),
-            None => "start it, or name another with --name".to_owned(),
+            None => "start it, or name another with --name, or its store with --url".to_owned(),
         };
         Failure::NotRunning(format!("no program {which} is running; {advice}"))
     }
@@ -92,6 +143,11 @@ async fn ask(connection: Connection, command: LiveCommand, output: &Output) -> R
         Answer::Failed { kind, message } => return Err(Failure::Failed { kind, message }),
         Answer::Progress { .. } => return Err(Failure::failed("the program ended its answer with progress")),
     };
+    tell(&question, value, output)
+}
+
+/// Prints what was answered.
+fn tell(question: &Question, value: serde_json::Value, output: &Output) -> Result<u8, Failure> {
     match question {
         Question::List { .. } => show::<Vec<TaskView>>(value, output, |all, output| text::tasks(all, output)),
         Question::Show { .. } => show::<TaskPage>(value, output, text::page),

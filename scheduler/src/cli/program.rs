@@ -8,13 +8,13 @@ use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
 use clap::CommandFactory;
-use serde_json::json;
 
 use super::announced::Announced;
 use super::args::{DaemonCommand, Global, ProgramCommand, ProgramLine};
 use super::check::Findings;
 use super::live::Target;
 use super::output::Tone;
+use super::store::Store;
 use super::{Failure, Output, live, parsed, plan, shells};
 use crate::config::daemon::{NAMES, is_name, name_of};
 use crate::config::{Read, SchedulerConfig};
@@ -143,7 +143,8 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
         .into());
     }
     let name = name(&scheduler, arguments)?;
-    let target = Target { name: name.clone(), pid: global.pid, start: Some(program(arguments)) };
+    let target =
+        Target { name: name.clone(), pid: global.pid, start: Some(program(arguments)), store: Store::of(&scheduler) };
     match command {
         ProgramCommand::Run => {
             let scheduler = scheduler.controlled(name);
@@ -155,13 +156,7 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
         }
         ProgramCommand::Daemon(command) => daemon(command, scheduler, name, output).await,
         ProgramCommand::Live(command) => live::run(*command, &target, Some(&scheduler), output).await,
-        ProgramCommand::Migrate => {
-            let backend = scheduler.backend_name();
-            output.show(&json!({ "backend": backend, "applied": [] }), |_, _| {
-                format!("the backend {backend} keeps nothing beyond its process: there is nothing to migrate")
-            });
-            Ok(0)
-        }
+        ProgramCommand::Migrate => target.store.migrate(scheduler.backend_name(), output).await,
         ProgramCommand::Plan(args) => plan::run(&args, scheduler, output),
         ProgramCommand::Check(_) | ProgramCommand::Completions(_) | ProgramCommand::Man => {
             unreachable!("it was answered before the settings were asked for")

@@ -7,6 +7,7 @@ use clap::CommandFactory;
 
 use super::args::{SymphraCommand, SymphraLine};
 use super::live::Target;
+use super::store::Store;
 use super::{Failure, Output, cron, live, parsed, shells};
 use crate::config::daemon::{NAMES, is_name};
 
@@ -23,14 +24,29 @@ pub async fn symphra() -> ExitCode {
 }
 
 async fn run(line: SymphraLine, output: &Output) -> Result<u8, Failure> {
-    let SymphraLine { global, command } = line;
+    let SymphraLine { global, store, command } = line;
     match command {
         SymphraCommand::Live(command) => {
-            let name = global.name.ok_or_else(|| Failure::Usage("which program? name it with --name".to_owned()))?;
-            if !is_name(&name) {
-                return Err(Failure::Usage(format!("{name:?} is no name; allowed is {NAMES}")));
+            let store = Store::of_arguments(store, output)?;
+            let name = match global.name {
+                Some(name) if is_name(&name) => name,
+                Some(name) => return Err(Failure::Usage(format!("{name:?} is no name; allowed is {NAMES}"))),
+                // The store is asked, and no program.
+                None if store.is_some() => String::new(),
+                None => {
+                    let says = "which program? name it with --name, or its store with --url, --config or SCHEDULER_BACKEND_URL";
+                    return Err(Failure::Usage(says.to_owned()));
+                }
+            };
+            live::run(*command, &Target { name, pid: global.pid, start: None, store }, None, output).await
+        }
+        SymphraCommand::Migrate => {
+            let store = Store::of_arguments(store, output)?;
+            if !store.is_some() {
+                let says = "which store? name it with --url, --config or SCHEDULER_BACKEND_URL";
+                return Err(Failure::Usage(says.to_owned()));
             }
-            live::run(*command, &Target { name, pid: global.pid, start: None }, None, output).await
+            store.migrate(store.backend(), output).await
         }
         SymphraCommand::Cron(args) => cron::run(&args, output),
         SymphraCommand::Completions(args) => shells::completions(args.shell, SymphraLine::command(), output),

@@ -13,6 +13,10 @@ fn at(at: Option<&At>) -> String {
     at.map_or_else(|| NOTHING.to_owned(), |at| at.local.clone())
 }
 
+fn number(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| NOTHING.to_owned(), |number| number.to_string())
+}
+
 fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
@@ -27,14 +31,14 @@ pub(crate) fn tasks(tasks: &[TaskView], output: &Output) -> String {
         Column::number("FAILED"),
     ];
     let row = |task: &TaskView| {
-        let failed = if task.failed_runs > 0 { Tone::Bad } else { Tone::Plain };
+        let failed = if task.failed_runs.is_some_and(|runs| runs > 0) { Tone::Bad } else { Tone::Plain };
         vec![
             task.name.clone().into(),
             Cell::status(&task.status),
             task.schedule.clone().into(),
             at(task.next.as_ref()).into(),
-            task.total_runs.to_string().into(),
-            Cell::toned(task.failed_runs.to_string(), failed),
+            number(task.total_runs).into(),
+            Cell::toned(number(task.failed_runs), failed),
         ]
     };
     output.table(&columns, tasks.iter().map(row).collect(), "no task")
@@ -191,6 +195,9 @@ pub(crate) fn backfill(backfill: &BackfillView, _: &Output) -> String {
 pub(crate) fn nodes(nodes: &[NodeView], output: &Output) -> String {
     let columns = [
         Column::text("NODE"),
+        Column::word("PRESENCE"),
+        Column::text("SEEN"),
+        Column::number("RUNS"),
         Column::number("PID"),
         Column::text("BACKEND"),
         Column::text("VERSION"),
@@ -199,16 +206,24 @@ pub(crate) fn nodes(nodes: &[NodeView], output: &Output) -> String {
         Column::text("QUEUE"),
         Column::text("UP"),
     ];
+    let of = |part: Option<usize>, whole: Option<usize>| match (part, whole) {
+        (Some(part), Some(whole)) => format!("{part}/{whole}"),
+        _ => NOTHING.to_owned(),
+    };
+    let up = |seconds| symphra_scheduler_core::format_duration(std::time::Duration::from_secs(seconds));
     let row = |node: &NodeView| {
         vec![
             node.node.clone().into(),
-            node.pid.to_string().into(),
+            Cell::status(&node.presence),
+            node.seen_at.as_ref().map_or_else(|| "now".to_owned(), |at| at.local.clone()).into(),
+            node.held_runs.to_string().into(),
+            number(node.pid).into(),
             node.backend.clone().into(),
-            node.version.clone().into(),
-            node.tasks.to_string().into(),
-            format!("{}/{}", node.active_workers, node.max_workers).into(),
-            format!("{}/{}", node.queued_runs, node.queue_size).into(),
-            symphra_scheduler_core::format_duration(std::time::Duration::from_secs(node.uptime_seconds)).into(),
+            number(node.version.as_ref()).into(),
+            number(node.tasks).into(),
+            of(node.active_workers, node.max_workers).into(),
+            of(node.queued_runs, node.queue_size).into(),
+            number(node.uptime_seconds.map(up)).into(),
         ]
     };
     output.table(&columns, nodes.iter().map(row).collect(), "no node")

@@ -1,161 +1,425 @@
-//! Which store is asked for: gathered from every layer, and judged once they lie over each other.
+//! Which store is used, as settings say it: plain data, in every build. What opens it is `launch`.
+//!
+//! Each value knows where it was written, so that what is wrong with the whole, once all layers are one, can be told with
+//! both places.
 
-use ::config::ValueKind;
-use serde_json::{Value as Json, json};
+use std::fmt;
 
-use super::error::ConfigProblem;
-use super::read::{Reader, Written, in_order, shown, unknown};
-use super::shape::Raw;
+use crate::error::Problem;
+use crate::migrate::Migrate;
+use crate::secret::masked;
 use crate::task::Place;
 
-/// Stores that exist, each behind the feature of its name, with the schemes of their URLs.
-const STORES: [(&str, &[&str]); 4] = [
-    ("sqlite", &["sqlite"]),
-    ("postgres", &["postgres", "postgresql"]),
-    ("redis", &["redis", "rediss", "redis+sentinel"]),
-    ("rabbitmq", &["amqp", "amqps"]),
-];
+/// The file of an SQLite store where none is named.
+const SQLITE_URL: &str = "sqlite://scheduler.db";
 
-/// The store of this version.
-const MEMORY: &str = "memory";
+/// The fewest connections of a PostgreSQL store: a heartbeat does not wait for a batch.
+const POSTGRES_CONNECTIONS_MIN: u32 = 2;
 
-/// What is allowed, in words.
-const ALLOWED: &str = "memory, the only backend of this version";
+/// What a namespace may be.
+const NAMESPACES: &str = "1 to 32 of a-z, 0-9 and _, the first a letter";
 
-/// The keys of `backend:`.
-pub(super) const KEYS: [&str; 3] = ["type", "url", "max_connections"];
-
-const FORMER: &[(&str, &str)] =
-    &[("name", "write type"), ("options", "write what stands in it beside the type, without `options`")];
-
-/// What a layer says of the store. Without `Debug`: a URL has a password.
-#[derive(Default)]
-pub(super) struct Asked {
-    kind: Option<Said>,
-    url: Option<Said>,
-    max_connections: Option<Said>,
+/// Where marks, runs and records are kept, for [`SchedulerConfig::backend`](crate::SchedulerConfig::backend).
+///
+/// The scheduler opens it when it starts, unless [`Scheduler::backend`](crate::Scheduler::backend) has set one. Setters do
+/// not fail; what is impossible is an error at start. Neither `Debug` nor an error shows a password.
+///
+/// ```
+/// use symphra_scheduler::{BackendConfig, SchedulerConfig};
+///
+/// let config = SchedulerConfig::new().backend(BackendConfig::of_url("sqlite://scheduler.db"));
+/// # let _ = config;
+/// ```
+#[derive(Clone, Default, PartialEq)]
+pub struct BackendConfig {
+    kind: Option<Said<Kind>>,
+    url: Option<Said<String>>,
+    max_connections: Option<Said<u32>>,
+    namespace: Option<Said<String>>,
+    schema: Option<Said<String>>,
+    migrate: Option<Said<Migrate>>,
+    notify: Option<Said<bool>>,
 }
 
-/// A value with its place, as it may be shown, and as it is read.
-struct Said {
-    key: String,
-    place: Place,
-    shown: Option<String>,
-    text: String,
+/// A value, and where it is written, if that is not the program's code.
+#[derive(Clone, Debug, PartialEq)]
+struct Said<T> {
+    value: T,
+    place: Option<Place>,
 }
 
-impl Said {
-    fn wrong(&self, says: &str) -> ConfigProblem {
-        let says = match &self.shown {
-            Some(value) => format!("{} = {value} {says}", self.key),
-            None => format!("{} {says}", self.key),
-        };
-        ConfigProblem::at(self.place.clone(), self.key.as_str(), says)
-    }
+/// A kind of store that has a name, whether or not this program can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Memory,
+    Sqlite,
+    Postgres,
+    Redis,
+    RabbitMq,
+}
 
-    /// The store that is named so, if there is one.
-    fn store(&self) -> Option<&'static str> {
-        if self.text == MEMORY {
-            return Some(MEMORY);
+/// A store that this program can open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen<'a> {
+    Memory,
+    Sqlite { url: &'a str },
+    Postgres { url: &'a str },
+}
+
+/// Why a store cannot be used as it is described.
+#[derive(Debug)]
+pub(crate) struct BackendProblem {
+    #[cfg_attr(not(feature = "config"), expect(dead_code, reason = "only what is read tells keys apart"))]
+    pub(crate) key: &'static str,
+    pub(crate) place: Option<Place>,
+    pub(crate) says: String,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] = [Self::Memory, Self::Sqlite, Self::Postgres, Self::Redis, Self::RabbitMq];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::RabbitMq => "rabbitmq",
         }
-        let scheme = self.text.split_once("://").map(|(scheme, _)| scheme);
-        let store = STORES.iter().find(|(name, schemes)| match scheme {
-            Some(scheme) => schemes.contains(&scheme),
-            None => *name == self.text || schemes.contains(&self.text.as_str()),
-        });
-        store.map(|(name, _)| *name)
     }
 
-    /// Why there is no such backend here.
-    fn not_here(&self) -> ConfigProblem {
-        self.wrong(&match self.store() {
-            Some(name) => format!(
-                "is not possible: that backend needs the feature `{name}`, which this version of symphra-scheduler \
-                 does not have; allowed is {ALLOWED}"
-            ),
-            None => format!("is no backend; allowed is {ALLOWED}"),
-        })
+    /// How its URLs begin.
+    pub(crate) const fn schemes(self) -> &'static [&'static str] {
+        match self {
+            Self::Memory => &[],
+            Self::Sqlite => &["sqlite"],
+            Self::Postgres => &["postgres", "postgresql"],
+            Self::Redis => &["redis", "rediss", "redis+sentinel"],
+            Self::RabbitMq => &["amqp", "amqps"],
+        }
+    }
+
+    /// The kind of a URL, by its scheme.
+    pub(crate) fn of_url(url: &str) -> Option<Self> {
+        let (scheme, _) = url.split_once("://")?;
+        Self::ALL.into_iter().find(|kind| kind.schemes().contains(&scheme))
+    }
+
+    /// The kind that is called so; the scheme of a URL is a name too.
+    #[cfg(feature = "config")]
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == word || kind.schemes().contains(&word))
+    }
+
+    /// Why this program has no such store, if it has none.
+    fn missing(self) -> Option<String> {
+        let feature = self.name();
+        match self {
+            Self::Memory => None,
+            Self::Sqlite if cfg!(feature = "sqlite") => None,
+            Self::Postgres if cfg!(feature = "postgres") => None,
+            Self::Sqlite | Self::Postgres => Some(format!(
+                "needs the feature `{feature}`, without which this program is built; add it to symphra-scheduler in \
+                 Cargo.toml, or use the memory backend"
+            )),
+            Self::Redis | Self::RabbitMq => Some(format!(
+                "needs the feature `{feature}`, which this version of symphra-scheduler does not have; allowed is memory, \
+                 sqlite or postgres"
+            )),
+        }
+    }
+
+    /// Whether a setting of this key means something to it.
+    fn has(self, key: &str) -> bool {
+        match self {
+            Self::Memory => false,
+            Self::Sqlite => !matches!(key, "backend.schema" | "backend.notify"),
+            Self::Postgres | Self::Redis | Self::RabbitMq => true,
+        }
     }
 }
 
-impl Asked {
-    /// `backend:`, a table or the type alone.
-    pub(super) fn read(written: &Written<'_>, reader: &mut Reader<'_>) -> Self {
-        let mut asked = Self::default();
-        let ValueKind::Table(table) = &written.value.kind else {
-            asked.kind = text(written, reader);
-            return asked;
-        };
-        for (key, value) in in_order(table) {
-            let inner = written.inner(&format!(".{key}"), value, reader);
-            match key.as_str() {
-                "type" => asked.kind = text(&inner, reader),
-                "url" => asked.url = text(&inner, reader),
-                "max_connections" => asked.max_connections = scalar(&inner, reader, "a whole number"),
-                _ => unknown(&inner, key, KEYS.into_iter(), FORMER, reader),
-            }
+/// Whether a text can be a namespace.
+pub(super) fn is_namespace(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    text.len() <= 32 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.chars().all(is_plain)
+}
+
+/// What may be shown of a URL: a password may stand anywhere in it.
+fn scheme_of(url: &str) -> String {
+    url.split_once("://").map_or_else(|| "…".to_owned(), |(scheme, _)| format!("{scheme}://…"))
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $public:ident, $placed:ident: $of:ty, $field:ident;)+) => {
+        impl BackendConfig {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $public(mut self, $field: impl Into<$of>) -> Self {
+                    self.$field = Some(Said { value: $field.into(), place: None });
+                    self
+                }
+
+                #[cfg(feature = "config")]
+                pub(super) fn $placed(mut self, $field: $of, place: &Place) -> Self {
+                    self.$field = Some(Said { value: $field, place: Some(place.clone()) });
+                    self
+                }
+            )+
         }
-        // Of a store whose kind cannot be read nothing more can be said.
-        if table.contains_key("type") && asked.kind.is_none() { Self::default() } else { asked }
+    };
+}
+
+setters! {
+    /// Where the store is: `sqlite://scheduler.db`, `postgres://user:password@host:5432/database`. Its scheme says which
+    /// kind of store it is, so that a URL needs no type beside it.
+    url, url_at: String, url;
+    /// How many connections are open at most: of SQLite those that read, 1 or more, by default 4; of PostgreSQL 2 or more,
+    /// by default 8.
+    max_connections, max_connections_at: u32, max_connections;
+    /// What sets programs apart that share a store: 1 to 32 of `a-z`, `0-9` and `_`, the first a letter. Default: the name
+    /// of the program's file.
+    namespace, namespace_at: String, namespace;
+    /// The schema of the tables in PostgreSQL. Default `public`.
+    schema, schema_at: String, schema;
+    /// Whether tables are made and brought up to date at start. Default [`Migrate::Auto`].
+    migrate, migrate_at: Migrate, migrate;
+    /// Whether nodes wake one another by `LISTEN` and `NOTIFY` of PostgreSQL, which a pooler that hands out connections by
+    /// transaction does not carry. Default true.
+    notify, notify_at: bool, notify;
+}
+
+impl BackendConfig {
+    /// Nothing is said: the layers below decide, and without them it is memory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// What says which store it is.
-    fn head(&self) -> Option<&Said> {
-        self.kind.as_ref().or(self.url.as_ref())
+    /// A store in memory, which ends with the process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::of(Kind::Memory, None)
     }
 
-    /// This, and where it says nothing, what is `below`: but nothing of that if this asks for another store, whose
-    /// address and connections those are not.
-    pub(super) fn over(self, below: Self) -> Self {
-        let of = |asked: &Self| asked.head().map(|said| said.store().map_or_else(|| said.text.clone(), str::to_owned));
-        if let (Some(store), Some(other)) = (of(&self), of(&below))
+    /// A store in an SQLite file, `scheduler.db` in the working directory unless [`url`](Self::url) names another. It needs
+    /// the feature `sqlite`.
+    #[must_use]
+    pub fn sqlite() -> Self {
+        Self::of(Kind::Sqlite, None)
+    }
+
+    /// A store in PostgreSQL, at [`url`](Self::url). It needs the feature `postgres`.
+    #[must_use]
+    pub fn postgres() -> Self {
+        Self::of(Kind::Postgres, None)
+    }
+
+    /// The store that a URL names.
+    #[must_use]
+    pub fn of_url(url: impl Into<String>) -> Self {
+        Self::new().url(url)
+    }
+
+    fn of(kind: Kind, place: Option<Place>) -> Self {
+        Self { kind: Some(Said { value: kind, place }), ..Self::default() }
+    }
+
+    #[cfg(feature = "config")]
+    pub(super) fn kind_at(mut self, kind: Kind, place: &Place) -> Self {
+        self.kind = Some(Said { value: kind, place: Some(place.clone()) });
+        self
+    }
+
+    /// Without what says which store it is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn anywhere(mut self) -> Self {
+        (self.kind, self.url) = (None, None);
+        self
+    }
+
+    /// These settings, and where they say nothing, those of `below`; of another store than this one only what holds for any.
+    #[cfg(feature = "config")]
+    pub(crate) fn over(self, mut below: Self) -> Self {
+        let asks_for = |asked: &Self| (asked.kind.is_some() || asked.url.is_some()).then(|| asked.kind());
+        if let (Some(store), Some(other)) = (asks_for(&self), asks_for(&below))
             && store != other
         {
-            return self;
+            // The address of another store is not this one's.
+            below = Self { namespace: below.namespace, migrate: below.migrate, ..Self::default() };
         }
         Self {
             kind: self.kind.or(below.kind),
             url: self.url.or(below.url),
             max_connections: self.max_connections.or(below.max_connections),
+            namespace: self.namespace.or(below.namespace),
+            schema: self.schema.or(below.schema),
+            migrate: self.migrate.or(below.migrate),
+            notify: self.notify.or(below.notify),
         }
     }
 
-    /// What is asked for and not there, as one problem; or what means nothing to the memory backend.
-    pub(super) fn problems(&self) -> Vec<ConfigProblem> {
-        if let Some(head) = self.head().filter(|head| head.store() != Some(MEMORY)) {
-            return vec![head.not_here()];
+    /// The kind of store that is asked for.
+    pub(crate) fn kind(&self) -> Kind {
+        let said = self.kind.as_ref().map(|kind| kind.value);
+        let by_url = || self.url.as_ref().and_then(|url| Kind::of_url(&url.value));
+        said.or_else(by_url).unwrap_or(Kind::Memory)
+    }
+
+    /// Where the store is, the password masked.
+    #[cfg(feature = "cli")]
+    pub(crate) fn place(&self) -> String {
+        match self.chosen() {
+            Chosen::Memory => "memory".to_owned(),
+            Chosen::Sqlite { url } | Chosen::Postgres { url } => masked(url),
         }
-        let idle = [&self.url, &self.max_connections].into_iter().flatten();
-        let says = "means nothing to the memory backend, which connects to nothing; drop it";
-        idle.map(|said| said.wrong(says)).collect()
+    }
+
+    /// Whether a password stands in the URL.
+    #[cfg(feature = "cli")]
+    pub(crate) fn tells_password(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| crate::secret::has_secret(&url.value))
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_durable(&self) -> bool {
+        self.kind() != Kind::Memory
+    }
+
+    /// The store, if there are no [`problems`](Self::problems).
+    pub(crate) fn chosen(&self) -> Chosen<'_> {
+        let url = self.url.as_ref().map(|url| url.value.as_str());
+        match self.kind() {
+            Kind::Sqlite => Chosen::Sqlite { url: url.unwrap_or(SQLITE_URL) },
+            Kind::Postgres => Chosen::Postgres { url: url.unwrap_or_default() },
+            Kind::Memory | Kind::Redis | Kind::RabbitMq => Chosen::Memory,
+        }
+    }
+
+    pub(crate) fn connections_max(&self) -> Option<u32> {
+        self.max_connections.as_ref().map(|max| max.value)
+    }
+
+    pub(crate) fn namespace_name(&self) -> Option<&str> {
+        self.namespace.as_ref().map(|name| name.value.as_str())
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn schema_name(&self) -> Option<&str> {
+        self.schema.as_ref().map(|name| name.value.as_str())
+    }
+
+    pub(crate) fn migration(&self) -> Migrate {
+        self.migrate.as_ref().map(|migrate| migrate.value).unwrap_or_default()
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn notifies(&self) -> bool {
+        self.notify.as_ref().is_none_or(|notify| notify.value)
+    }
+
+    /// Each option that is said, its key and its place, the type apart.
+    fn options(&self) -> impl Iterator<Item = (&'static str, Option<&Place>)> {
+        fn said<'a, T>(key: &'static str, of: Option<&'a Said<T>>) -> Option<(&'static str, Option<&'a Place>)> {
+            of.map(|said| (key, said.place.as_ref()))
+        }
+        let all = [
+            said("backend.url", self.url.as_ref()),
+            said("backend.max_connections", self.max_connections.as_ref()),
+            said("backend.namespace", self.namespace.as_ref()),
+            said("backend.schema", self.schema.as_ref()),
+            said("backend.migrate", self.migrate.as_ref()),
+            said("backend.notify", self.notify.as_ref()),
+        ];
+        all.into_iter().flatten()
+    }
+
+    /// Everything that is impossible in these settings, once all layers are one.
+    pub(crate) fn problems(&self) -> Vec<BackendProblem> {
+        let kind = self.kind();
+        if let Some(problem) = self.not_there(kind) {
+            // What else is said of a store that is not there cannot be judged.
+            return vec![problem];
+        }
+        let mut found = Vec::new();
+        let mut says = |key, place: Option<&Place>, says: String| {
+            found.push(BackendProblem { key, place: place.cloned(), says });
+        };
+        for (key, place) in self.options().filter(|(key, _)| !kind.has(key)) {
+            let why = if kind == Kind::Memory { ", which connects to nothing" } else { "" };
+            says(key, place, format!("{key} means nothing to the {} backend{why}; drop it", kind.name()));
+        }
+        if kind == Kind::Memory {
+            return found;
+        }
+        let by = self.kind.as_ref().and_then(|kind| kind.place.as_ref());
+        match &self.url {
+            Some(url) if Kind::of_url(&url.value) != Some(kind) => {
+                let by = by.map_or_else(String::new, |place| format!(" ({place})"));
+                let text = format!(
+                    "backend.url = {:?} contradicts backend.type = {:?}{by}; allowed is a URL that begins with {}://",
+                    scheme_of(&url.value),
+                    kind.name(),
+                    kind.schemes()[0],
+                );
+                says("backend.url", url.place.as_ref(), text);
+            }
+            None if kind == Kind::Postgres => {
+                let text =
+                    "backend.url is missing: the postgres backend needs postgres://user:password@host:5432/database";
+                says("backend.url", by, text.to_owned());
+            }
+            _ => {}
+        }
+        let least = if kind == Kind::Postgres { POSTGRES_CONNECTIONS_MIN } else { 1 };
+        if let Some(max) = self.max_connections.as_ref().filter(|max| max.value < least) {
+            let text = format!("backend.max_connections = {} is not possible; allowed is {least} or more", max.value);
+            says("backend.max_connections", max.place.as_ref(), text);
+        }
+        if let Some(name) = self.namespace.as_ref().filter(|name| !is_namespace(&name.value)) {
+            let text = format!("backend.namespace = {:?} is not possible; allowed is {NAMESPACES}", name.value);
+            says("backend.namespace", name.place.as_ref(), text);
+        }
+        found
+    }
+
+    /// That no such store is known, or that this program has none.
+    fn not_there(&self, kind: Kind) -> Option<BackendProblem> {
+        let (key, place, value, missing) = match (&self.kind, &self.url) {
+            (Some(said), _) => ("backend.type", &said.place, kind.name().to_owned(), kind.missing()?),
+            (None, Some(url)) => {
+                let missing = match Kind::of_url(&url.value) {
+                    Some(kind) => kind.missing()?,
+                    None => "names no backend; allowed is sqlite:// or postgres://".to_owned(),
+                };
+                ("backend.url", &url.place, scheme_of(&url.value), missing)
+            }
+            (None, None) => return None,
+        };
+        Some(BackendProblem { key, place: place.clone(), says: format!("{key} = {value:?} {missing}") })
     }
 }
 
-/// A text; what is no text is noted.
-fn text(written: &Written<'_>, reader: &mut Reader<'_>) -> Option<Said> {
-    if !matches!(written.value.kind, ValueKind::String(_) | ValueKind::Nil) {
-        reader.wrong(written, format!("is not possible; allowed is {ALLOWED}"));
-        return None;
+impl From<BackendProblem> for Problem {
+    fn from(BackendProblem { place, says, .. }: BackendProblem) -> Self {
+        Self::Configured { place, says }
     }
-    scalar(written, reader, ALLOWED)
 }
 
-fn scalar(written: &Written<'_>, reader: &mut Reader<'_>, allowed: &str) -> Option<Said> {
-    let raw: Raw = reader.raw(written, allowed)?;
-    Some(Said {
-        key: written.key.clone(),
-        place: written.place.clone(),
-        shown: shown(written),
-        text: raw.text().into_owned(),
-    })
-}
-
-pub(super) fn schema() -> Json {
-    json!({
-        "description": "Where marks, runs and records are kept. Default: memory.",
-        "anyOf": [
-            { "enum": ["memory"] },
-            { "type": "object", "additionalProperties": false, "properties": { "type": { "enum": ["memory"] } } }
-        ]
-    })
+impl fmt::Debug for BackendConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("BackendConfig");
+        shown.field("type", &self.kind().name());
+        if let Some(url) = &self.url {
+            shown.field("url", &masked(&url.value));
+        }
+        shown
+            .field("max_connections", &self.connections_max())
+            .field("namespace", &self.namespace_name())
+            .field("schema", &self.schema.as_ref().map(|schema| &schema.value))
+            .field("migrate", &self.migration())
+            .field("notify", &self.notify.as_ref().map(|notify| notify.value))
+            .finish()
+    }
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 
+use super::backend::BackendProblem;
 use crate::task::Place;
 
 /// Everything that is wrong in the files and variables of a configuration.
@@ -38,6 +39,10 @@ impl ConfigProblem {
         let key =
             |problem: &Self| (problem.variable().is_some(), problem.line(), problem.variable().map(str::to_owned));
         key(self).cmp(&key(other))
+    }
+
+    pub(super) fn of_backend(BackendProblem { key, place, says }: BackendProblem) -> Self {
+        Self { place, file: None, key: key.to_owned(), says }
     }
 
     /// The file in which it stands.

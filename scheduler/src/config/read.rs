@@ -30,6 +30,13 @@ impl<'a> Written<'a> {
     }
 }
 
+impl Written<'_> {
+    /// The same under the key that it stands for.
+    pub(super) fn as_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), value: self.value, place: self.place.clone() }
+    }
+}
+
 /// Reads values, and notes what is wrong with them.
 pub(super) struct Reader<'a> {
     file: Option<Arc<Path>>,
@@ -175,6 +182,25 @@ pub(super) fn setting<L, S: Shape + 'static>(
         is_scalar: shape.is_scalar(),
         read: Box::new(move |written, reader, layer| match shape.read(written, reader) {
             Some(value) => set(layer, value),
+            None => layer,
+        }),
+    }
+}
+
+/// The same, whose value is kept with its place.
+pub(super) fn placed<L, S: Shape + 'static>(
+    key: &'static str,
+    about: &'static str,
+    shape: S,
+    set: impl Fn(L, S::Value, &Place) -> L + 'static,
+) -> Setting<L> {
+    Setting {
+        key,
+        about,
+        schema: shape.schema(),
+        is_scalar: shape.is_scalar(),
+        read: Box::new(move |written, reader, layer| match shape.read(written, reader) {
+            Some(value) => set(layer, value, &written.place),
             None => layer,
         }),
     }

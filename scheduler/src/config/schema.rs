@@ -13,7 +13,7 @@ impl SchedulerConfig {
         let scheduler = settings::scheduler();
         let mut properties: Map<String, Json> = Map::new();
         properties.insert("scheduler".into(), described("Settings of the scheduler.", scheduler.schema()));
-        properties.insert("backend".into(), super::backend::schema());
+        properties.insert("backend".into(), settings::backend::schema());
         properties.insert("logging".into(), described("How the log is written.", settings::logging().schema()));
         properties.insert("daemon".into(), described("Settings of a daemon.", settings::daemon().schema()));
         properties.insert(

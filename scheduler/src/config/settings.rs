@@ -1,5 +1,7 @@
 //! The one table of what a configuration may say. Reader, environment, messages and JSON Schema follow from it.
 
+pub(super) mod backend;
+
 use std::borrow::Cow;
 use std::time::Duration;
 

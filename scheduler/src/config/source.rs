@@ -6,12 +6,11 @@ use std::sync::Arc;
 use ::config::{Map, Value, ValueKind};
 use symphra_scheduler_core::nearest;
 
-use super::backend::{Asked, KEYS as BACKEND};
 use super::env::{Environment, NotUtf8};
 use super::error::{ConfigError, ConfigProblem};
 use super::read::{Reader, Section, Written, in_order, unknown};
 use super::settings::{self, FORMER, SCHEDULES};
-use super::{DaemonConfig, SchedulerConfig, file};
+use super::{BackendConfig, DaemonConfig, SchedulerConfig, file};
 use crate::logging::LoggingConfig;
 use crate::task::{Place, TaskOverride};
 
@@ -126,7 +125,6 @@ pub(crate) struct Read {
 #[derive(Default)]
 struct Layer {
     config: SchedulerConfig,
-    backend: Asked,
     set_aside: Vec<String>,
 }
 
@@ -147,10 +145,17 @@ impl Origin {
             Self::File(_) => Layer::default(),
             _ => of_environment(variables, &mut problems),
         };
-        problems.extend(above.backend.over(below.backend).problems());
+        let mut config = above.config.over(below.config);
+        // A value that could not be read would make others look wrong.
+        if problems.iter().all(|problem| !problem.key().starts_with("backend")) {
+            problems.extend(config.backend.problems().into_iter().map(ConfigProblem::of_backend));
+        }
+        if problems.iter().any(|problem| problem.key().starts_with("backend")) {
+            config.backend = BackendConfig::new();
+        }
         problems.sort_by(ConfigProblem::in_order);
         Read {
-            config: SchedulerConfig { origin: Some(self.made_absolute()), ..above.config.over(below.config) },
+            config: SchedulerConfig { origin: Some(self.made_absolute()), ..config },
             set_aside: below.set_aside,
             wrong: (!problems.is_empty()).then(|| ConfigError::new(problems)),
         }
@@ -215,7 +220,7 @@ fn of_file(path: &Path, variables: &Environment, problems: &mut Vec<ConfigProble
 
 fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> Layer {
     let scheduler = settings::scheduler();
-    let Layer { mut config, mut backend, mut set_aside } = Layer::default();
+    let Layer { mut config, mut set_aside } = Layer::default();
     let entries = reader.table(root).unwrap_or_default();
     let inside: Vec<&str> = (entries.iter())
         .filter(|(key, _)| *key == "scheduler")
@@ -229,7 +234,10 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> Layer {
         let written = root.inner(&format!(".{key}"), value, reader);
         match (key.as_str(), scheduler.get(key)) {
             ("scheduler", _) => config = scheduler.read(&written, reader, config),
-            ("backend", _) => backend = Asked::read(&written, reader),
+            ("backend", _) => {
+                let backend = settings::backend::read(&written, reader, BackendConfig::new());
+                config = config.backend(backend);
+            }
             ("logging", _) => {
                 let logging = settings::logging().read(&written, reader, LoggingConfig::new());
                 config = config.logging(logging);
@@ -246,7 +254,7 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> Layer {
             (_, None) => unknown(&written, key, TABLES.into_iter().chain(scheduler.keys()), FORMER, reader),
         }
     }
-    Layer { config, backend, set_aside }
+    Layer { config, set_aside }
 }
 
 fn read_tasks(
@@ -298,7 +306,7 @@ fn variables_known() -> Vec<(&'static str, &'static str)> {
     let mut known = of("scheduler", &settings::scheduler());
     known.extend(of("logging", &settings::logging()));
     known.extend(of("daemon", &settings::daemon()));
-    known.extend(BACKEND.map(|key| ("backend", key)));
+    known.extend(of("backend", &settings::backend::backend()));
     known
 }
 

@@ -14,21 +14,19 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::view::{
-    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, MissedView, NextView, NodeView,
-    PauseView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
+    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, NextView, NodeView, RecordView,
+    RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
-use crate::backend::{BackendError, Ledger, Pause, Record};
+use crate::backend::{BackendError, NodeRow, Presence};
 use crate::error::Error;
-use crate::executor::RunningRun;
-use crate::handle::{Explanation, Health, Run, RunFilter, SchedulerHandle};
+use crate::handle::{Health, Run, RunFilter, SchedulerHandle};
 use crate::logging::Entry;
 use crate::run::{RunId, RunState};
 use crate::schedule::{Moment, Schedule};
-use crate::task::TaskInfo;
 
 /// How many of its runs and occurrences the page of a task shows.
-const ON_PAGE: usize = 5;
+pub(super) const ON_PAGE: usize = 5;
 
 /// Who asks, for the records of a pause and for the log.
 #[derive(Clone, Debug)]
@@ -37,6 +35,10 @@ pub(super) struct Actor(Arc<str>);
 impl Actor {
     pub(super) fn named(name: Arc<str>) -> Self {
         Self(name)
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -89,7 +91,7 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, 
 pub(crate) const COUNT_MAX: usize = 1_000;
 
 /// The most occurrences that one answer holds, whatever was asked.
-const INSTANTS_MAX: usize = 100_000;
+pub(super) const INSTANTS_MAX: usize = 100_000;
 
 async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Result<serde_json::Value, Error> {
     Ok(match question {
@@ -114,7 +116,7 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             json(&handle.runs(&filter).await?.iter().map(|run| run_view(handle, run)).collect::<Vec<_>>())
         }
         Question::Explain { task, at } => json(&explained(handle, task, &at).await?),
-        Question::Nodes => json(&[node(handle)]),
+        Question::Nodes => json(&nodes(handle).await?),
         Question::Health => json(&health(handle)),
         Question::Backfill { task, from, to, rerun, how } => {
             let asked = backfill::Asked::of(handle, task, &from, to.as_deref(), rerun)?;
@@ -130,7 +132,7 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
     })
 }
 
-fn json<T: Serialize>(value: &T) -> serde_json::Value {
+pub(super) fn json<T: Serialize>(value: &T) -> serde_json::Value {
     serde_json::to_value(value).expect("a view has string keys and no value that JSON lacks")
 }
 
@@ -198,7 +200,8 @@ fn zone_of(handle: &SchedulerHandle, task: Option<&str>) -> Result<Tz, Error> {
     }
 }
 
-fn instant(text: &str, zone: Tz) -> Result<Timestamp, Error> {
+/// The instant that is written; without an offset it is local to `zone`.
+pub(super) fn instant(text: &str, zone: Tz) -> Result<Timestamp, Error> {
     let written = parse_instant(text).map_err(|says| Error::refused(format!("{text:?}: {says}")))?;
     Ok(Moment::from(written).resolve(zone))
 }
@@ -255,74 +258,44 @@ async fn next(handle: &SchedulerHandle, task: Option<&str>, count: usize) -> Res
 }
 
 fn run_view(handle: &SchedulerHandle, run: &Run) -> RunView {
-    let zone = handle.task(run.task.as_str()).map_or_else(|_| handle.zone(), |task| task.timezone);
-    let at = |at: Timestamp| At::new(at, zone);
-    RunView {
-        id: run.id.to_string(),
-        task: run.task.to_string(),
-        origin: run.origin.to_string(),
-        state: run.state.to_string(),
-        attempt: run.attempt,
-        scheduled_at: at(run.scheduled_at),
-        due_at: at(run.due_at),
-        started_at: run.started_at.map(at),
-        finished_at: run.finished_at.map(at),
-        missed: run.missed.map(|missed| MissedView { count: missed.count, first: at(missed.first) }),
-        failure: run.failure.as_deref().map(str::to_owned),
-    }
+    RunView::of(run, handle.task(run.task.as_str()).map_or_else(|_| handle.zone(), |task| task.timezone))
 }
 
 async fn explained(handle: &SchedulerHandle, task: String, text: &str) -> Result<ExplanationView, Error> {
     let zone = handle.task(&task)?.timezone;
     let at = instant(text, zone)?;
     let explanation = handle.explain(&task, at).await?;
-    let mut view = ExplanationView {
-        task,
-        at: At::new(at, zone),
-        outcome: String::new(),
-        sentence: explanation.to_string(),
-        run: None,
-        record: None,
-        previous: None,
-        next: None,
+    Ok(ExplanationView::of(task, at, explanation, zone))
+}
+
+/// The nodes of the store: of this one more is known.
+async fn nodes(handle: &SchedulerHandle) -> Result<Vec<NodeView>, Error> {
+    let (own, zone) = (node(handle), handle.zone());
+    let view = |row: &NodeRow| match row.node == *handle.name_in_store() {
+        true => NodeView { presence: row.presence.to_string(), held_runs: row.held, ..own.clone() },
+        false => NodeView::of(row, &own.backend, zone),
     };
-    view.outcome = match explanation {
-        Explanation::Ran(run) => {
-            view.run = Some(run_view(handle, &run));
-            "ran"
-        }
-        Explanation::Recorded { record, .. } => {
-            view.record = Some(RecordView::of(record, zone));
-            "recorded"
-        }
-        Explanation::NoOccurrence { previous, next, .. } => {
-            view.previous = previous.map(|at| At::new(at, zone));
-            view.next = next.map(|at| At::new(at, zone));
-            "no_occurrence"
-        }
-        Explanation::Ahead { .. } => "ahead",
-        Explanation::Pending { .. } => "pending",
-        Explanation::Forgotten { .. } => "forgotten",
-    }
-    .to_owned();
-    Ok(view)
+    Ok(handle.nodes().await?.iter().map(view).collect())
 }
 
 fn node(handle: &SchedulerHandle) -> NodeView {
     let stats = handle.stats();
     NodeView {
         node: stats.node.to_string(),
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        tzdb: TZDB_VERSION.to_owned(),
+        presence: Presence::Alive.to_string(),
+        seen_at: None,
+        held_runs: 0,
         backend: stats.backend.to_owned(),
-        uptime_seconds: stats.uptime.as_secs(),
-        tasks: stats.tasks,
-        active_workers: stats.active_workers,
-        max_workers: stats.max_workers,
-        queued_runs: stats.queued_runs,
-        queue_size: stats.queue_size,
-        ledger: LedgerView::of(stats.ledger),
+        pid: Some(std::process::id()),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        tzdb: Some(TZDB_VERSION.to_owned()),
+        uptime_seconds: Some(stats.uptime.as_secs()),
+        tasks: Some(stats.tasks),
+        active_workers: Some(stats.active_workers),
+        max_workers: Some(stats.max_workers),
+        queued_runs: Some(stats.queued_runs),
+        queue_size: Some(stats.queue_size),
+        ledger: Some(LedgerView::of(stats.ledger)),
     }
 }
 
@@ -335,12 +308,12 @@ fn health(handle: &SchedulerHandle) -> HealthView {
         well,
         alive,
         ready,
-        store: StoreView {
+        store: Some(StoreView {
             unreachable_since: store.unreachable_since.map(|at| At::new(at, zone)),
             error: store.error.map(|error| error.to_string()),
             lease_lost: store.lease_lost,
             in_contact_since: At::new(store.in_contact_since, zone),
-        },
+        }),
         stuck: stuck.iter().map(RunningView::of).collect(),
         stale: (stale.into_iter())
             .map(|stale| StaleView {
@@ -350,68 +323,7 @@ fn health(handle: &SchedulerHandle) -> HealthView {
             })
             .collect(),
         workers_taken_by: workers_taken_by.iter().map(RunningView::of).collect(),
-        clock: ClockView { offset_ms: clock.offset.num_milliseconds(), is_off: clock.is_off },
+        clock: Some(ClockView { offset_ms: clock.offset.num_milliseconds(), is_off: clock.is_off }),
         clock_repeats_until: clock_repeats_until.map(|until| At::new(until, zone)),
-    }
-}
-
-impl TaskView {
-    pub(crate) fn of(task: TaskInfo) -> Self {
-        let zone = task.timezone;
-        Self {
-            name: task.name.to_string(),
-            schedule: task.schedule.describe(),
-            timezone: zone.to_string(),
-            status: task.status.to_string(),
-            next: task.next.map(|next| At::new(next.into(), zone)),
-            pause: task.pause.map(|pause| PauseView::of(&pause, zone)),
-            tags: task.tags.iter().map(ToString::to_string).collect(),
-            metadata: task.metadata.shown().map(|(key, value)| (key.to_owned(), value.into_owned())).collect(),
-            priority: task.priority,
-            source: task.source.to_string(),
-            running: task.running,
-            total_runs: task.total_runs,
-            successful_runs: task.successful_runs,
-            failed_runs: task.failed_runs,
-        }
-    }
-}
-
-impl PauseView {
-    fn of(pause: &Pause, zone: Tz) -> Self {
-        Self {
-            by: pause.by.to_string(),
-            reason: pause.reason.as_deref().map(str::to_owned),
-            since: At::new(pause.since, zone),
-        }
-    }
-}
-
-impl LedgerView {
-    pub(crate) fn of(ledger: Ledger) -> Self {
-        Self { occurrences: ledger.occurrences, runs: ledger.runs, recorded: ledger.recorded }
-    }
-}
-
-impl RecordView {
-    fn of(record: Record, zone: Tz) -> Self {
-        Self {
-            reason: record.reason.to_string(),
-            first: At::new(record.first, zone),
-            last: At::new(record.last, zone),
-            count: record.count,
-            note: record.note.as_deref().map(str::to_owned),
-        }
-    }
-}
-
-impl RunningView {
-    fn of(run: &RunningRun) -> Self {
-        Self {
-            task: run.task.to_string(),
-            id: run.id.to_string(),
-            attempt: run.attempt,
-            running_seconds: run.running_for.as_secs(),
-        }
     }
 }

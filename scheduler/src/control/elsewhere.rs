@@ -37,3 +37,10 @@ impl Connection {
 pub(crate) async fn find(_: &str, _: Option<u32>) -> Result<Vec<Connection>, Error> {
     Err(unsupported())
 }
+
+impl super::answer::Actor {
+    /// Who runs this process.
+    pub(super) fn of_process() -> Self {
+        Self::named("cli".into())
+    }
+}

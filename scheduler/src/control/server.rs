@@ -207,14 +207,23 @@ async fn send(stream: &mut UnixStream, answer: Answer) -> io::Result<()> {
 }
 
 impl Actor {
-    async fn at(stream: &UnixStream) -> Self {
-        let Ok(peer) = stream.peer_cred() else { return Self::named(Arc::from("cli")) };
-        let uid = peer.uid();
-        let name = tokio::task::spawn_blocking(move || user_name(uid)).await.ok().flatten();
-        Self::named(match name {
+    /// Who runs this process.
+    pub(super) fn of_process() -> Self {
+        Self::of(rustix::process::geteuid().as_raw())
+    }
+
+    fn of(uid: u32) -> Self {
+        Self::named(match user_name(uid) {
             Some(name) => format!("{name} (uid {uid}, cli)").into(),
             None => format!("uid {uid} (cli)").into(),
         })
+    }
+
+    async fn at(stream: &UnixStream) -> Self {
+        let Ok(peer) = stream.peer_cred() else { return Self::named(Arc::from("cli")) };
+        let uid = peer.uid();
+        let actor = tokio::task::spawn_blocking(move || Self::of(uid)).await;
+        actor.unwrap_or_else(|_| Self::named(format!("uid {uid} (cli)").into()))
     }
 }
 

@@ -36,9 +36,10 @@ pub(crate) struct TaskView {
     pub(crate) priority: i8,
     pub(crate) source: String,
     pub(crate) running: u32,
-    pub(crate) total_runs: u64,
-    pub(crate) successful_runs: u64,
-    pub(crate) failed_runs: u64,
+    /// What the running program has counted since its start; without one, how many occurrences became runs.
+    pub(crate) total_runs: Option<u64>,
+    pub(crate) successful_runs: Option<u64>,
+    pub(crate) failed_runs: Option<u64>,
 }
 
 /// Why a task is paused.
@@ -151,21 +152,26 @@ pub(crate) struct BackfillView {
     pub(crate) ended: Option<std::collections::BTreeMap<String, usize>>,
 }
 
-/// A node.
+/// A node. What its store does not know of it only the node itself tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeView {
     pub(crate) node: String,
-    pub(crate) pid: u32,
-    pub(crate) version: String,
-    pub(crate) tzdb: String,
+    /// `alive`, `silent` (its lease has run out) or `left`.
+    pub(crate) presence: String,
+    /// When its store last heard of it; of the node that answers it is now.
+    pub(crate) seen_at: Option<At>,
+    pub(crate) held_runs: u64,
     pub(crate) backend: String,
-    pub(crate) uptime_seconds: u64,
-    pub(crate) tasks: usize,
-    pub(crate) active_workers: usize,
-    pub(crate) max_workers: usize,
-    pub(crate) queued_runs: usize,
-    pub(crate) queue_size: usize,
-    pub(crate) ledger: LedgerView,
+    pub(crate) pid: Option<u32>,
+    pub(crate) version: Option<String>,
+    pub(crate) tzdb: Option<String>,
+    pub(crate) uptime_seconds: Option<u64>,
+    pub(crate) tasks: Option<usize>,
+    pub(crate) active_workers: Option<usize>,
+    pub(crate) max_workers: Option<usize>,
+    pub(crate) queued_runs: Option<usize>,
+    pub(crate) queue_size: Option<usize>,
+    pub(crate) ledger: Option<LedgerView>,
 }
 
 /// How a scheduler is.
@@ -174,11 +180,13 @@ pub(crate) struct HealthView {
     pub(crate) well: bool,
     pub(crate) alive: bool,
     pub(crate) ready: bool,
-    pub(crate) store: StoreView,
+    /// What the running program knows of its store; without one, that it has answered is `ready`.
+    pub(crate) store: Option<StoreView>,
     pub(crate) stuck: Vec<RunningView>,
     pub(crate) stale: Vec<StaleView>,
     pub(crate) workers_taken_by: Vec<RunningView>,
-    pub(crate) clock: ClockView,
+    /// What the running program has measured.
+    pub(crate) clock: Option<ClockView>,
     pub(crate) clock_repeats_until: Option<At>,
 }
 

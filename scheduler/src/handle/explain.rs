@@ -7,10 +7,11 @@ use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
 use super::query::Run;
-use crate::backend::{Reason, Record, RunQuery};
+use crate::backend::{Backend, Reason, Record, RunQuery, TaskKey};
 use crate::error::Error;
 use crate::run::{Origin, RunState};
 use crate::schedule::Plan;
+use crate::task::TaskName;
 
 /// What became of an instant. `Display` is the sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,18 +147,40 @@ impl SchedulerHandle {
     /// # Cancellation
     /// Safe: asking changes nothing.
     pub async fn explain(&self, name: &str, instant: impl Into<Timestamp>) -> Result<Explanation, Error> {
-        let at = instant.into();
         let task = self.0.directory().get(name)?;
-        let backend = &self.0.backend;
-        let query = RunQuery { task: Some(task.key), from: Some(at), to: Some(at), ..RunQuery::default() };
+        let shown = task.shown().clone();
+        let asked = AskedOf {
+            backend: &*self.0.backend,
+            name: &task.name,
+            key: task.key,
+            plan: &shown.plan,
+            is_exhausted: shown.is_exhausted,
+        };
+        asked.explain(instant.into(), || self.0.clock.now()).await
+    }
+}
+
+/// A task of a store, about an instant of which is asked.
+pub(crate) struct AskedOf<'a> {
+    pub(crate) backend: &'a dyn Backend,
+    pub(crate) name: &'a TaskName,
+    pub(crate) key: TaskKey,
+    pub(crate) plan: &'a Plan,
+    /// Whether `max_runs` are reached, as far as is known without asking.
+    pub(crate) is_exhausted: bool,
+}
+
+impl AskedOf<'_> {
+    /// What became of `at`; `present` reads the clock once the store has answered.
+    pub(crate) async fn explain(&self, at: Timestamp, present: impl Fn() -> Timestamp) -> Result<Explanation, Error> {
+        let Self { backend, plan, .. } = *self;
+        let query = RunQuery { task: Some(self.key), from: Some(at), to: Some(at), ..RunQuery::default() };
         let runs = backend.runs(&query).await?;
         if let Some(run) = runs.into_iter().find(|run| run.origin == Origin::Schedule) {
-            return Ok(Explanation::Ran(Box::new(Run::of(task.name.clone(), run))));
+            return Ok(Explanation::Ran(Box::new(Run::of(self.name.clone(), run))));
         }
-        let registered = backend.look(&[task.key]).await?;
-        let records = backend.records(task.key).await?;
-        let shown = task.shown().clone();
-        let plan = &shown.plan;
+        let registered = backend.look(&[self.key]).await?;
+        let records = backend.records(self.key).await?;
         let is_occurrence = plan.fixed_delay().is_none() && plan.includes(at);
         // The newest span first: it is the one that was last extended.
         let spanning = records.into_iter().rev().find(|record| {
@@ -170,9 +193,9 @@ impl SchedulerHandle {
             return Ok(Explanation::Recorded { at, record, surely });
         }
         let registered = registered.first();
-        let now = self.0.clock.now();
+        let now = present();
         let mark = registered.map_or(now, |registered| registered.mark);
-        let is_over = registered.map_or(shown.is_exhausted, crate::backend::Registered::is_exhausted);
+        let is_over = registered.map_or(self.is_exhausted, crate::backend::Registered::is_exhausted);
         if is_occurrence {
             if is_over && at > mark {
                 return Ok(no_occurrence(plan, at, NoOccurrence::AfterMaxRuns, is_over));

@@ -9,6 +9,7 @@ use symphra_scheduler_core::Timestamp;
 use super::SchedulerHandle;
 use crate::executor::RunningRun;
 use crate::node::Contact;
+use crate::schedule::Plan;
 use crate::task::{LiveTask, TaskName};
 
 /// After this long with all workers taken something is likely to be wrong.
@@ -137,13 +138,18 @@ fn stale(task: &LiveTask, now: Timestamp) -> Option<StaleTask> {
         return None;
     }
     let since = last_success.unwrap_or(task.registered_at());
-    let expected_by = match (task.expect_success_within(), shown.plan.fixed_delay()) {
-        (Some(within), _) => since.plus(within),
-        (None, Some(period)) => since.plus(period * 2).plus(STALE_GRACE),
-        (None, None) => {
-            let second = shown.plan.next(since).and_then(|first| shown.plan.next(first))?;
-            shown.plan.due(second).plus(STALE_GRACE)
-        }
-    };
+    let expected_by = success_due(&shown.plan, task.expect_success_within(), since)?;
     (now > expected_by).then(|| StaleTask { task: task.name.clone(), last_success, expected_by })
+}
+
+/// By when a task that last succeeded at `since` should have succeeded again; never, if its schedule ends before.
+pub(crate) fn success_due(plan: &Plan, within: Option<Duration>, since: Timestamp) -> Option<Timestamp> {
+    match (within, plan.fixed_delay()) {
+        (Some(within), _) => Some(since.plus(within)),
+        (None, Some(period)) => Some(since.plus(period * 2).plus(STALE_GRACE)),
+        (None, None) => {
+            let second = plan.next(since).and_then(|first| plan.next(first))?;
+            Some(plan.due(second).plus(STALE_GRACE))
+        }
+    }
 }

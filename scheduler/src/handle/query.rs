@@ -94,7 +94,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub(super) fn of(task: TaskName, row: RunRow) -> Self {
+    pub(crate) fn of(task: TaskName, row: RunRow) -> Self {
         Self {
             task,
             id: row.id,
@@ -253,5 +253,17 @@ impl SchedulerHandle {
     pub async fn ledger(&self, name: &str) -> Result<Ledger, Error> {
         let key = self.0.directory().key(name)?;
         Ok(self.0.backend.ledger(key).await?)
+    }
+
+    /// How its store calls this node: by another name for each start.
+    #[cfg(feature = "cli")]
+    pub(crate) fn name_in_store(&self) -> &Arc<str> {
+        &self.0.holder.node
+    }
+
+    /// The nodes of its store.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn nodes(&self) -> Result<Vec<crate::backend::NodeRow>, Error> {
+        Ok(self.0.backend.nodes().await?)
     }
 }

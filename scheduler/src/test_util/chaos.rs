@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
-    Finish, Firing, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored,
-    Submission, Submitted, TaskKey,
+    Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery,
+    RunRow, Stored, Submission, Submitted, TaskKey,
 };
 use crate::run::{RunId, RunState};
 
@@ -347,5 +347,13 @@ impl Backend for Chaos {
 
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
         self.0.store.ledger(task)
+    }
+
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {
+        self.0.store.tasks()
+    }
+
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
+        self.0.store.nodes()
     }
 }

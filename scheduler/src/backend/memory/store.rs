@@ -24,7 +24,8 @@ use tokio::time::Instant;
 use super::history::{Chain, History};
 use crate::TaskName;
 use crate::backend::{
-    Hold, Ledger, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token, add_record,
+    Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
+    add_record,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
@@ -299,6 +300,14 @@ impl Store {
     pub(super) fn key_of(&mut self, task: &str) -> Option<TaskKey> {
         self.index_names();
         self.keys.get(task).map(|&number| key(number))
+    }
+
+    pub(super) fn named_tasks(&self) -> Vec<NamedTask> {
+        let mut tasks: Vec<_> = (self.tasks.iter().zip(0..))
+            .map(|(task, place)| NamedTask { name: task.name.clone(), key: key(place) })
+            .collect();
+        tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        tasks
     }
 
     /// Where a task stands; `None` for a key of another store.

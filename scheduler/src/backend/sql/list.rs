@@ -1,12 +1,15 @@
-//! What is there: runs, records, ledgers.
+//! What is there: runs, records, ledgers, tasks, nodes.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 use symphra_scheduler_core::Timestamp;
 
-use super::rows::{Ended, count, id};
+use super::rows::{Ended, at, count, id};
 use super::{Database, Failed, Shared, text};
-use crate::backend::{Holding, Ledger, Record, RunQuery, RunRow, TaskKey};
+use crate::TaskName;
+use crate::backend::{Holding, Ledger, NamedTask, NodeRow, Presence, Record, RunQuery, RunRow, TaskKey};
 use crate::run::RunId;
 
 impl<D: Database> Shared<D> {
@@ -60,5 +63,52 @@ impl<D: Database> Shared<D> {
             runs: counts.runs,
             recorded: counts.recorded,
         }))
+    }
+
+    pub(super) async fn tasks(&self) -> Result<Vec<NamedTask>, Failed> {
+        #[derive(Deserialize)]
+        struct Named {
+            id: u64,
+            name: String,
+        }
+        let mut step = self.read().await?;
+        let named: Vec<Named> = step.list(&self.statements.names, json!({})).await?;
+        let named = named.into_iter().map(|Named { id, name }| {
+            let name = TaskName::new(&name).map_err(|_| Failed::broken("a stored name is none"))?;
+            Ok(NamedTask { name, key: TaskKey(id) })
+        });
+        let mut tasks: Vec<NamedTask> = named.collect::<Result<_, Failed>>()?;
+        // Databases order texts each in its own way.
+        tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(tasks)
+    }
+
+    pub(super) async fn nodes(&self) -> Result<Vec<NodeRow>, Failed> {
+        #[derive(Deserialize)]
+        struct Node {
+            name: String,
+            lease_ms: u64,
+            seen_at: i64,
+            has_left: i64,
+            lives: i64,
+            held: u64,
+        }
+        let mut step = self.read().await?;
+        let nodes: Vec<Node> = step.list(&self.statements.nodes, json!({})).await?;
+        let mut nodes: Vec<NodeRow> = (nodes.into_iter())
+            .map(|node| NodeRow {
+                node: node.name.into(),
+                lease: Duration::from_millis(node.lease_ms),
+                seen_at: at(node.seen_at),
+                presence: match (node.has_left, node.lives) {
+                    (0, 0) => Presence::Silent,
+                    (0, _) => Presence::Alive,
+                    _ => Presence::Left,
+                },
+                held: node.held,
+            })
+            .collect();
+        nodes.sort_unstable_by(|a, b| a.node.cmp(&b.node));
+        Ok(nodes)
     }
 }

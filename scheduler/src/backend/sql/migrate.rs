@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::dialect::{Dialect, Names};
 use super::{Failed, Transaction};
+use crate::migrate::Migrate;
 
 /// One step of the tables.
 struct Migration {
@@ -21,15 +22,9 @@ struct Migration {
 const MIGRATIONS: &[Migration] =
     &[Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 }];
 
-/// Whether a store's tables are brought up to date when it is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Migrate {
-    /// They are: what is missing is made.
-    #[default]
-    Auto,
-    /// They are not; where something is missing, opening the store fails. For programs without the right to make tables.
-    Check,
+/// The number of the last migration that this program knows.
+fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
 /// How far the tables of a store are.
@@ -48,6 +43,19 @@ pub(crate) enum Refused {
     Missing { reached: i64, known: i64 },
 }
 
+impl Refused {
+    #[cfg(feature = "cli")]
+    pub(crate) const fn is_not_made(&self) -> bool {
+        matches!(self, Self::Missing { reached: 0, .. })
+    }
+
+    /// The store has not been made.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn not_there() -> Self {
+        Self::Missing { reached: 0, known: known() }
+    }
+}
+
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -55,6 +63,10 @@ impl std::fmt::Display for Refused {
                 f,
                 "its tables are at version {reached}, on which programs work that know version {admits} or later, and this \
                  one knows {known}: use a newer symphra-scheduler, or another namespace"
+            ),
+            Self::Missing { reached: 0, .. } => f.write_str(
+                "it has no tables, and with migrate = \"check\" none are made: run the command `migrate`, or use migrate = \
+                 \"auto\"",
             ),
             Self::Missing { reached, known } => write!(
                 f,
@@ -76,7 +88,7 @@ pub(crate) async fn migrate<T: Transaction>(
     is_there: bool,
     how: Migrate,
 ) -> Result<Result<(), Refused>, Failed> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = known();
     let reached = match is_there {
         true => {
             let sql =

@@ -16,6 +16,8 @@ pub(crate) struct Statements {
     pub(super) declare: String,
     pub(super) view: String,
     pub(super) all_ids: String,
+    pub(super) names: String,
+    pub(super) nodes: String,
     pub(super) save_tasks: String,
     pub(super) records: String,
     pub(super) save_records: String,
@@ -146,6 +148,12 @@ impl Statements {
             )),
             view: say(&view()),
             all_ids: say("SELECT {array}(id) FROM {tasks}"),
+            names: say("SELECT {array}({object}('id', id, 'name', name)) FROM {tasks}"),
+            nodes: say(
+                "SELECT {array}({object}('name', n.name, 'lease_ms', n.lease_ms, 'seen_at', n.seen_at, 'has_left', n.has_left, \
+                 'lives', CASE WHEN n.lease_until >= {now} THEN 1 ELSE 0 END, 'held', (SELECT COUNT(*) FROM {runs} AS r WHERE \
+                 r.holder = n.name))) FROM {nodes} AS n",
+            ),
             save_tasks: say(&format!(
                 "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
                 assignments(TASK),

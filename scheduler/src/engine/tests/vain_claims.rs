@@ -9,8 +9,8 @@ use symphra_scheduler_core::Timestamp;
 use super::rig::{every, seconds};
 use crate::backend::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command, Finish,
-    Firing, Hold, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored,
-    Submission, Submitted, TaskKey, Token,
+    Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery,
+    RunRow, Stored, Submission, Submitted, TaskKey, Token,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::{MemoryBackend, Scheduler, Task};
@@ -116,6 +116,14 @@ impl Backend for Pushy {
 
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
         self.store.ledger(task)
+    }
+
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {
+        self.store.tasks()
+    }
+
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
+        self.store.nodes()
     }
 }
 

@@ -7,8 +7,8 @@ use symphra_scheduler_core::Timestamp;
 use crate::MemoryBackend;
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, Record, Registered, Registration, RunQuery, RunRow, Stored, Submission,
-    Submitted, TaskKey,
+    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
+    Stored, Submission, Submitted, TaskKey,
 };
 use crate::run::RunId;
 
@@ -106,5 +106,13 @@ impl Backend for OddStore {
 
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
         self.store.ledger(task)
+    }
+
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {
+        self.store.tasks()
+    }
+
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
+        self.store.nodes()
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::{Store, number};
-use crate::backend::Holder;
+use crate::backend::{Holder, NodeRow, Presence};
 
 /// A holder. Its times are on the time that passes: a wall clock that is set must not end the lease of a node that lives.
 pub(super) struct HolderRow {
@@ -63,9 +64,31 @@ impl HolderRow {
     pub(super) fn leave(&mut self) {
         self.has_left = true;
     }
+
+    /// As it is told, at `wall` of the clock on which others tell instants.
+    fn shown(&self, wall: Timestamp, now: Instant) -> NodeRow {
+        let presence = match self.has_left {
+            true => Presence::Left,
+            false if self.lives(now) => Presence::Alive,
+            false => Presence::Silent,
+        };
+        NodeRow {
+            node: Arc::clone(&self.node),
+            lease: self.lease,
+            seen_at: wall.minus(now.duration_since(self.last_beat)),
+            presence,
+            held: u64::from(self.held),
+        }
+    }
 }
 
 impl Store {
+    pub(in super::super) fn nodes(&self, wall: Timestamp, now: Instant) -> Vec<NodeRow> {
+        let mut nodes: Vec<_> = self.holders.iter().map(|holder| holder.shown(wall, now)).collect();
+        nodes.sort_unstable_by(|a, b| a.node.cmp(&b.node));
+        nodes
+    }
+
     pub(in super::super) fn heartbeat(&mut self, holder: &Holder, now: Instant) {
         let index = self.holder(holder, now);
         self.holders[index as usize].beat(holder, now);

@@ -1,0 +1,435 @@
+//! What a store answers to the questions of commands by itself, whether or not a program runs on it.
+//!
+//! It fires nothing and holds no run. A change is kept in the store, which every node heeds; what only a running program
+//! knows is not here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use symphra_scheduler_core::{Timestamp, nearest};
+
+use super::Question;
+use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, instant, json};
+use super::view::{
+    At, ChangeView, ExplanationView, HealthView, LedgerView, NextView, NodeView, PauseView, RecordView, RunView,
+    StaleView, TaskPage, TaskView,
+};
+use crate::backend::{
+    Backend, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX,
+    TaskKey,
+};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::handle::{AskedOf, Run, success_due};
+use crate::run::{Origin, RunId, RunIds, RunState};
+use crate::schedule::{Delay, Plan, Schedule, Timetable};
+use crate::task::{Task, TaskName, TaskStatus};
+
+/// A store that is asked.
+pub(crate) struct Stored {
+    backend: Arc<dyn Backend>,
+    /// What this program declares, with overrides; nothing, where the program is not known.
+    declared: Vec<Task>,
+    /// In which instants without an offset are read that are of no task.
+    zone: Tz,
+    clock: Clock,
+    actor: Actor,
+    names: Vec<NamedTask>,
+}
+
+/// A task as its store sees it.
+struct Seen {
+    name: TaskName,
+    task: Registered,
+    plan: Plan,
+}
+
+impl Stored {
+    /// Looks at a store that is open.
+    pub(crate) async fn look(
+        backend: Arc<dyn Backend>,
+        declared: Vec<Task>,
+        zone: Tz,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let names = backend.tasks().await?;
+        Ok(Self { backend, declared, zone, clock, actor: Actor::of_process(), names })
+    }
+
+    /// Whether no program has ever registered a task in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The answer; nothing, if only a running program has one.
+    pub(crate) async fn answer(&self, question: &Question) -> Result<Option<serde_json::Value>, Error> {
+        Ok(Some(match question {
+            Question::List { status, tag } => json(&self.listed(status.as_deref(), tag.as_deref()).await?),
+            Question::Show { task } => json(&self.page(task).await?),
+            Question::Next { task, count } => json(&self.next(task.as_deref(), *count).await?),
+            Question::Runs { task, states, from, to, count } => {
+                let query = self.query(task.as_deref(), states, from.as_deref(), to.as_deref(), *count).await?;
+                json(&self.runs(&query).await?)
+            }
+            Question::Explain { task, at } => json(&self.explained(task, at).await?),
+            Question::Nodes => json(&self.nodes().await?),
+            Question::Health => json(&self.health().await?),
+            Question::Backfill { .. } => return Ok(None),
+            change => json(&self.changed(change).await?),
+        }))
+    }
+
+    fn declared(&self, name: &str) -> Option<&Task> {
+        self.declared.iter().find(|task| task.name() == name)
+    }
+
+    fn key(&self, name: &str) -> Result<TaskKey, Error> {
+        let found = self.names.iter().find(|task| task.name.as_str() == name);
+        found.map(|task| task.key).ok_or_else(|| match self.declared(name) {
+            Some(task) => Error::refused(format!(
+                "task \"{name}\" ({}) is not in the store yet: it comes there when the program starts",
+                task.source()
+            )),
+            None => Error::unknown_task(name, nearest(name, self.names.iter().map(|task| task.name.as_str()))),
+        })
+    }
+
+    async fn see(&self, name: &str) -> Result<Seen, Error> {
+        let key = self.key(name)?;
+        let mut seen = self.all(&[key]).await?;
+        seen.pop().ok_or_else(|| Error::unknown_task(name, None))
+    }
+
+    async fn all(&self, keys: &[TaskKey]) -> Result<Vec<Seen>, Error> {
+        let names: HashMap<TaskKey, &TaskName> = self.names.iter().map(|task| (task.key, &task.name)).collect();
+        let seen = self.backend.look(keys).await?.into_iter().filter_map(|task| {
+            let name = (*names.get(&task.key)?).clone();
+            let plan = Plan::new(Arc::clone(&task.timetable), name.as_str(), task.anchor, task.since);
+            Some(Seen { name, task, plan })
+        });
+        Ok(seen.collect())
+    }
+
+    /// The tasks that fire: those that the program declares; all of the store, where it is not known.
+    async fn firing(&self) -> Result<Vec<Seen>, Error> {
+        let fires = |task: &&NamedTask| self.declared.is_empty() || self.declared(task.name.as_str()).is_some();
+        let keys: Vec<TaskKey> = self.names.iter().filter(fires).map(|task| task.key).collect();
+        self.all(&keys).await
+    }
+
+    async fn listed(&self, status: Option<&str>, tag: Option<&str>) -> Result<Vec<TaskView>, Error> {
+        let alive = self.alive(None).await?;
+        let mut views = Vec::new();
+        for seen in self.firing().await? {
+            let has_tag = |tag: &str| {
+                let declared = self.declared(seen.name.as_str());
+                declared.is_some_and(|task| task.tag_list().iter().any(|known| known == tag))
+            };
+            if tag.is_some_and(|tag| !has_tag(tag)) {
+                continue;
+            }
+            let view = self.view(&seen, &alive).await?;
+            if status.is_none_or(|status| view.status == status) {
+                views.push(view);
+            }
+        }
+        Ok(views)
+    }
+
+    /// The runs that are alive, by their tasks.
+    async fn alive(&self, task: Option<TaskKey>) -> Result<HashMap<TaskKey, Vec<RunRow>>, Error> {
+        let states = RunState::ALL.into_iter().filter(|state| !state.is_final()).collect();
+        let rows = self.backend.runs(&RunQuery { task, states, ..RunQuery::default() }).await?;
+        let mut alive: HashMap<TaskKey, Vec<RunRow>> = HashMap::new();
+        rows.into_iter().for_each(|row| alive.entry(row.task).or_default().push(row));
+        Ok(alive)
+    }
+
+    async fn view(&self, seen: &Seen, alive: &HashMap<TaskKey, Vec<RunRow>>) -> Result<TaskView, Error> {
+        let Seen { name, task, plan } = seen;
+        let alive = alive.get(&task.key).map_or(&[][..], Vec::as_slice);
+        let status = match &task.pause {
+            Some(_) => TaskStatus::Paused,
+            None => self.status(task.key, alive).await?,
+        };
+        let zone = plan.zone();
+        let declared = self.declared(name.as_str()).map(Task::options);
+        let words = |of: &[_]| of.iter().map(ToString::to_string).collect();
+        Ok(TaskView {
+            name: name.to_string(),
+            schedule: plan.schedule().describe(),
+            timezone: zone.to_string(),
+            status: status.to_string(),
+            next: self.next_of(seen, 1).pop(),
+            pause: task.pause.as_ref().map(|pause| PauseView::of(pause, zone)),
+            tags: declared.map_or_else(Vec::new, |options| words(&options.tags)),
+            metadata: declared.map_or_else(Vec::new, |options| {
+                options.metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+            }),
+            priority: declared.map_or(0, |options| options.priority),
+            source: self.declared(name.as_str()).map_or_else(String::new, |task| task.source().to_string()),
+            running: count(alive.iter().filter(|run| run.state == RunState::Running).count()),
+            total_runs: Some(task.runs),
+            successful_runs: None,
+            failed_runs: None,
+        })
+    }
+
+    /// Where a task stands that is not paused: `running` while any run is, else as its latest run.
+    async fn status(&self, task: TaskKey, alive: &[RunRow]) -> Result<TaskStatus, Error> {
+        for (state, status) in [(RunState::Running, TaskStatus::Running), (RunState::Retrying, TaskStatus::Retrying)] {
+            if alive.iter().any(|run| run.state == state) {
+                return Ok(status);
+            }
+        }
+        if !alive.is_empty() {
+            return Ok(TaskStatus::Pending);
+        }
+        let latest = self.backend.runs(&RunQuery { limit: Some(1), ..RunQuery::of(task) }).await?;
+        Ok(match latest.first().map(|run| run.state) {
+            None => TaskStatus::Pending,
+            Some(RunState::Succeeded) => TaskStatus::Completed,
+            Some(RunState::Cancelled) => TaskStatus::Cancelled,
+            Some(_) => TaskStatus::Failed,
+        })
+    }
+
+    /// The next occurrences; of a fixed delay only the next is known, and none while its run is alive.
+    fn next_of(&self, Seen { task, plan, .. }: &Seen, count: usize) -> Vec<At> {
+        let now = self.clock.now();
+        if task.is_exhausted() {
+            return Vec::new();
+        }
+        let next: Vec<Timestamp> = match (plan.fixed_delay(), task.alive) {
+            (None, _) => std::iter::successors(plan.next(now), |&at| plan.next(at)).take(count).collect(),
+            (Some(_), Some(_)) => Vec::new(),
+            (Some(period), None) => {
+                let first = task.last_end.map_or_else(|| plan.first_of_delay(), |end| end.plus(period));
+                plan.not_excepted_from(first.max(plan.since())).into_iter().take(count).collect()
+            }
+        };
+        next.into_iter().map(|at| At::new(at, plan.zone())).collect()
+    }
+
+    async fn page(&self, task: &str) -> Result<TaskPage, Error> {
+        let seen = self.see(task).await?;
+        let (key, zone) = (seen.task.key, seen.plan.zone());
+        let records = self.backend.records(key).await?;
+        let runs = self.backend.runs(&RunQuery { limit: Some(ON_PAGE), ..RunQuery::of(key) }).await?;
+        Ok(TaskPage {
+            task: self.view(&seen, &self.alive(Some(key)).await?).await?,
+            next_occurrences: self.next_of(&seen, ON_PAGE),
+            ledger: Some(LedgerView::of(self.backend.ledger(key).await?)),
+            records: records.into_iter().map(|record| RecordView::of(record, zone)).collect(),
+            latest_runs: runs.into_iter().map(|run| RunView::of(&Run::of(seen.name.clone(), run), zone)).collect(),
+        })
+    }
+
+    async fn next(&self, task: Option<&str>, count: usize) -> Result<Vec<NextView>, Error> {
+        let tasks = match task {
+            Some(task) => vec![self.see(task).await?],
+            None => self.firing().await?,
+        };
+        let count = count.min(COUNT_MAX).min((INSTANTS_MAX / tasks.len().max(1)).max(1));
+        let views = tasks.iter().map(|seen| NextView {
+            task: seen.name.to_string(),
+            schedule: seen.plan.schedule().describe(),
+            timezone: seen.plan.zone().to_string(),
+            next: self.next_of(seen, count),
+        });
+        Ok(views.collect())
+    }
+
+    async fn query(
+        &self,
+        task: Option<&str>,
+        states: &[String],
+        from: Option<&str>,
+        to: Option<&str>,
+        count: usize,
+    ) -> Result<RunQuery, Error> {
+        let (key, zone) = match task {
+            Some(task) => {
+                let seen = self.see(task).await?;
+                (Some(seen.task.key), seen.plan.zone())
+            }
+            None => (None, self.zone),
+        };
+        Ok(RunQuery {
+            task: key,
+            states: RunState::ALL.into_iter().filter(|state| states.contains(&state.to_string())).collect(),
+            from: from.map(|text| instant(text, zone)).transpose()?,
+            to: to.map(|text| instant(text, zone)).transpose()?,
+            limit: Some(count.min(COUNT_MAX)),
+            ..RunQuery::default()
+        })
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunView>, Error> {
+        let rows = self.backend.runs(query).await?;
+        let mut keys: Vec<TaskKey> = rows.iter().map(|row| row.task).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let seen = self.all(&keys).await?;
+        let of: HashMap<TaskKey, (TaskName, Tz)> =
+            seen.into_iter().map(|seen| (seen.task.key, (seen.name, seen.plan.zone()))).collect();
+        let named = rows.into_iter().filter_map(|row| {
+            let (name, zone) = of.get(&row.task)?;
+            Some(RunView::of(&Run::of(name.clone(), row), *zone))
+        });
+        Ok(named.collect())
+    }
+
+    async fn explained(&self, task: &str, text: &str) -> Result<ExplanationView, Error> {
+        let Seen { name, task, plan } = self.see(task).await?;
+        let at = instant(text, plan.zone())?;
+        let is_exhausted = task.is_exhausted();
+        let asked = AskedOf { backend: &*self.backend, name: &name, key: task.key, plan: &plan, is_exhausted };
+        let explanation = asked.explain(at, || self.clock.now()).await?;
+        Ok(ExplanationView::of(name.to_string(), at, explanation, plan.zone()))
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeView>, Error> {
+        let rows = self.backend.nodes().await?;
+        Ok(rows.iter().map(|row| NodeView::of(row, self.backend.name(), self.zone)).collect())
+    }
+
+    /// What can be told of how a program is without it: whether a node is there, and which tasks are stale.
+    async fn health(&self) -> Result<HealthView, Error> {
+        let now = self.clock.now();
+        let alive = self.backend.nodes().await?.iter().any(|node| node.presence == Presence::Alive);
+        let mut stale = Vec::new();
+        let mut repeats_until: Option<Timestamp> = None;
+        for Seen { name, task, plan } in self.firing().await? {
+            repeats_until = repeats_until.max(Some(task.mark).filter(|&mark| mark > now && task.behind.is_some()));
+            if task.pause.is_some() || task.is_exhausted() {
+                continue;
+            }
+            let succeeded = vec![RunState::Succeeded];
+            let query = RunQuery { states: succeeded, limit: Some(1), ..RunQuery::of(task.key) };
+            let last = self.backend.runs(&query).await?.into_iter().find_map(|run| run.finished_at);
+            let within = self.declared(name.as_str()).and_then(|task| task.options().expect_success_within);
+            let since = last.unwrap_or(task.anchor).max(task.since).max(task.resumed_at.unwrap_or(Timestamp::MIN));
+            if let Some(expected_by) = success_due(&plan, within, since).filter(|&by| now > by) {
+                stale.push(StaleView {
+                    task: name.to_string(),
+                    last_success: last.map(|at| At::new(at, plan.zone())),
+                    expected_by: At::new(expected_by, plan.zone()),
+                });
+            }
+        }
+        Ok(HealthView {
+            well: alive && stale.is_empty() && repeats_until.is_none(),
+            alive,
+            ready: true,
+            store: None,
+            clock: None,
+            stuck: Vec::new(),
+            stale,
+            workers_taken_by: Vec::new(),
+            clock_repeats_until: repeats_until.map(|until| At::new(until, self.zone)),
+        })
+    }
+
+    async fn changed(&self, change: &Question) -> Result<ChangeView, Error> {
+        let view = |task: Option<&String>, done: &str| ChangeView {
+            task: task.cloned(),
+            done: done.to_owned(),
+            run: None,
+            schedule: None,
+            next: None,
+        };
+        Ok(match change {
+            Question::Trigger { task } => {
+                let run = self.trigger(task).await?;
+                ChangeView { run: Some(run.to_string()), ..view(Some(task), "triggered") }
+            }
+            Question::Pause { task, reason } => {
+                let by = self.actor.name();
+                let reason = reason.as_deref().map(Arc::from);
+                self.control(Command::Pause { task: self.key_of(task.as_deref())?, by, reason }).await?;
+                view(task.as_ref(), "paused")
+            }
+            Question::Resume { task } => {
+                self.control(Command::Resume { task: self.key_of(task.as_deref())? }).await?;
+                let next = match task {
+                    Some(task) => self.next_of(&self.see(task).await?, 1).pop(),
+                    None => None,
+                };
+                ChangeView { next, ..view(task.as_ref(), "resumed") }
+            }
+            Question::Reschedule { task, schedule } => {
+                let schedule: Schedule = schedule.parse().map_err(|error| Error::refused(format!("{error}")))?;
+                self.reschedule(task, schedule).await?;
+                let next = self.next_of(&self.see(task).await?, 1).pop();
+                ChangeView { schedule: Some(schedule.describe()), next, ..view(Some(task), "rescheduled") }
+            }
+            Question::Cancel { run } => {
+                self.cancel(run).await?;
+                ChangeView { run: Some(run.clone()), ..view(None, "cancelled") }
+            }
+            Question::Reset { task } => {
+                self.control(Command::ResetMark { task: self.key(task)? }).await?;
+                view(Some(task), "reset")
+            }
+            other => return Err(Error::refused(format!("{other:?} changes nothing"))),
+        })
+    }
+
+    fn key_of(&self, task: Option<&str>) -> Result<Option<TaskKey>, Error> {
+        task.map(|task| self.key(task)).transpose()
+    }
+
+    async fn control(&self, command: Command) -> Result<(), Error> {
+        self.backend.control(&command).await?;
+        Ok(())
+    }
+
+    async fn trigger(&self, name: &str) -> Result<RunId, Error> {
+        let task = self.key(name)?;
+        let id = RunIds::new(fastrand::Rng::new()).next(self.clock.now());
+        let submission = Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
+        match self.backend.submit(&[submission]).await?[..] {
+            [Submitted::Queued { .. }] => Ok(id),
+            [Submitted::TooMany] => Err(Error::refused(format!(
+                "{TRIGGERS_WAITING_MAX} triggers and runs of backfills of task \"{name}\" wait already, which is the most \
+                 that may"
+            ))),
+            _ => Err(Error::unknown_task(name, None)),
+        }
+    }
+
+    async fn reschedule(&self, name: &str, schedule: Schedule) -> Result<(), Error> {
+        let Seen { task, plan, .. } = self.see(name).await?;
+        let timetable = Timetable { schedule, ..(**plan.timetable()).clone() };
+        if timetable.delay == Delay::FixedDelay && schedule.period().is_none() {
+            return Err(Error::refused(format!(
+                "task \"{name}\": its delay is fixed, and only an interval can have one"
+            )));
+        }
+        let timetable = Arc::new(timetable);
+        let now = self.clock.now();
+        if Plan::new(Arc::clone(&timetable), name, now, now).next(now).is_none() {
+            let says = schedule.describe();
+            return Err(Error::refused(format!("task \"{name}\": the schedule ({says}) has no occurrence after now")));
+        }
+        self.control(Command::Reschedule { task: task.key, timetable }).await
+    }
+
+    async fn cancel(&self, run: &str) -> Result<(), Error> {
+        let id: RunId = run.parse().map_err(|error| Error::refused(format!("{run:?} is no run: {error}")))?;
+        if self.backend.cancel(id).await?.is_some() {
+            return Ok(());
+        }
+        let query = RunQuery { id: Some(id), limit: Some(1), ..RunQuery::default() };
+        Err(Error::unknown_run(match self.backend.runs(&query).await?.first() {
+            Some(ended) => format!("run {id} has ended already: {}", ended.state),
+            None => format!("there is no run {id}, or it is older than what is kept"),
+        }))
+    }
+}
+
+fn count(runs: usize) -> u32 {
+    u32::try_from(runs).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,78 @@
+//! What the book says of the stores: its samples of SQL give what they say, and its options are those that there are.
+
+use std::fs;
+use std::path::Path;
+
+use sqlx::Connection;
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+use symphra_scheduler::backend::Backend;
+use symphra_scheduler::{PostgresBackend, Schedule, Scheduler, SqliteBackend, Task};
+use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+
+/// The statements of the blocks of SQL on the page: those for both databases, those of SQLite, those of PostgreSQL.
+fn samples() -> [Vec<String>; 4] {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/en/backends.md");
+    let page = fs::read_to_string(page).expect("a page of the book");
+    let blocks = page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let blocks: Vec<Vec<String>> = blocks.map(|block| block.lines().map(str::to_owned).collect()).collect();
+    blocks.try_into().expect("rights, both, SQLite, PostgreSQL")
+}
+
+/// A program that has run a task on this store, and stopped.
+async fn has_run_on(backend: impl Backend) {
+    let (ran, mut runs) = tokio::sync::mpsc::channel(1);
+    let once = Task::new("report", Schedule::cron("0 0 1 1 *").expect("an expression"), move || {
+        let ran = ran.clone();
+        async move { ran.send(()).await.expect("the test waits") }
+    });
+    let handle = Scheduler::empty().register(once).backend(backend).start().await.expect("it starts");
+    handle.trigger_task("report").await.expect("it is triggered");
+    runs.recv().await.expect("it runs");
+    handle.stop().await.expect("it stops");
+}
+
+#[tokio::test]
+async fn the_samples_of_the_book_look_into_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/store.db", folder.path().display());
+    has_run_on(SqliteBackend::options().namespace("billing").connect(&url).await.expect("it opens")).await;
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("it can be read by others");
+    let [_, both, sqlite, _] = samples();
+    assert_eq!((both.len(), sqlite.len()), (5, 1), "the page shows samples");
+    for (number, sample) in both.into_iter().chain(sqlite).enumerate() {
+        let query = sqlx::query(AssertSqlSafe(sample.clone()).into_sql_str());
+        let rows = query.fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{sample}: {error}"));
+        // Nothing is alive, all else has a row.
+        assert_eq!(rows.len(), usize::from(number != 1), "{sample}");
+    }
+}
+
+#[tokio::test]
+async fn the_samples_of_the_book_look_into_a_database_with_the_rights_that_it_names() {
+    if !has_postgres() {
+        return;
+    }
+    let schema = format!("jobs_{:x}", fastrand::u32(..));
+    let user = format!("payroll_{:x}", fastrand::u32(..));
+    let options = || PostgresBackend::options().schema(schema.clone()).namespace("billing");
+    drop(options().connect(postgres_url()).await.expect("it opens"));
+    let mut owner = sqlx::PgConnection::connect(postgres_url()).await.expect("it answers");
+    let [rights, both, _, postgres] = samples();
+    let mut asked =
+        vec![format!("CREATE ROLE {user} LOGIN PASSWORD 'hunter2'"), format!("SET search_path TO {schema}")];
+    asked.extend(rights.iter().map(|right| right.replace("jobs", &schema).replace("payroll", &user)));
+    for statement in asked {
+        let query = sqlx::query(AssertSqlSafe(statement.clone()).into_sql_str());
+        query.execute(&mut owner).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    // The program's own user may do what it has to, and make nothing.
+    let (_, place) = postgres_url().rsplit_once('@').expect("a URL with a user");
+    let url = format!("postgres://{user}:hunter2@{place}");
+    let store = options().migrate(symphra_scheduler::Migrate::Check).connect(&url).await.expect("its rights suffice");
+    has_run_on(store).await;
+    for (number, sample) in both.into_iter().chain(postgres).enumerate() {
+        let query = sqlx::query(AssertSqlSafe(sample.clone()).into_sql_str());
+        let rows = query.fetch_all(&mut owner).await.unwrap_or_else(|error| panic!("{sample}: {error}"));
+        assert_eq!(rows.len(), usize::from(number != 1), "{sample}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Commands for a program that keeps a store: from another process, past its control socket, and when it is dead.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+
+use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said};
+
+/// A program with a store, in a folder of its own.
+struct Kept {
+    home: Home,
+    url: String,
+    namespace: String,
+}
+
+impl Kept {
+    fn in_sqlite() -> Self {
+        let home = Home::new();
+        let url = format!("sqlite://{}", home.path("store.db").display());
+        Self { home, url, namespace: "kept".to_owned() }
+    }
+
+    /// On every store that is there.
+    fn everywhere() -> Vec<Self> {
+        let mut all = vec![Self::in_sqlite()];
+        if has_postgres() {
+            let namespace = format!("kept_{}", fastrand::u32(..));
+            all.push(Self { home: Home::new(), url: postgres_url().to_owned(), namespace });
+        }
+        all
+    }
+
+    fn configured(&self, mut command: Command) -> Command {
+        command.env("SCHEDULER_BACKEND_URL", &self.url).env("SCHEDULER_BACKEND_NAMESPACE", &self.namespace);
+        command
+    }
+
+    fn runs(&self) -> Program {
+        let mut program = Program::of(self.configured(self.home.command(APP, "app", &["run"])));
+        program.prints("5 tasks");
+        program
+    }
+
+    /// A command of the program, which finds no socket: only the store is left.
+    fn app(&self, arguments: &[&str]) -> Said {
+        let mut command = self.configured(self.home.command(APP, "app", arguments));
+        Said::of(
+            command
+                .env("SYMPHRA_CONTROL_DIR", self.home.path("elsewhere"))
+                .stdin(Stdio::null())
+                .output()
+                .expect("it runs"),
+        )
+    }
+
+    /// The same of the binary that has no code of the program.
+    fn symphra(&self, arguments: &[&str]) -> Said {
+        let all = ["--url", &self.url, "--namespace", &self.namespace];
+        let all: Vec<&str> = all.into_iter().chain(arguments.iter().copied()).collect();
+        let mut command = self.home.command(SYMPHRA, "symphra", &all);
+        Said::of(command.stdin(Stdio::null()).output().expect("it runs"))
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let all: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        serde_json::from_str(&self.symphra(&all).well()).expect("it is JSON")
+    }
+
+    /// Asks until the answer is as it should be.
+    #[track_caller]
+    fn until(&self, arguments: &[&str], is_right: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let answer = self.json(arguments);
+            if is_right(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "{arguments:?} never becomes right: {answer:#}");
+        }
+    }
+}
+
+fn named<'a>(tasks: &'a Value, name: &str) -> &'a Value {
+    let tasks = tasks.as_array().expect("a list");
+    tasks.iter().find(|task| task["name"] == name).unwrap_or_else(|| panic!("{name} is there: {tasks:?}"))
+}
+
+#[test]
+fn a_running_program_is_operated_through_its_store() {
+    for kept in Kept::everywhere() {
+        let mut program = kept.runs();
+        let tasks = kept.json(&["list"]);
+        assert_eq!(tasks.as_array().map(Vec::len), Some(5), "{tasks}");
+        assert_eq!(named(&tasks, "report")["timezone"], "Asia/Shanghai");
+        assert_eq!(named(&tasks, "often")["status"], "paused", "by its declaration");
+
+        kept.symphra(&["pause", "report", "--reason", "moving house"]).well();
+        let began = Instant::now();
+        while kept.home.json(&["show", "report"])["pause"]["reason"] != "moving house" {
+            assert!(began.elapsed() < PATIENCE, "the running program hears of it");
+        }
+        assert!(kept.json(&["show", "report"])["pause"]["by"].as_str().is_some_and(|by| by.contains("cli")));
+        kept.symphra(&["resume", "report"]).well();
+        assert_eq!(kept.json(&["show", "report"])["status"], "pending");
+
+        let run = kept.json(&["trigger", "report"])["run"].clone();
+        program.prints("report: done");
+        let ended = kept.until(&["runs", "report"], |runs| runs[0]["state"] == "succeeded");
+        assert_eq!((&ended[0]["id"], ended.as_array().map(Vec::len)), (&run, Some(1)));
+        assert_eq!(kept.json(&["show", "report"])["status"], "completed");
+
+        let run = kept.json(&["trigger", "slow"])["run"].as_str().expect("an id").to_owned();
+        program.prints("slow: began");
+        assert_eq!(kept.json(&["show", "slow"])["status"], "running");
+        kept.symphra(&["cancel", &run]).well();
+        kept.until(&["runs", "slow"], |runs| runs[0]["state"] == "cancelled");
+        kept.symphra(&["cancel", &run]).fails(1, &["has ended already: cancelled"]);
+
+        kept.app(&["reschedule", "report", "2h"]).well();
+        kept.until(&["show", "report"], |page| page["schedule"] == "every 2 hours");
+        assert_eq!(kept.json(&["next", "report", "-n", "3"])[0]["next"].as_array().map(Vec::len), Some(3));
+
+        let nodes = kept.json(&["nodes"]);
+        assert_eq!((&nodes[0]["presence"], &nodes[0]["pid"]), (&"alive".into(), &Value::Null), "{nodes}");
+        let (of_program, pid) = (kept.home.json(&["nodes"]), program.process.id());
+        assert_eq!(
+            (&of_program[0]["pid"], of_program.as_array().map(Vec::len)),
+            (&pid.into(), Some(1)),
+            "{of_program}"
+        );
+        assert_eq!(kept.json(&["health"])["well"], true);
+        kept.symphra(&["pause", "repotr"]).fails(1, &["did you mean \"report\"?"]);
+        kept.symphra(&["backfill", "report", "--from", "2026-01-01"]).fails(3, &["no program"]);
+        assert_eq!(program.ends_by("TERM"), Some(0));
+        let health = kept.symphra(&["health"]);
+        assert_eq!(health.code, Some(1), "nobody fires: {health:?}");
+    }
+}
+
+#[test]
+fn after_a_kill_the_store_still_tells_the_story() {
+    for kept in Kept::everywhere() {
+        let program = kept.runs();
+        kept.symphra(&["resume", "often"]).well();
+        kept.until(&["runs", "often"], |runs| runs.as_array().is_some_and(|runs| runs.len() >= 2));
+        assert_eq!(program.ends_by("KILL"), None);
+
+        let runs: Value = serde_json::from_str(&kept.app(&["runs", "often", "--json"]).well()).expect("JSON");
+        let ended =
+            runs.as_array().expect("runs").iter().find(|run| run["state"] == "succeeded").expect("one has ended");
+        let at = ended["scheduled_at"]["utc"].as_str().expect("an instant");
+        for said in [kept.app(&["explain", "often", at]).well(), kept.symphra(&["explain", "often", at]).well()] {
+            assert!(said.contains("succeeded") && said.contains(at), "{said}");
+        }
+        let nodes = kept.symphra(&["nodes"]).well();
+        assert!(nodes.contains("sqlite") || nodes.contains("postgres"), "{nodes}");
+
+        // What is asked for while nobody is there is done by the next start.
+        kept.app(&["trigger", "report"]).well();
+        assert_eq!(kept.json(&["runs", "report"])[0]["state"], "queued");
+        let again = kept.runs();
+        kept.until(&["runs", "report"], |runs| runs[0]["state"] == "succeeded");
+        assert_ne!(kept.json(&["show", "often"])["status"], "paused", "the end of the pause outlived the program");
+        assert_eq!(again.ends_by("TERM"), Some(0));
+    }
+}
+
+#[test]
+fn a_command_that_asks_makes_no_store_and_migrate_does() {
+    let kept = Kept::in_sqlite();
+    kept.symphra(&["list"]).fails(1, &["it has no tables", "`migrate`", "store.db"]);
+    let declared = kept.app(&["list"]);
+    assert!(declared.code == Some(0) && declared.err.contains("what it declares"), "{declared:?}");
+    kept.app(&["runs"]).fails(1, &["it has no tables"]);
+    assert!(!kept.home.path("store.db").exists(), "a question makes nothing");
+
+    let said = kept.app(&["migrate"]).well();
+    assert!(said.contains("store.db are up to date"), "{said}");
+    assert_eq!(kept.json(&["list"]), serde_json::json!([]));
+    assert!(kept.app(&["list"]).out.contains("report"), "what is declared and has never run");
+    assert_eq!(kept.symphra(&["migrate"]).code, Some(0), "a second time changes nothing");
+
+    let mut checked = kept.configured(kept.home.command(APP, "app", &["run"]));
+    checked.env("SCHEDULER_BACKEND_MIGRATE", "check").env("SCHEDULER_BACKEND_NAMESPACE", "other");
+    Said::of(checked.output().expect("it runs")).fails(1, &["it has no tables", "store.db"]);
+}
+
+#[test]
+fn a_store_is_named_by_arguments_a_file_or_the_environment() {
+    let kept = Kept::in_sqlite();
+    kept.app(&["migrate"]).well();
+    let home = &kept.home;
+    home.symphra(&["list", "--url", &kept.url]).fails(2, &["--namespace"]);
+    home.symphra(&["list"]).fails(2, &["--name", "--url", "SCHEDULER_BACKEND_URL"]);
+    home.symphra(&["list", "--url", "mysql://db", "--namespace", "a"]).fails(1, &["\"mysql://…\" names no backend"]);
+    let text = format!("backend: {{ url: '{}', namespace: kept }}\n", kept.url);
+    home.write("store.yaml", &text);
+    assert_eq!(home.symphra(&["list", "--config", "store.yaml", "--json"]).well(), "[]");
+    let mut command = kept.configured(home.command(SYMPHRA, "symphra", &["list", "--json"]));
+    assert_eq!(Said::of(command.output().expect("it runs")).well(), "[]");
+}
+
+#[test]
+fn a_password_in_the_arguments_is_warned_of_and_never_shown() {
+    let home = Home::new();
+    let url = "postgres://app:hunter2@127.0.0.1:1/app?connect_timeout=1";
+    let said = home.symphra(&["list", "--url", url, "--namespace", "a"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.err.matches("can read a password").count(), 1, "{said:?}");
+    assert!(said.err.contains("postgres://app:***@127.0.0.1:1/app") && !said.err.contains("hunter2"), "{said:?}");
+    // The same by the environment, which only its user can read.
+    let mut command = home.command(SYMPHRA, "symphra", &["list", "--namespace", "a"]);
+    let said = Said::of(command.env("SCHEDULER_BACKEND_URL", url).output().expect("it runs"));
+    assert!(said.code == Some(1) && !said.err.contains("can read a password"), "{said:?}");
+}
