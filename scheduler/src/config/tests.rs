@@ -124,7 +124,7 @@ fn the_store_is_judged_by_what_all_layers_say_together() {
         ("backend: memory", [(kind, ""), (url, "redis://db")], in_variable(url, "feature `redis`")),
         ("backend: { url: 'redis://db' }", [(kind, "redis"), (url, "")], in_variable(kind, "feature `redis`")),
         ("backend: { max_connections: 5 }", [(kind, "memory"), (url, "")], in_file("connects to nothing")),
-        ("backend: { type: [1], url: x }", [(kind, ""), (url, "")], in_file("backend.type = […]")),
+        ("backend: { type: [1], url: 'sqlite://x.db' }", [(kind, ""), (url, "")], in_file("backend.type = […]")),
         ("", [(kind, "memory"), ("SCHEDULER_BACKEND_MAX_CONNECTIONS", "5")], {
             in_variable("SCHEDULER_BACKEND_MAX_CONNECTIONS", "connects to nothing")
         }),

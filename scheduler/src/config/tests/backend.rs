@@ -110,15 +110,20 @@ mod durable {
         let memory = [("SCHEDULER_BACKEND_TYPE", "memory")];
         assert!(of_file_and("backend: redis", memory).is_ok(), "the type that is not there is ruled over");
 
-        let error = of_file_and(file, [("SCHEDULER_BACKEND_TYPE", "postgres")]).expect_err("a contradiction");
+        // A layer that asks for another store takes nothing of that store's address.
+        let error = of_file_and(file, [("SCHEDULER_BACKEND_TYPE", "postgres")]).expect_err("no address");
         let [problem] = error.problems() else { panic!("{error}") };
-        assert_eq!((problem.line(), problem.key()), (Some(3), "backend.url"));
-        let says = "\"sqlite://…\" contradicts backend.type = \"postgres\" (SCHEDULER_BACKEND_TYPE)";
-        assert!(problem.message().contains(says), "{error}");
+        assert_eq!((problem.variable(), problem.key()), (Some("SCHEDULER_BACKEND_TYPE"), "backend.url"));
+        assert!(problem.message().contains("backend.url is missing"), "{error}");
+        let config = of_file_and(file, [("SCHEDULER_BACKEND_URL", POSTGRES)]).expect("a URL says its kind");
+        assert_eq!(chosen(&config), (Kind::Postgres, POSTGRES.to_owned()));
 
-        let error = of_file_and(file, [("SCHEDULER_BACKEND_URL", POSTGRES)]).expect_err("a contradiction");
-        assert_eq!(error.problems()[0].variable(), Some("SCHEDULER_BACKEND_URL"));
-        assert!(error.to_string().contains("scheduler.yaml:2)") && !error.to_string().contains("hunter2"), "{error}");
+        let both = [("SCHEDULER_BACKEND_TYPE", "sqlite"), ("SCHEDULER_BACKEND_URL", POSTGRES)];
+        let error = of_file_and("", both).expect_err("a contradiction");
+        let [problem] = error.problems() else { panic!("{error}") };
+        assert_eq!((problem.variable(), problem.key()), (Some("SCHEDULER_BACKEND_URL"), "backend.url"));
+        let says = "\"postgres://…\" contradicts backend.type = \"sqlite\" (SCHEDULER_BACKEND_TYPE)";
+        assert!(problem.message().contains(says) && !error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]
