@@ -131,9 +131,8 @@ fn the_file_of_the_guide_as_it_stands_lacks_a_feature_and_nothing_else() {
         (code, errors.trim_end()),
         (
             Some(1),
-            "Error: the configuration is wrong: config.yaml:6: backend.type = \"redis\" is not possible: that backend needs \
-             the feature `redis`, which this version of symphra-scheduler does not have; allowed is memory, the only \
-             backend of this version"
+            "Error: the configuration is wrong: config.yaml:6: backend.type = \"redis\" needs the feature `redis`, which this \
+             version of symphra-scheduler does not have; allowed is memory, sqlite or postgres"
         )
     );
     // Without the store that is not there it works as it stands.
