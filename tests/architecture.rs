@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
-    ("config", &["secret", "error", "logging", "migrate", "retry", "schedule", "task"]),
+    ("namespace", &[]),
+    ("config", &["namespace", "secret", "error", "logging", "migrate", "retry", "schedule", "task"]),
     ("migrate", &[]),
     (
         "cli",
@@ -79,6 +80,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "TaskName",
             "clock",
             "migrate",
+            "namespace",
             "outcome",
             "run",
             "schedule",

@@ -46,10 +46,6 @@ pub use rows::{
     NamedTask, NewRun, NodeRow, Presence, Refusal, RunQuery, RunRow, Stored, Submission, Submitted,
     TRIGGERS_WAITING_MAX, Token,
 };
-#[cfg(all(test, feature = "sqlite"))]
-pub(crate) fn is_namespace(text: &str) -> bool {
-    sql::Namespace::new(text).is_ok()
-}
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBackend, SqliteOptions};
 

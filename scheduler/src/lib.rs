@@ -78,6 +78,7 @@ mod handler;
 mod launch;
 pub mod logging;
 mod migrate;
+mod namespace;
 mod node;
 mod outcome;
 #[cfg(any(feature = "logging", all(unix, feature = "daemon")))]

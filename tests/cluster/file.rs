@@ -42,7 +42,7 @@ fn a_file_locked_by_another_program_costs_nothing() {
     let nodes = [store.node("a", &tasks), store.node("b", &tasks)];
     sleep_until(first + 1_000);
     locked_for(&store.url, Duration::from_secs(2));
-    thread::sleep(Duration::from_secs(1));
+    store.fires_again();
     settles(&store, first);
     // Longer than a step waits.
     locked_for(&store.url, Duration::from_secs(7));
@@ -96,7 +96,7 @@ fn a_full_disk_is_told_of_and_loses_nothing() {
     assert_eq!(node.ask("ready"), "false");
     fs::remove_file(&filler).expect("it is there");
     node.says("store.reachable");
-    thread::sleep(Duration::from_secs(1));
+    store.fires_again();
     settles(&store, first);
     node.stop();
 }

@@ -40,7 +40,7 @@ pub(crate) fn three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing(
     thread::sleep(Duration::from_secs(1));
     let d = store.node("d", &tasks);
     store.until("the one that joins runs something", |lines| lines.iter().any(|line| line.node == "d"));
-    thread::sleep(Duration::from_secs(2));
+    store.fires_again();
     let last = now();
     let mut promises: Vec<Promise> = (0..20).map(|number| promise(&format!("t{number}"), first, 500, last)).collect();
     promises.push(Promise { at_most_once: true, ..promise("once", first, 500, last) });
@@ -124,7 +124,7 @@ pub(crate) fn the_last_to_start_rules_the_schedule(store: fn() -> Store) {
     a.says("task.rescheduled");
     assert_eq!((a.ask("described beat"), b.ask("described beat")).0, "every 400 milliseconds");
     let after = now();
-    thread::sleep(Duration::from_secs(3));
+    store.until("the new one counts", |lines| lines.iter().filter(|line| line.instant > after).count() >= 12);
     // Back to the version before.
     let rolled_back = now();
     let c = store.node("c", &[&old]);
@@ -133,7 +133,7 @@ pub(crate) fn the_last_to_start_rules_the_schedule(store: fn() -> Store) {
         assert_eq!(node.ask("described beat"), "every second");
     }
     let back = now();
-    thread::sleep(Duration::from_secs(2));
+    store.until("the old one counts again", |lines| lines.iter().filter(|line| line.instant > back).count() >= 4);
     let last = now() - 500;
     // In each stretch the instants of its schedule, and no others, once each.
     for (period, from, to) in [(1_000, first, before), (400, after, rolled_back), (1_000, back, last)] {

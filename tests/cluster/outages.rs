@@ -56,7 +56,7 @@ fn a_server_that_is_away_for_longer_than_a_lease_costs_nothing() {
     for node in &nodes {
         node.says("store.reachable");
     }
-    thread::sleep(Duration::from_secs(2));
+    store.fires_again();
     settles(&store, first);
     nodes.into_iter().for_each(Node::stop);
 }
@@ -89,7 +89,7 @@ fn connections_cut_in_mid_statement_cost_nothing() {
         cut += proxy.cut();
     }
     assert!(cut > 20, "{cut} connections were cut");
-    thread::sleep(Duration::from_secs(1));
+    store.fires_again();
     settles(&store, first);
     nodes.into_iter().for_each(Node::stop);
 }

@@ -34,7 +34,7 @@ pub(crate) fn a_restart_keeps_what_was_asked_and_where_each_task_stands(store: f
     assert!(node.ask("paused paused").ends_with(" moving"));
     assert_eq!(node.ask("described rescheduled"), "every 2 hours");
     assert_eq!(node.ask("next anchored"), next);
-    thread::sleep(Duration::from_secs(1));
+    store.fires_again();
     assert_eq!(node.ask("ledger few"), "3 3 0");
 
     let last = now() - 500;

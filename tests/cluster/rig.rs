@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Signal, kill_process};
 use symphra_scheduler_tests::services::postgres_url;
 
-use crate::checker::{Excuse, Line, Promise, Verdict, diaries, judge};
+use crate::checker::{Excuse, Line, Promise, Seen, Verdict, diaries, judge};
 
 /// How long anything may take, on a machine under load.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -92,6 +92,13 @@ impl Store {
             assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", self.story());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until occurrences run that fall due from now on: whatever was in the way is over.
+    pub(crate) fn fires_again(&self) {
+        let from = now();
+        let begun = |line: &&Line| line.seen == Seen::Start && line.instant > from;
+        self.until("occurrences run", |lines| lines.iter().filter(begun).count() >= 8);
     }
 
     /// The verdict when it is clean, or after `patience` the last that is not.

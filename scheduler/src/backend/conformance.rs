@@ -96,7 +96,7 @@ pub use holding::{
     the_run_of_a_dead_node_waits_for_the_end_of_a_pause, who_lost_its_lease_may_end_a_run_that_nobody_took,
 };
 pub use keeping::{
-    ended_runs_are_kept_newest_first_and_bounded, records_are_bounded_and_lose_no_count,
+    any_text_is_kept, ended_runs_are_kept_newest_first_and_bounded, records_are_bounded_and_lose_no_count,
     records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked, the_ledger_counts_every_occurrence_once,
 };
 pub use leaving::{
@@ -128,7 +128,8 @@ pub use submitting::{
     a_run_at_start_heeds_pause_and_overlap, a_run_beside_others_ignores_the_limit,
     a_submission_may_have_its_own_policy, a_submission_whose_answer_was_lost_is_recognised,
     a_trigger_leaves_the_schedule_alone, a_trigger_of_a_full_task_waits_its_turn,
-    the_runs_of_a_backfill_go_one_after_another, triggers_that_wait_are_bounded, two_starts_at_one_instant_are_one_run,
+    submissions_of_one_batch_see_each_other, the_runs_of_a_backfill_go_one_after_another,
+    triggers_that_wait_are_bounded, two_starts_at_one_instant_are_one_run,
 };
 
 /// Makes a test of each promise, on the empty stores that an async function gives. With `only_if = function` the tests pass
@@ -254,6 +255,8 @@ macro_rules! conformance_tests {
             what_waits_ends_with_the_last_node_unless_it_is_kept
             ended_runs_are_kept_newest_first_and_bounded
             runs_are_listed_by_what_is_asked
+            any_text_is_kept
+            submissions_of_one_batch_see_each_other
             records_are_spans_in_the_order_of_time
             records_are_bounded_and_lose_no_count
             the_ledger_counts_every_occurrence_once
@@ -464,6 +467,12 @@ async fn tick(backend: &Subject, at: Timestamp) -> Timestamp {
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("the store's clock goes on")
+}
+
+/// Lets so much time pass on the store's clock, by which leases are.
+async fn pass(backend: &Subject, time: Duration) {
+    let from = now(backend).await;
+    tick(backend, from.plus(time)).await;
 }
 
 fn after(at: Timestamp, millis: u64) -> Timestamp {

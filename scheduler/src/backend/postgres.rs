@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row, SqlSafeStr};
 use tokio::sync::{Mutex, Notify};
@@ -221,20 +222,27 @@ impl fmt::Debug for Server {
     }
 }
 
+/// What of a store there is.
+#[derive(Deserialize)]
+struct There {
+    schema: bool,
+    meta: bool,
+}
+
 async fn migrate(pool: &PgPool, schema: &str, names: &Names, how: Migrate) -> Result<Result<(), Refused>, Failed> {
     let mut tx = Tx(pool.begin().await?);
     // Two nodes that start at once make the tables one after the other.
     let lock = serde_json::json!({ "name": names.table("meta") }).to_string();
-    tx.tell("SELECT pg_advisory_xact_lock(hashtextextended(CAST($1 AS jsonb) ->> 'name', 0))", lock).await?;
+    tx.tell("SELECT pg_advisory_xact_lock(hashtextextended(CAST($1 AS jsonb) ->> 'name', 0))", &lock).await?;
     let there = "SELECT json_build_object('schema', to_regnamespace(quote_ident(CAST($1 AS jsonb) ->> 'schema')) IS NOT \
                  NULL, 'meta', to_regclass(CAST($1 AS jsonb) ->> 'meta') IS NOT NULL)";
     let input = serde_json::json!({ "schema": schema, "meta": names.table("meta") }).to_string();
-    let there = tx.ask(there, input).await?.unwrap_or_default();
-    let there: serde_json::Value = serde_json::from_str(&there).unwrap_or_default();
-    if there["schema"] == false && how == Migrate::Auto {
+    let there = tx.ask(there, &input).await?.ok_or_else(|| Failed::broken("a look at the catalog gave nothing"))?;
+    let there: There = serde_json::from_str(&there).map_err(Failed::unreadable)?;
+    if !there.schema && how == Migrate::Auto {
         tx.change(&format!("CREATE SCHEMA \"{}\"", schema.replace('"', "\"\""))).await?;
     }
-    let migrated = sql::migrate(&mut tx, Dialect::Postgres, names, there["meta"] == true, how).await?;
+    let migrated = sql::migrate(&mut tx, Dialect::Postgres, names, there.meta, how).await?;
     if migrated.is_ok() {
         tx.commit().await?;
     }
@@ -315,7 +323,7 @@ async fn listen(pool: &PgPool, channel: &str) -> Result<PgListener, sqlx::Error>
 pub(crate) struct Tx(sqlx::Transaction<'static, Postgres>);
 
 impl Transaction for Tx {
-    async fn ask(&mut self, sql: &str, input: String) -> Result<Option<String>, sqlx::Error> {
+    async fn ask(&mut self, sql: &str, input: &str) -> Result<Option<String>, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).bind(input);
         let Some(row) = query.fetch_optional(&mut *self.0).await? else { return Ok(None) };
         let value = row.try_get_raw(0)?;
@@ -325,7 +333,7 @@ impl Transaction for Tx {
         value.as_str().map(|text| Some(text.to_owned())).map_err(sqlx::Error::Decode)
     }
 
-    async fn tell(&mut self, sql: &str, input: String) -> Result<u64, sqlx::Error> {
+    async fn tell(&mut self, sql: &str, input: &str) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).bind(input);
         Ok(query.execute(&mut *self.0).await?.rows_affected())
     }

@@ -17,7 +17,6 @@ mod enqueue;
 mod finish;
 mod list;
 mod migrate;
-mod namespace;
 mod rows;
 mod statements;
 mod step;
@@ -38,11 +37,12 @@ use super::{
     Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
     Stored, Submission, Submitted, TaskKey,
 };
+use crate::Error;
+use crate::namespace::Namespace;
 use crate::run::RunId;
 use announce::Announced;
 pub(crate) use dialect::{Dialect, Names};
 pub(crate) use migrate::{Refused, migrate};
-pub(crate) use namespace::Namespace;
 pub(crate) use statements::Statements;
 use step::Step;
 pub(crate) use thread::StoreThread;
@@ -80,10 +80,10 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
 /// A transaction of a database: statements of one JSON parameter and one JSON value.
 pub(crate) trait Transaction: Send {
     /// Runs a statement; the value that it gives, if any.
-    fn ask(&mut self, sql: &str, input: String) -> impl Future<Output = Result<Option<String>, sqlx::Error>> + Send;
+    fn ask(&mut self, sql: &str, input: &str) -> impl Future<Output = Result<Option<String>, sqlx::Error>> + Send;
 
     /// Runs a statement; how many rows it has changed.
-    fn tell(&mut self, sql: &str, input: String) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+    fn tell(&mut self, sql: &str, input: &str) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
     /// Runs a statement without parameter: of a migration.
     fn change(&mut self, sql: &str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
@@ -106,11 +106,11 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
-    fn unreadable(error: serde_json::Error) -> Self {
+    pub(crate) fn unreadable(error: serde_json::Error) -> Self {
         Self::Row(BackendError::new("read its rows", error))
     }
 
-    const fn broken(what: &'static str) -> Self {
+    pub(crate) const fn broken(what: &'static str) -> Self {
         Self::Broken(what)
     }
 
@@ -312,12 +312,10 @@ impl<B: InSql> Backend for B {
 }
 
 /// The namespace that was asked for, or that of the program.
-pub(crate) fn namespace(asked: Option<&str>) -> Result<Namespace, crate::Error> {
+pub(crate) fn namespace(asked: Option<&str>) -> Result<Namespace, Error> {
     match asked {
-        Some(asked) => Namespace::new(asked).map_err(|_| {
-            let allowed = "1 to 32 of a-z, 0-9 and _, the first a letter";
-            crate::Error::setting("backend.namespace", format!("{asked:?}"), allowed)
-        }),
+        Some(asked) => Namespace::new(asked)
+            .ok_or_else(|| Error::setting("backend.namespace", format!("{asked:?}"), Namespace::ALLOWED)),
         None => {
             let program = std::env::current_exe().ok();
             let file = program.as_deref().and_then(std::path::Path::file_stem);

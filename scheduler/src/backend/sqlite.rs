@@ -186,9 +186,10 @@ async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections
 
 async fn migrate(connections: &Connections, names: &Names, how: Migrate) -> Result<Result<(), sql::Refused>, Failed> {
     let mut tx = Tx(connections.writer.begin_with("BEGIN IMMEDIATE").await?);
+    let name = serde_json::json!({ "name": names.plain("meta") }).to_string();
     let there = tx.ask(
         "SELECT json_object('there', COUNT(*)) FROM sqlite_master WHERE type = 'table' AND name = ($1 ->> 'name')",
-        serde_json::json!({ "name": names.plain("meta") }).to_string(),
+        &name,
     );
     let is_there = there.await?.is_some_and(|there| there != r#"{"there":0}"#);
     let migrated = sql::migrate(&mut tx, Dialect::Sqlite, names, is_there, how).await?;
@@ -236,12 +237,12 @@ impl Database for File {
 pub(crate) struct Tx(sqlx::Transaction<'static, Sqlite>);
 
 impl Transaction for Tx {
-    async fn ask(&mut self, sql: &str, input: String) -> Result<Option<String>, sqlx::Error> {
+    async fn ask(&mut self, sql: &str, input: &str) -> Result<Option<String>, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).bind(input);
         query.fetch_optional(&mut *self.0).await?.map(|row| row.try_get(0)).transpose()
     }
 
-    async fn tell(&mut self, sql: &str, input: String) -> Result<u64, sqlx::Error> {
+    async fn tell(&mut self, sql: &str, input: &str) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(sql.to_owned()).into_sql_str()).bind(input);
         Ok(query.execute(&mut *self.0).await?.rows_affected())
     }

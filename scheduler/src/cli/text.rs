@@ -240,6 +240,19 @@ pub(crate) fn health(health: &HealthView, output: &Output) -> String {
     if !health.ready {
         lines.push("its store does not answer".to_owned());
     }
+    if let Some(store) = &health.store {
+        if let Some(since) = &store.unreachable_since {
+            let error = store.error.as_deref().map_or_else(String::new, |error| format!(": {}", clean(error)));
+            lines.push(format!("it has not reached its store since {}{error}", since.local));
+        }
+        if store.lease_lost {
+            lines.push("its lease may have run out: others may take over its runs".to_owned());
+        }
+    }
+    if let Some(clock) = health.clock.as_ref().filter(|clock| clock.is_off) {
+        let how = if clock.offset_ms < 0 { "behind" } else { "ahead of" };
+        lines.push(format!("the clock of its store is {} ms {how} this machine's", clock.offset_ms.abs()));
+    }
     let running = |run: &RunningView, says: &str| {
         format!("{}, run {}: {says} {} s", clean(&run.task), run.id, run.running_seconds)
     };

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::error::Problem;
 use crate::migrate::Migrate;
+use crate::namespace::Namespace;
 use crate::secret::masked;
 use crate::task::Place;
 
@@ -15,9 +16,6 @@ const SQLITE_URL: &str = "sqlite://scheduler.db";
 
 /// The fewest connections of a PostgreSQL store: a heartbeat does not wait for a batch.
 const POSTGRES_CONNECTIONS_MIN: u32 = 2;
-
-/// What a namespace may be.
-const NAMESPACES: &str = "1 to 32 of a-z, 0-9 and _, the first a letter";
 
 /// Where marks, runs and records are kept, for [`SchedulerConfig::backend`](crate::SchedulerConfig::backend).
 ///
@@ -137,12 +135,6 @@ impl Kind {
             Self::Postgres | Self::Redis | Self::RabbitMq => true,
         }
     }
-}
-
-/// Whether a text can be a namespace.
-pub(super) fn is_namespace(text: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    text.len() <= 32 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.chars().all(is_plain)
 }
 
 /// What may be shown of a URL: a password may stand anywhere in it.
@@ -377,8 +369,9 @@ impl BackendConfig {
             let text = format!("backend.max_connections = {} is not possible; allowed is {least} or more", max.value);
             says("backend.max_connections", max.place.as_ref(), text);
         }
-        if let Some(name) = self.namespace.as_ref().filter(|name| !is_namespace(&name.value)) {
-            let text = format!("backend.namespace = {:?} is not possible; allowed is {NAMESPACES}", name.value);
+        if let Some(name) = self.namespace.as_ref().filter(|name| Namespace::new(&name.value).is_none()) {
+            let text =
+                format!("backend.namespace = {:?} is not possible; allowed is {}", name.value, Namespace::ALLOWED);
             says("backend.namespace", name.place.as_ref(), text);
         }
         found

@@ -1,7 +1,7 @@
 //! Promises about who is in contact, and about what a node that was not has lost.
 
 use super::{
-    Holder, SHORT, Subject, Ticking, after, beat, claim_until_some, dying, finish, ids, mortal, node, now, retry,
+    Holder, SHORT, Subject, Ticking, after, beat, claim_until_some, dying, finish, ids, mortal, node, now, pass, retry,
 };
 use crate::backend::{End, Finish, Hold, Holding, TaskRules, Token};
 use crate::run::{RunId, RunState};
@@ -18,7 +18,7 @@ pub async fn a_node_takes_over_only_after_a_lease_of_contact(backend: Subject) {
     for task in [&first, &second, &once] {
         task.hold(&dead, 1).await;
     }
-    tokio::time::sleep(dead.lease + SHORT).await;
+    pass(&backend, dead.lease + SHORT).await;
     let came = beat(&backend, &newcomer).await;
     for task in [&first, &second, &once] {
         assert_eq!(task.claim(&newcomer, task.key.0).await, [], "it has not seen them die");
@@ -43,7 +43,7 @@ pub async fn a_silence_begins_the_contact_anew(backend: Subject) {
     behind.hold(&dead, 1).await;
     let claimed = before.claim_until_some(&heir, 1).await;
     assert_eq!(ids(&claimed), [before.id(1)], "its contact was unbroken for a lease");
-    tokio::time::sleep(heir.silence_max() + SHORT).await;
+    pass(&backend, heir.silence_max() + SHORT).await;
     assert_eq!(behind.claim(&heir, 1_000_000).await, [], "it has been silent for too long");
     let back = beat(&backend, &heir).await;
     assert_eq!(behind.claim(&heir, 1_000_001).await, [], "its contact has just begun anew");
@@ -58,7 +58,7 @@ pub async fn an_outage_hands_nothing_over(backend: Subject) {
     let (ones, others) = (Ticking::new(&backend, "one's").await, Ticking::new(&backend, "other's").await);
     let (one, other) = (mortal("one"), mortal("other"));
     let (kept, kept_too) = (ones.hold(&one, 1).await, others.hold(&other, 1).await);
-    tokio::time::sleep(one.lease + SHORT).await;
+    pass(&backend, one.lease + SHORT).await;
     let back = beat(&backend, &other).await;
     assert_eq!(ones.claim(&other, 1).await, [], "who is back first waits for the others");
     let mut number = 1;
@@ -68,7 +68,7 @@ pub async fn an_outage_hands_nothing_over(backend: Subject) {
         beat(&backend, &other).await;
         assert_eq!(others.claim(&one, number).await, [], "nor is anything handed over later");
         assert_eq!(ones.claim(&other, number).await, [], "nor is anything handed over later");
-        tokio::time::sleep(SHORT / 5).await;
+        pass(&backend, SHORT / 5).await;
     }
     ones.succeed(1, kept).await;
     others.succeed(1, kept_too).await;

@@ -2,7 +2,7 @@
 
 use super::{
     SHORT, Subject, Ticking, beat, cancel, claim, claim_until_some, dying, end, finish, give_back, ids, mortal, node,
-    now, pause,
+    now, pass, pause,
 };
 use crate::backend::{Command, End, Finish, Stored, TaskRules, Token};
 use crate::outcome::{CancelCause, Outcome};
@@ -79,7 +79,7 @@ pub async fn a_node_does_not_take_over_its_own_runs(backend: Subject) {
     let own = mortal("own");
     task.hold(&own, 1).await;
     task.hold(&dying("other"), 2).await;
-    tokio::time::sleep(own.lease + SHORT).await;
+    pass(&backend, own.lease + SHORT).await;
     assert_eq!(task.claim(&own, 1_000_000).await, [], "it does not know yet that it was away");
     let claimed = task.claim_until_some(&own, 1).await;
     assert_eq!(ids(&claimed), [task.id(2)], "its own run is not among them");

@@ -1,8 +1,8 @@
 //! Promises about what is kept: the history, the records, the ledger.
 
-use super::{Subject, Ticking, after, enqueue, finish, node, runs, submit, trigger};
-use crate::backend::{Admission, End, Finish, Firing, NewRun, RECORDS_MAX, Reason, Record, RunQuery, Stored};
-use crate::outcome::{CancelCause, Outcome};
+use super::{Subject, Ticking, after, control, enqueue, finish, node, runs, submit, trigger};
+use crate::backend::{Admission, Command, End, Finish, Firing, NewRun, RECORDS_MAX, Reason, Record, RunQuery, Stored};
+use crate::outcome::{CancelCause, Failure, Outcome};
 use crate::run::RunState;
 
 /// The runs of a task that every backend keeps.
@@ -43,6 +43,32 @@ pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
     let mut query = RunQuery::of(task.key);
     query.limit = Some(5);
     assert_eq!(runs(&backend, &query).await, rows[..5], "a limit cuts the oldest");
+}
+
+/// What is said of a run, and by those who pause its task, may have any characters; one that a store cannot hold has the mark of
+/// one that is unknown in its place.
+pub async fn any_text_is_kept(backend: Subject) {
+    let text = "nul \0, quote ', \" and \\u0000, {brace}, $1, line\nend, 支付 \u{1F4B0}";
+    let held = text.replace('\0', "\u{fffd}");
+    let task = Ticking::new(&backend, text.replace(['\0', '\n'], " ").as_str()).await;
+    let token = task.hold(&node("a"), 1).await.token;
+    let (key, id, at) = (task.key, task.id(1), task.at(1));
+    let failed = Outcome::Failed(Failure::error(&std::io::Error::other(text)));
+    let end = Finish { task: key, id, token, end: End::Final(failed), started_at: Some(at), finished_at: at };
+    assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
+    let failure = task.row(1).await.failure.expect("it failed");
+    assert_eq!(failure.replace('\0', "\u{fffd}"), held);
+
+    let pause = Command::Pause { task: Some(key), by: text.into(), reason: Some(text.into()) };
+    control(&backend, pause).await;
+    let pause = task.look().await.pause.expect("it is paused");
+    let shown = |text: &str| text.replace('\0', "\u{fffd}");
+    assert_eq!((shown(&pause.by), pause.reason.map(|reason| shown(&reason))), (held.clone(), Some(held.clone())));
+    let passed = Record::one(Reason::Missed, task.at(2)).noted(Some(text));
+    let step = Firing { run: None, passed: Some(passed), ..task.firing(2) };
+    assert_eq!(enqueue(&backend, &node("a"), step).await, Admission::Passed);
+    let note = task.records().await.remove(0).note.expect("there is one");
+    assert_eq!(shown(&note), held);
 }
 
 /// Runs are listed by task, id, state and instant; those that are alive are among them.

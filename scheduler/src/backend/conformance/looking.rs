@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Holder, SHORT, Subject, Ticking, dying, node, now};
+use super::{Holder, SHORT, Subject, Ticking, dying, node, now, pass};
 use crate::backend::{NamedTask, NodeRow, Presence, Registration, TaskRules};
 use crate::schedule::Overlap;
 
@@ -47,7 +47,7 @@ pub async fn the_nodes_of_a_store_are_told(backend: Subject) {
     let hold = task.hold(&alive, 1).await;
     task.hold(&silent, 2).await;
     backend.leave(&left).await.expect("a leave is answered");
-    tokio::time::sleep(2 * SHORT).await;
+    pass(&backend, 2 * SHORT).await;
 
     let row = seen(&backend, &alive).await;
     assert_eq!((row.presence, row.held, row.lease), (Presence::Alive, 1, alive.lease));

@@ -138,6 +138,26 @@ pub async fn a_run_at_start_heeds_pause_and_overlap(backend: Subject) {
     assert_eq!(task.claim(&node("a"), 1).await[0].origin, Origin::Start);
 }
 
+/// A batch may be about one task more than once: what comes later in it finds what came before.
+pub async fn submissions_of_one_batch_see_each_other(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    let with = |number, overlap| Submission { overlap, ..trigger(task.key, number) };
+    let batch =
+        [with(1, Some(Overlap::Skip)), with(2, Some(Overlap::Skip)), with(3, Some(Overlap::BufferOne)), with(4, None)];
+    let answers = backend.submit(&batch).await.expect("a submission is answered");
+    let first = batch[0].id;
+    let expected = [
+        Submitted::Queued { cancel: None },
+        Submitted::Refused(Refusal::Overlap(first)),
+        Submitted::Refused(Refusal::CoveredBy(first)),
+        Submitted::Queued { cancel: None },
+    ];
+    assert_eq!(answers, expected);
+    let again = backend.submit(&batch[..1]).await.expect("a submission is answered");
+    assert_eq!(again, [Submitted::Queued { cancel: None }], "also when its answer was lost");
+    assert_eq!(task.rows().await.len(), 2);
+}
+
 /// Two starts of a task at one instant have one key: they are one run.
 pub async fn two_starts_at_one_instant_are_one_run(backend: Subject) {
     let task = Ticking::unlimited(&backend, "pay").await;

@@ -95,6 +95,9 @@ impl<D: Database> Shared<D> {
         }
         let mut step = self.begin().await?;
         step.tell(&self.statements.greet, node(holder)).await?;
+        // Each start of a scheduler is another node, so there are no more of them to forget than were greeted.
+        let kept_ms = u64::try_from(NODES_KEPT.as_millis()).unwrap_or(u64::MAX);
+        step.tell(&self.statements.prune_nodes, json!({ "kept_ms": kept_ms })).await?;
         self.commit(step).await?;
         self.greeted().insert(Arc::clone(&holder.node));
         Ok(())
@@ -108,8 +111,6 @@ impl<D: Database> Shared<D> {
         let mut step = self.begin().await?;
         let beat: Option<Beat> = step.ask(&self.statements.beat, node(holder)).await?;
         let now = beat.ok_or_else(|| Failed::broken("a heartbeat has no answer"))?.now;
-        let kept_ms = u64::try_from(NODES_KEPT.as_millis()).unwrap_or(u64::MAX);
-        step.tell(&self.statements.prune_nodes, json!({ "kept_ms": kept_ms })).await?;
         self.commit(step).await?;
         Ok(at(now))
     }

@@ -93,7 +93,7 @@ pub(crate) async fn migrate<T: Transaction>(
         true => {
             let sql =
                 dialect.say("SELECT {object}('schema_version', schema_version, 'admits', admits) FROM {meta}", names);
-            let text = tx.ask(&sql, json!({}).to_string()).await?;
+            let text = tx.ask(&sql, "{}").await?;
             let text = text.ok_or_else(|| Failed::broken("the store has no row of its own"))?;
             serde_json::from_str(&text).map_err(Failed::unreadable)?
         }
@@ -117,7 +117,7 @@ pub(crate) async fn migrate<T: Transaction>(
             "UPDATE {meta} SET schema_version = CAST({in:number} AS {int}), admits = CAST({in:admits} AS {int})",
             names,
         );
-        tx.tell(&sql, json!({ "number": number, "admits": migration.admits }).to_string()).await?;
+        tx.tell(&sql, &json!({ "number": number, "admits": migration.admits }).to_string()).await?;
     }
     Ok(Ok(()))
 }

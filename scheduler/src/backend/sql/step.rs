@@ -103,13 +103,13 @@ impl<'a, T: Transaction> Step<'a, T> {
 
     /// Runs a statement, and reads the value that it gives.
     pub(super) async fn ask<R: DeserializeOwned>(&mut self, sql: &str, input: Value) -> Result<Option<R>, Failed> {
-        let answer = self.tx.ask(sql, input.to_string()).await?;
+        let answer = self.tx.ask(sql, &text::input(&input)).await?;
         answer.map(|answer| serde_json::from_str(&answer).map_err(Failed::unreadable)).transpose()
     }
 
     /// Runs a statement, and answers with how many rows it has changed.
     pub(super) async fn tell(&mut self, sql: &str, input: Value) -> Result<u64, Failed> {
-        Ok(self.tx.tell(sql, input.to_string()).await?)
+        Ok(self.tx.tell(sql, &text::input(&input)).await?)
     }
 
     /// A list that a statement gives; none is an empty one.
@@ -325,7 +325,7 @@ impl<'a, T: Transaction> Step<'a, T> {
     /// made any.
     pub(super) async fn commit(mut self) -> Result<Option<i64>, Failed> {
         let sql = self.sql;
-        self.write_runs_and_tasks(sql).await?;
+        self.write_runs_and_tasks().await?;
         if !self.records.is_empty() {
             self.write_records(sql).await?;
         }
@@ -334,11 +334,14 @@ impl<'a, T: Transaction> Step<'a, T> {
         Ok(version)
     }
 
-    async fn write_runs_and_tasks(&mut self, sql: &Statements) -> Result<(), Failed> {
+    /// Writes what has become of runs and tasks so far, so that statements which follow find it.
+    pub(super) async fn write_runs_and_tasks(&mut self) -> Result<(), Failed> {
+        let sql = self.sql;
         if !self.gone.is_empty() {
-            let input = json!({ "run_ids": self.gone, "ended": self.ended });
+            let (gone, ended) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.ended));
+            let input = text::input(&json!({ "run_ids": gone, "ended": ended }));
             for statement in &sql.end_runs {
-                expect_rows(self.tell(statement, input.clone()).await?, self.ended.len(), "a run ended twice")?;
+                expect_rows(self.tx.tell(statement, &input).await?, ended.len(), "a run ended twice")?;
             }
             let full: Vec<i64> =
                 self.changed_tasks.iter().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
@@ -351,7 +354,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             }
         }
         if !self.changed_runs.is_empty() {
-            let runs: Vec<&Run> = self.changed_runs.values().collect();
+            let runs: Vec<Run> = std::mem::take(&mut self.changed_runs).into_values().collect();
             let (count, input) = (runs.len(), json!({ "runs": runs }));
             expect_rows(self.tell(&sql.save_runs, input).await?, count, "a run is gone")?;
         }
@@ -378,16 +381,16 @@ impl<'a, T: Transaction> Step<'a, T> {
         if fired.is_empty() {
             return Ok(());
         }
-        let input = json!({ "tasks": fired, "runs": born });
+        let input = text::input(&json!({ "tasks": fired, "runs": born }));
         match &sql.fire[..] {
             [advance, insert] => {
-                expect_rows(self.tell(advance, input.clone()).await?, fired.len(), "a mark moved under its lock")?;
+                expect_rows(self.tx.tell(advance, &input).await?, fired.len(), "a mark moved under its lock")?;
                 if !born.is_empty() {
-                    expect_rows(self.tell(insert, input).await?, born.len(), "a run is there already")?;
+                    expect_rows(self.tx.tell(insert, &input).await?, born.len(), "a run is there already")?;
                 }
                 Ok(())
             }
-            [both] => expect_rows(self.tell(both, input).await?, born.len(), "a mark moved under its lock"),
+            [both] => expect_rows(self.tx.tell(both, &input).await?, born.len(), "a mark moved under its lock"),
             _ => unreachable!("a firing is one statement or two"),
         }
     }

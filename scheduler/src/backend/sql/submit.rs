@@ -46,12 +46,12 @@ impl<T: Transaction> Step<'_, T> {
         if !is_start && task.submitted >= TRIGGERS_WAITING_MAX as i64 {
             return Ok(Submitted::TooMany);
         }
-        // Read anew for each: another of the batch may be of the same task.
-        let needs_crowd = submission.overlap.is_some() && task.is_full();
-        let crowd = match needs_crowd {
-            true => self.crowds(vec![task.id]).await?.remove(&task.id),
-            false => None,
-        };
+        let mut crowd = None;
+        if submission.overlap.is_some() && task.is_full() {
+            // What fills it may have come with this very batch.
+            self.write_runs_and_tasks().await?;
+            crowd = self.crowds(vec![task.id]).await?.remove(&task.id);
+        }
         let room = self.room(&task, crowd.as_ref(), groups, submission.overlap, submission.origin)?;
         let cancel = match room {
             Room::Refused(refusal) => return Ok(Submitted::Refused(refusal)),

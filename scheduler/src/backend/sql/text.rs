@@ -4,11 +4,14 @@
 //! Invariant: what is equal is written equal, so that two declarations can be compared as texts. A text that this version
 //! cannot read, because a newer one wrote it, is an error that shows it.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
+use serde_json::{Serializer, Value};
 use symphra_scheduler_core::Timestamp;
 
 use super::rows::{at, count};
@@ -274,6 +277,26 @@ pub(super) fn state(word: &str) -> Result<RunState, BackendError> {
 
 pub(super) fn run_id(text: &str) -> Result<RunId, BackendError> {
     text.parse().map_err(|error: uuid::Error| unreadable("id of a run", text, error.to_string()))
+}
+
+/// The parameter of a statement. What no text of PostgreSQL can hold, the character of number zero, becomes the mark of an
+/// unknown one: an error that a task has met must not keep its end from being stored.
+pub(super) fn input(value: &Value) -> String {
+    let mut written = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut written, WithoutZero);
+    value.serialize(&mut serializer).expect("rows are plain values");
+    String::from_utf8(written).expect("JSON is text")
+}
+
+struct WithoutZero;
+
+impl Formatter for WithoutZero {
+    fn write_char_escape<W: io::Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        match escape {
+            CharEscape::AsciiControl(0) => writer.write_all("\u{fffd}".as_bytes()),
+            other => CompactFormatter.write_char_escape(writer, other),
+        }
+    }
 }
 
 pub(super) fn json(value: &impl Serialize) -> String {

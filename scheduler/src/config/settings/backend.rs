@@ -7,10 +7,11 @@ use ::config::ValueKind;
 use serde_json::{Value as Json, json};
 use symphra_scheduler_core::nearest;
 
-use super::super::backend::{BackendConfig, Kind, is_namespace};
+use super::super::backend::{BackendConfig, Kind};
 use super::super::read::{Reader, Section, Written, placed};
 use super::super::shape::{Raw, Refused, Scalar, Shape, flag, text, whole, word};
 use crate::migrate::Migrate;
+use crate::namespace::Namespace;
 
 /// The longest URL, and the longest name of a schema.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -90,8 +91,8 @@ fn url() -> Scalar<String> {
 
 fn namespace() -> Scalar<String> {
     let schema = json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,31}$" });
-    Scalar::new("1 to 32 of a-z, 0-9 and _, the first a letter", schema, |raw| match raw {
-        Raw::Text(name) if is_namespace(name) => Ok(name.clone()),
+    Scalar::new(Namespace::ALLOWED, schema, |raw| match raw {
+        Raw::Text(name) if Namespace::new(name).is_some() => Ok(name.clone()),
         _ => Err(Refused::NotAllowed),
     })
 }

@@ -195,12 +195,4 @@ mod durable {
         let error = Error::from(twice.expect_err("a contradiction"));
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
-
-    #[test]
-    fn a_namespace_in_the_settings_is_one_for_the_store() {
-        for text in ["a", "payroll_2", "", "2", "_a", "Payroll", "a b", "é", &"x".repeat(32), &"x".repeat(33)] {
-            let config = SchedulerConfig::new().backend(BackendConfig::sqlite().namespace(text));
-            assert_eq!(config.backend.problems().is_empty(), crate::backend::is_namespace(text), "{text:?}");
-        }
-    }
 }
