@@ -268,3 +268,42 @@ pub(crate) fn health(health: &HealthView, output: &Output) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+    use symphra_scheduler_core::Timestamp;
+
+    use super::*;
+    use crate::control::view::{At, ClockView, StoreView};
+
+    #[test]
+    fn whatever_is_not_well_is_named() {
+        let at = At::new(Timestamp::from_millis(0), Tz::UTC);
+        let store = StoreView { unreachable_since: None, error: None, lease_lost: false, in_contact_since: at.clone() };
+        let well = HealthView {
+            well: true,
+            alive: true,
+            ready: true,
+            store: Some(store.clone()),
+            stuck: Vec::new(),
+            stale: Vec::new(),
+            workers_taken_by: Vec::new(),
+            clock: Some(ClockView { offset_ms: 900, is_off: false }),
+            clock_repeats_until: None,
+        };
+        let said = |view: &HealthView| health(view, &Output::plain(None));
+        assert_eq!(said(&well), "well");
+        let off =
+            |offset_ms| HealthView { clock: Some(ClockView { offset_ms, is_off: true }), well: false, ..well.clone() };
+        assert_eq!(said(&off(-2_000)), "not well\nthe clock of its store is 2000 ms behind this machine's");
+        assert_eq!(said(&off(1_500)), "not well\nthe clock of its store is 1500 ms ahead of this machine's");
+        let away =
+            StoreView { unreachable_since: Some(at), error: Some("refused\u{1b}".into()), lease_lost: true, ..store };
+        let said = said(&HealthView { store: Some(away), ready: false, well: false, ..well.clone() });
+        for part in ["does not answer", "has not reached its store since 1970", ": refused", "others may take over"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+    }
+}
