@@ -32,6 +32,33 @@ async fn has_run_on(backend: impl Backend) {
 }
 
 #[tokio::test]
+async fn a_store_is_opened_as_the_programs_own_pool_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("own.db")).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.expect("it opens");
+    let store = SqliteBackend::options().namespace("billing").from_pool(&pool).await.expect("it opens");
+    has_run_on(store).await;
+    let count = "SELECT COUNT(*) FROM billing_history";
+    let kept: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.expect("the program reads its own file");
+    assert_eq!(kept, 1);
+    let memory = sqlx::SqlitePool::connect("sqlite::memory:").await.expect("it opens");
+    let error = SqliteBackend::from_pool(&memory).await.expect_err("no two connections share it");
+    assert!(error.is_config() && error.to_string().contains("MemoryBackend"), "{error}");
+
+    if !has_postgres() {
+        return;
+    }
+    let schema = format!("own_{:x}", fastrand::u64(..));
+    let pool = sqlx::PgPool::connect(postgres_url()).await.expect("it answers");
+    let store = PostgresBackend::options().schema(schema.clone()).namespace("billing").from_pool(&pool).await;
+    has_run_on(store.expect("it opens")).await;
+    let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {schema}.billing_history")).into_sql_str();
+    let kept: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.expect("the program reads its own database");
+    assert_eq!(kept, 1);
+}
+
+#[tokio::test]
 async fn the_samples_of_the_book_look_into_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}/store.db", folder.path().display());

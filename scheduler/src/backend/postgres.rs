@@ -74,6 +74,14 @@ impl PostgresBackend {
         Self::options().connect(url).await
     }
 
+    /// Connects as `pool`, the program's own, does: see [`PostgresOptions::from_pool`].
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn from_pool(pool: &PgPool) -> Result<Self, Error> {
+        Self::options().from_pool(pool).await
+    }
+
     /// Options to connect otherwise than by [`connect`](Self::connect).
     pub fn options() -> PostgresOptions {
         PostgresOptions {
@@ -130,6 +138,18 @@ impl PostgresOptions {
         let options = PgConnectOptions::from_str(url).ok().filter(|_| is_ours);
         let options = options.ok_or_else(|| Error::setting("backend.url", format!("{masked:?}"), allowed))?;
         self.open(options, masked).await
+    }
+
+    /// Connects as `pool`, the program's own, does: to its server, with its user, certificates and parameters. The connections
+    /// are the store's own, and live on its thread: a heartbeat waits neither for the program's queries nor for its runtime.
+    ///
+    /// # Errors
+    /// As [`PostgresBackend::connect`].
+    pub async fn from_pool(self, pool: &PgPool) -> Result<PostgresBackend, Error> {
+        let options = (*pool.connect_options()).clone();
+        let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
+        let shown = format!("postgres://{user}@{host}:{port}/{}", options.get_database().unwrap_or(user));
+        self.open(options, shown).await
     }
 
     async fn open(self, options: PgConnectOptions, shown: String) -> Result<PostgresBackend, Error> {

@@ -58,6 +58,14 @@ impl SqliteBackend {
         Self::options().connect(url).await
     }
 
+    /// Opens the file of `pool`, the program's own: see [`SqliteOptions::from_pool`].
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn from_pool(pool: &SqlitePool) -> Result<Self, Error> {
+        Self::options().from_pool(pool).await
+    }
+
     /// Options to open a file otherwise than by [`connect`](Self::connect).
     pub fn options() -> SqliteOptions {
         SqliteOptions { namespace: None, max_connections: CONNECTIONS, migrate: Migrate::Auto }
@@ -89,23 +97,37 @@ impl SqliteOptions {
     /// # Errors
     /// As [`SqliteBackend::connect`].
     pub async fn connect(self, url: &str) -> Result<SqliteBackend, Error> {
+        refuse_memory(url)?;
+        let (options, synchronous) = options(url)?;
+        self.open(options.synchronous(synchronous), masked(url)).await
+    }
+
+    /// Opens the file of `pool`, the program's own, as it does: with its key, its parameters, its `synchronous`. The
+    /// connections are the store's own, and live on its thread: a heartbeat waits neither for the program's queries nor for
+    /// its runtime. The file is in WAL mode from then on.
+    ///
+    /// # Errors
+    /// As [`SqliteBackend::connect`].
+    pub async fn from_pool(self, pool: &SqlitePool) -> Result<SqliteBackend, Error> {
+        let options = (*pool.connect_options()).clone();
+        let shown = options.get_filename().display().to_string();
+        refuse_memory(&shown)?;
+        self.open(options, shown).await
+    }
+
+    async fn open(self, options: SqliteConnectOptions, shown: String) -> Result<SqliteBackend, Error> {
         let namespace = sql::namespace(self.namespace.as_deref())?;
         if self.max_connections == 0 {
             return Err(Error::setting("max_connections", "0".into(), "1 or more"));
         }
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            let allowed = "the path of a file; what is to live in memory only is a MemoryBackend";
-            return Err(Error::setting("backend.url", format!("{:?}", masked(url)), allowed));
-        }
-        let (options, synchronous) = options(url)?;
         let thread = StoreThread::start("sqlite").map_err(Error::store_thread)?;
-        let (file, shown) = (options.get_filename().to_owned(), masked(url));
+        let file = options.get_filename().to_owned();
         if self.migrate == Migrate::Check && !file.exists() {
             // Who may make no tables makes no file either.
             return Err(failed(&shown, sql::Refused::not_there()));
         }
         let max_connections = self.max_connections;
-        let opened = thread.spawn(async move { open(options.synchronous(synchronous), max_connections).await });
+        let opened = thread.spawn(async move { open(options, max_connections).await });
         let database = opened.await.map_err(|gone| failed(&shown, gone))?.map_err(|error| failed(&shown, error))?;
         let names = Names::new(None, namespace.as_str());
         let database = std::sync::Arc::new(database);
@@ -146,6 +168,15 @@ pub(crate) struct Connections {
 /// An opened file.
 #[derive(Debug)]
 pub(crate) struct File(std::sync::Arc<Connections>);
+
+/// A file that is none cannot be shared by two connections, as one that writes and others that read.
+fn refuse_memory(name: &str) -> Result<(), Error> {
+    if ![":memory:", "mode=memory", "file:sqlx-in-memory"].iter().any(|part| name.contains(part)) {
+        return Ok(());
+    }
+    let allowed = "the path of a file; what is to live in memory only is a MemoryBackend";
+    Err(Error::setting("backend.url", format!("{:?}", masked(name)), allowed))
+}
 
 fn options(url: &str) -> Result<(SqliteConnectOptions, SqliteSynchronous), Error> {
     let refuse = |allowed| Err(Error::setting("backend.url", format!("{:?}", masked(url)), allowed));
