@@ -54,10 +54,20 @@ fn parsed<L: FromArgMatches>(command: Command, arguments: &[OsString]) -> Result
     });
     let matched = command.try_get_matches_from(arguments).and_then(|matches| L::from_arg_matches(&matches));
     matched.map_err(|error| {
+        if error.use_stderr() && asks_for_json(arguments) {
+            let message = error.render().to_string();
+            let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
+            return Failure::Usage(message.to_owned()).tell(&Output::of_process(Form::Json, Color::Never));
+        }
         // Who closes a pipe has seen enough.
         let _ = error.print();
         u8::try_from(error.exit_code()).unwrap_or(Failure::USAGE)
     })
+}
+
+/// Whether `--json` stands among the options, before anything is parsed: who reads JSON reads errors of parsing too.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json")
 }
 
 /// What `--color` says, before anything is parsed: an error of parsing has colours too.

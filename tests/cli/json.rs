@@ -75,6 +75,30 @@ fn a_program_that_cannot_start_says_so_in_json() {
 }
 
 #[test]
+fn wrong_usage_is_told_in_json_too() {
+    let home = Home::new();
+    let told = |arguments: &[&str]| {
+        let said = home.app(arguments);
+        assert_eq!((said.code, &*said.out), (Some(2), ""), "{said:?}");
+        serde_json::from_str::<Value>(&said.err).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    };
+    for (arguments, part) in [
+        (&["--json", "lsit"][..], "unrecognized subcommand 'lsit'"),
+        (&["next", "-n", "0", "--json"], "0 is not in 1..=1000"),
+        (&["show", "--json"], "required arguments were not provided"),
+    ] {
+        let error = &told(arguments)["error"];
+        let message = error["message"].as_str().expect("a text");
+        assert_eq!(error["kind"], "usage");
+        assert!(message.contains(part) && !message.starts_with("error") && !message.contains('\u{1b}'), "{message}");
+    }
+    home.app(&["lsit"]).fails(2, &["error: unrecognized subcommand 'lsit'"]);
+    let said = home.app(&["trigger", "--jsn", "--", "--json"]);
+    assert!(said.err.starts_with("error: "), "what stands after -- is no option: {said:?}");
+    assert!(home.app(&["list", "--help", "--json"]).well().contains("Usage:"), "help is text");
+}
+
+#[test]
 fn every_command_prints_json_if_it_is_asked_to() {
     let home = Home::new();
     let _program = home.runs();

@@ -300,6 +300,22 @@ fn a_folder_that_cannot_be_trusted_is_refused_and_the_program_runs_on() {
 }
 
 #[test]
+fn a_folder_named_by_a_relative_path_is_refused() {
+    let home = Home::new();
+    for (folder, is_refused) in [("run", true), ("", false)] {
+        let mut command = home.command(APP, "app", &["list", "--json"]);
+        let output = command.env("SYMPHRA_CONTROL_DIR", folder).env("XDG_STATE_HOME", &home.0).output();
+        let said = String::from_utf8_lossy(&output.expect("it can be run").stderr).into_owned();
+        assert_eq!(
+            said.contains(r#"SYMPHRA_CONTROL_DIR = \"run\" is a relative path"#),
+            is_refused,
+            "{folder:?}: {said}"
+        );
+        assert!(!home.path("run").exists());
+    }
+}
+
+#[test]
 fn another_user_gets_no_answer_even_if_the_modes_would_let_it() {
     let home = Home::new();
     if fs::metadata(&home.0).expect("it is there").uid() != 0 {

@@ -25,9 +25,17 @@ const LOCKS_MAX: u32 = 300;
 const LOCK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The folder of the control sockets of this user.
-fn folder() -> PathBuf {
-    let named = std::env::var_os(CONTROL_FOLDER).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    named.unwrap_or_else(|| User::present().runtime_dir())
+fn folder() -> Result<PathBuf, Error> {
+    match std::env::var_os(CONTROL_FOLDER).map(PathBuf::from) {
+        Some(folder) if folder.is_absolute() => Ok(folder),
+        // A wrapper may pass on what is not set.
+        None => Ok(User::present().runtime_dir()),
+        Some(folder) if folder.as_os_str().is_empty() => Ok(User::present().runtime_dir()),
+        Some(folder) => Err(Error::refused(format!(
+            "{CONTROL_FOLDER} = {folder:?} is a relative path, which means another folder to each command; set it to an \
+             absolute one"
+        ))),
+    }
 }
 
 /// The control sockets of a folder, which was checked: others can neither put one there nor take one away.
@@ -55,7 +63,7 @@ pub(super) struct Name {
 impl Sockets {
     /// Those of this user; the folder is made if it is missing.
     pub(super) fn made() -> Result<Self, Error> {
-        Self::made_in(folder())
+        Self::made_in(folder()?)
     }
 
     pub(super) fn made_in(path: PathBuf) -> Result<Self, Error> {
@@ -65,7 +73,11 @@ impl Sockets {
 
     /// What would keep the program `name` from listening, found out without making anything.
     pub(super) fn hindrance(name: &str) -> Option<Error> {
-        let (path, purpose) = (folder(), Purpose::ControlSocket);
+        let purpose = Purpose::ControlSocket;
+        let path = match folder() {
+            Ok(path) => path,
+            Err(error) => return Some(error),
+        };
         let could = match Folder::private_if_there(&path, purpose) {
             Ok(Some(folder)) => folder.could_take(OsStr::new(&file_name(name, std::process::id(), ENDING))),
             Ok(None) => Folder::could_be_made(&path, purpose),
@@ -76,7 +88,7 @@ impl Sockets {
 
     /// Those of this user; nothing if there is no folder of them.
     pub(super) fn present() -> Result<Option<Self>, Error> {
-        let path = folder();
+        let path = folder()?;
         let folder = Folder::private_if_there(&path, Purpose::ControlSocket)?;
         Ok(folder.map(|folder| Self { path, folder }))
     }
