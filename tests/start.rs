@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use symphra_scheduler::backend::Capabilities;
 use symphra_scheduler::chrono::{DateTime, Utc};
+use symphra_scheduler::test_util::Chaos;
 use symphra_scheduler::{
     BackendConfig, Error, MemoryBackend, Overlap, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task,
 };
@@ -156,6 +158,31 @@ async fn limits_that_contradict_each_other_are_refused() {
     says(&refused(Scheduler::empty().register(task().max_instances(0))).await, &["max_instances = 0", "1 or more"]);
     let both = task().overlap(Overlap::Allow).max_instances(3);
     says(&refused(Scheduler::empty().register(both)).await, &["\"allow\"", "max_instances", "drop one of them"]);
+}
+
+#[tokio::test]
+async fn what_the_backend_lacks_is_refused_by_name() {
+    let task = |name: &'static str| Task::new(name, every_second(), async || {});
+    let can = Capabilities::volatile().without_priority().without_max_runs();
+    let line = line!() + 1;
+    let both = Task::new("urgent", every_second(), async || {}).priority(5).max_runs(3);
+    let scheduler = || Scheduler::empty().register(task("plain")).backend(Chaos::limited(MemoryBackend::new(), can));
+    let error = refused(scheduler().register(both).register(task("last").max_runs(1))).await;
+    let place = format!("task \"urgent\" ({}): priority = 5", place(line));
+    says(
+        &error,
+        &[&place, "max_runs = 3", "task \"last\"", "max_runs = 1", "backend \"memory\"", "memory, sqlite, postgres"],
+    );
+    assert!(error.is_unsupported() && !error.is_config(), "{error}");
+
+    let handle = scheduler().start().await.expect("what is a mere default is no request");
+    let error = handle.register(task("later").priority(-1)).await.expect_err("it is refused while it runs too");
+    says(&error, &["task \"later\"", "priority = -1", "drop it"]);
+    assert!(error.is_unsupported(), "{error}");
+    handle.stop().await.expect("it stops");
+
+    let has_all = scheduler().backend(MemoryBackend::new()).register(task("fine").priority(5).max_runs(3));
+    has_all.start().await.expect("a backend that can is not asked in vain").stop_now().await.expect("it stops");
 }
 
 #[tokio::test]

@@ -48,7 +48,10 @@ CREATE TABLE {tasks} (
     begun {int} NOT NULL DEFAULT 0,
     queued {int} NOT NULL DEFAULT 0,
     submitted {int} NOT NULL DEFAULT 0,
-    kept {int} NOT NULL DEFAULT 0
+    kept {int} NOT NULL DEFAULT 0,
+    keep_runs {int} NOT NULL,
+    keep_failures {int} NOT NULL,
+    keep_failures_ms {int} NOT NULL
 ){frequent};
 CREATE INDEX {index:tasks_queued} ON {tasks} (id) WHERE queued > 0;
 CREATE INDEX {index:tasks_grp} ON {tasks} (grp) WHERE grp IS NOT NULL;

@@ -36,7 +36,7 @@ use symphra_scheduler_core::Timestamp;
 
 use crate::outcome::BoxError;
 use crate::run::RunId;
-pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules};
+pub use declared::{Group, Holder, Pause, Registered, Registration, Retention, TaskKey, TaskRules};
 pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
@@ -75,7 +75,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// The backend's name in start-up tables, statistics and errors, e.g. `memory`.
     fn name(&self) -> &'static str;
 
-    /// What this backend can do and others cannot.
+    /// What this backend can do. What it lacks it is never asked for: the scheduler refuses tasks that need it.
     fn capabilities(&self) -> Capabilities;
 
     /// Makes the tasks known to be declared by `holder`, and answers with where each stands, in the order given.
@@ -210,25 +210,41 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>>;
 }
 
-/// How backends differ.
+/// How backends differ. A task that asks for what its backend lacks is an error at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Marks, anchors and history outlive the process.
     pub durable: bool,
+    /// Runs that wait are claimed by the priority of their task; else in the order in which they fell due.
+    pub priority: bool,
+    /// Occurrences that became runs are counted for all nodes, so that `max_runs` can end a schedule.
+    pub max_runs: bool,
 }
 
 impl Capabilities {
-    /// A backend that lives and dies with its process.
+    /// A backend that lives and dies with its process, and can do all else.
     #[must_use]
     pub const fn volatile() -> Self {
-        Self { durable: false }
+        Self { durable: false, priority: true, max_runs: true }
     }
 
-    /// A backend whose contents survive its process.
+    /// A backend whose contents survive its process, and which can do all else.
     #[must_use]
     pub const fn durable() -> Self {
-        Self { durable: true }
+        Self { durable: true, ..Self::volatile() }
+    }
+
+    /// The same, whose runs have no priority.
+    #[must_use]
+    pub const fn without_priority(self) -> Self {
+        Self { priority: false, ..self }
+    }
+
+    /// The same, which does not count runs for all nodes.
+    #[must_use]
+    pub const fn without_max_runs(self) -> Self {
+        Self { max_runs: false, ..self }
     }
 }
 

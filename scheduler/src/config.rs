@@ -12,6 +12,7 @@ mod env;
 mod error;
 #[cfg(feature = "config")]
 mod file;
+mod history;
 mod overrides;
 #[cfg(feature = "config")]
 mod read;
@@ -35,6 +36,8 @@ use symphra_scheduler_core::format_duration;
 
 pub use self::backend::BackendConfig;
 pub use self::daemon::DaemonConfig;
+pub use self::history::HistoryConfig;
+use crate::backend::Retention;
 use crate::error::Problem;
 use crate::logging::LoggingConfig;
 use crate::task::TaskOverride;
@@ -74,6 +77,7 @@ pub struct SchedulerConfig {
     misfire_grace: Option<Duration>,
     lease: Option<Duration>,
     node: Option<Arc<str>>,
+    history: HistoryConfig,
     groups: Vec<(Arc<str>, u32)>,
     overrides: Overrides,
     pub(crate) backend: BackendConfig,
@@ -161,6 +165,13 @@ impl SchedulerConfig {
         self
     }
 
+    /// How much is kept of the runs that have ended. Default: [`HistoryConfig::new`].
+    #[must_use]
+    pub fn history(mut self, history: HistoryConfig) -> Self {
+        self.history = history;
+        self
+    }
+
     /// How many runs of the tasks of a group execute at once. Default 1 for each group; allowed 1 or more.
     #[must_use]
     pub fn group(mut self, name: impl Into<Arc<str>>, runs: u32) -> Self {
@@ -239,6 +250,11 @@ impl SchedulerConfig {
         self.node.clone()
     }
 
+    /// How much of the history of each task is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        self.history.retention()
+    }
+
     /// How many runs of a group execute at once.
     pub(crate) fn group_max(&self, name: &str) -> u32 {
         self.groups.iter().find(|(known, _)| **known == *name).map_or(defaults::GROUP_MAX, |&(_, runs)| runs)
@@ -262,6 +278,7 @@ impl SchedulerConfig {
             misfire_grace: self.misfire_grace.or(below.misfire_grace),
             lease: self.lease.or(below.lease),
             node: self.node.or(below.node),
+            history: self.history.over(below.history),
             groups,
             overrides: self.overrides.over(below.overrides),
             backend: self.backend.over(below.backend),
@@ -296,6 +313,7 @@ impl SchedulerConfig {
         {
             found.push(setting("node", &format!("{node:?}"), "1 to 128 bytes without control characters"));
         }
+        found.extend(self.history.problems());
         found.extend(self.daemon.problems());
         found
     }

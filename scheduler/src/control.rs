@@ -115,6 +115,7 @@ pub(crate) fn kind_of(error: &Error) -> &'static str {
         error if error.is_unknown_task() => "unknown_task",
         error if error.is_unknown_run() => "unknown_run",
         error if error.is_duplicate_task() => "duplicate_task",
+        error if error.is_unsupported() => "unsupported",
         error if error.is_missing_state() => "missing_state",
         error if error.is_backend() => "backend",
         error if error.is_stopped() => "stopped",

@@ -69,6 +69,12 @@ pub(crate) enum Problem {
     DoubledState {
         name: String,
     },
+    /// A task asks by name for what its backend lacks.
+    Unsupported {
+        name: String,
+        says: String,
+        source: Source,
+    },
     EmptyRegistry,
     NothingLeft,
     Missing {
@@ -113,7 +119,9 @@ impl fmt::Display for Problem {
                 f,
                 "two tasks are named \"{name}\": one at {first}, one at {second}; give one of them another `name`"
             ),
-            Self::MissingState { name, says, source } => write!(f, "task \"{name}\" ({source}): {says}"),
+            Self::MissingState { name, says, source } | Self::Unsupported { name, says, source } => {
+                write!(f, "task \"{name}\" ({source}): {says}")
+            }
             Self::DoubledState { name } => write!(
                 f,
                 "two states of type `{name}` are provided, and a task could get only one; wrap one of them in a type of \
@@ -283,6 +291,12 @@ impl Error {
     #[must_use]
     pub fn is_missing_state(&self) -> bool {
         self.any(|problem| matches!(problem, Problem::MissingState { .. } | Problem::DoubledState { .. }))
+    }
+
+    /// A task asks for something that its backend cannot do.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.any(|problem| matches!(problem, Problem::Unsupported { .. }))
     }
 
     /// No run has the id that was named, or it has ended already.

@@ -66,6 +66,11 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         Some(backend) => backend,
         None => open(&config.backend, &clock).await?,
     };
+    let unsupported: Vec<_> =
+        tasks.iter().flat_map(|task| task.unsupported(backend.name(), backend.capabilities())).collect();
+    if !unsupported.is_empty() {
+        return Err(Error::start(unsupported));
+    }
     let node = config.node_name().unwrap_or_else(node::default_name);
     let holder =
         Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease_length() });
@@ -75,7 +80,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let version = backend.changes(None).await?.version;
     let mut registrations: Vec<_> =
         (names.iter().cloned().zip(&tasks)).map(|(name, task)| task.registration(name, &config)).collect();
-    share_timetables(&mut registrations);
+    share_values(&mut registrations);
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
 
@@ -204,10 +209,14 @@ async fn measured(clock: &StoreClock, backend: &dyn Backend, holder: &Holder) ->
 /// How many timetables are looked at for one that is the same: programs of very many tasks have few different ones.
 const COMPARED_MAX: usize = 8;
 
-/// Gives tasks whose timetables are equal one for all.
-fn share_timetables(tasks: &mut [Registration]) {
+/// Gives tasks whose timetables are equal one for all, and all tasks one retention.
+fn share_values(tasks: &mut [Registration]) {
     let mut known: VecDeque<Arc<_>> = VecDeque::with_capacity(COMPARED_MAX);
+    let retention = tasks.first().map(|task| Arc::clone(&task.rules.retention));
     for task in tasks {
+        if let Some(retention) = &retention {
+            task.rules.retention = Arc::clone(retention);
+        }
         match known.iter().find(|known| ***known == *task.timetable) {
             Some(known) => task.timetable = Arc::clone(known),
             None => {

@@ -103,7 +103,7 @@ pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal};
 pub use backend::{PostgresBackend, PostgresOptions};
 #[cfg(feature = "sqlite")]
 pub use backend::{SqliteBackend, SqliteOptions};
-pub use config::{BackendConfig, DaemonConfig, SchedulerConfig};
+pub use config::{BackendConfig, DaemonConfig, HistoryConfig, SchedulerConfig};
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem};
 #[cfg(feature = "daemon")]

@@ -163,6 +163,12 @@ impl RunState {
         Self::Abandoned,
     ];
 
+    /// Whether a run ended so because it did not succeed, and nobody asked for that.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Abandoned)
+    }
+
     /// Whether a run in this state may pass to `next`: the one table of transitions.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {

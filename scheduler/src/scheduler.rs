@@ -328,6 +328,9 @@ impl Parts {
             let (name, found) = task.problems(self.config.zone());
             problems.extend(overrides.named_in(task.name(), found));
             problems.append(&mut task.unmet_needs(&self.provided));
+            if let Some(backend) = &self.backend {
+                problems.append(&mut task.unsupported(backend.name(), backend.capabilities()));
+            }
             let Some(name) = name else { continue };
             match numbers.entry(name.clone()) {
                 Entry::Occupied(first) => problems.push(Problem::Duplicate {

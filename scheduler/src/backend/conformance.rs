@@ -11,7 +11,15 @@
 //! }
 //!
 //! conformance_tests!(empty_store);
+//!
+//! #[tokio::test]
+//! async fn its_capabilities_are_pinned() {
+//!     use symphra_scheduler::backend::{Backend, Capabilities};
+//!     assert_eq!(empty_store().await.capabilities(), Capabilities::volatile());
+//! }
 //! ```
+//!
+//! What a backend says it cannot do is not checked, so a test of one's own pins what it says, as the last one here.
 
 mod behind;
 mod cancelling;
@@ -96,8 +104,9 @@ pub use holding::{
     the_run_of_a_dead_node_waits_for_the_end_of_a_pause, who_lost_its_lease_may_end_a_run_that_nobody_took,
 };
 pub use keeping::{
-    any_text_is_kept, ended_runs_are_kept_newest_first_and_bounded, records_are_bounded_and_lose_no_count,
-    records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked, the_ledger_counts_every_occurrence_once,
+    any_text_is_kept, ended_runs_are_kept_newest_first_and_bounded, of_a_task_as_much_is_kept_as_it_says,
+    records_are_bounded_and_lose_no_count, records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked,
+    the_ledger_counts_every_occurrence_once,
 };
 pub use leaving::{
     what_waits_ends_with_the_last_node_unless_it_is_kept, what_waits_stays_while_a_node_is_there,
@@ -254,6 +263,7 @@ macro_rules! conformance_tests {
             what_waits_stays_while_a_node_is_there
             what_waits_ends_with_the_last_node_unless_it_is_kept
             ended_runs_are_kept_newest_first_and_bounded
+            of_a_task_as_much_is_kept_as_it_says
             runs_are_listed_by_what_is_asked
             any_text_is_kept
             submissions_of_one_batch_see_each_other

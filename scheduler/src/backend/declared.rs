@@ -75,6 +75,8 @@ pub struct TaskRules {
     pub disabled: bool,
     /// Whether the first live node that knows the task is told so.
     pub run_on_start: bool,
+    /// How much of its history is kept; one value for all tasks of a program.
+    pub retention: Arc<Retention>,
 }
 
 impl Default for TaskRules {
@@ -90,7 +92,26 @@ impl Default for TaskRules {
             pause_after: None,
             disabled: false,
             run_on_start: false,
+            retention: Arc::default(),
         }
+    }
+}
+
+/// How much is kept of the runs of a task that have ended. A store may keep more for a while, and forgets the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The last runs, however they ended. At least one.
+    pub runs: u32,
+    /// The last failures, those among the last runs included.
+    pub failures: u32,
+    /// How long a failure that is not among the last runs is kept after its end.
+    pub failures_for: Duration,
+}
+
+impl Default for Retention {
+    /// The last 100 runs, and for 30 days the last 1,000 failures.
+    fn default() -> Self {
+        Self { runs: 100, failures: 1_000, failures_for: Duration::from_secs(30 * 24 * 60 * 60) }
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Findings {
 /// One thing that is wrong.
 #[derive(Debug, Default, Serialize)]
 struct Found {
-    /// `config`, `file`, `task`, `duplicate_task`, `missing_state`, `missing_task` or `registry`.
+    /// `config`, `file`, `task`, `duplicate_task`, `missing_state`, `missing_task`, `unsupported` or `registry`.
     kind: &'static str,
     message: String,
     task: Option<String>,
@@ -155,6 +155,7 @@ impl Found {
                 of("task", name).written(*source)
             }
             Problem::MissingState { name, source, .. } => of("missing_state", name).written(*source),
+            Problem::Unsupported { name, source, .. } => of("unsupported", name).written(*source),
             Problem::Duplicate { name, second, .. } => of("duplicate_task", name).written(*second),
             Problem::Missing { name, .. } => of("missing_task", name),
             Problem::Overridden { name, place, .. } => of("config", name).placed(place.as_ref()),

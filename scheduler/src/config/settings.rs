@@ -10,8 +10,9 @@ use serde_json::{Value as Json, json};
 use symphra_scheduler_core::TASK_NAME_BYTES_MAX;
 
 use super::daemon::{DaemonConfig, NAMES, STARTUP_TIMEOUTS, is_name};
+use super::history::{AGES, HistoryConfig, ROWS};
 use super::read::{Reader, Section, Written, setting};
-use super::shape::{Keyed, Refused, Scalar, Shape, Texts, path};
+use super::shape::{Keyed, Nested, Refused, Scalar, Shape, Texts, path};
 use super::shape::{cron, decimal, duration, flag, instant, period, schedule, text, whole, word, zone};
 use super::{DURATION_MAX, LEASE_MIN, NODE_BYTES_MAX, RUNS_MAX, SchedulerConfig};
 use crate::logging::{FILES_KEPT_MAX, LEVELS_ALLOWED, LogFormat, LoggingConfig, Rotation};
@@ -68,6 +69,12 @@ pub(super) fn scheduler() -> Section<SchedulerConfig> {
                 SchedulerConfig::node,
             ),
             setting(
+                "history",
+                "How much is kept of the runs of each task that have ended.",
+                Nested(history),
+                SchedulerConfig::history,
+            ),
+            setting(
                 "groups",
                 "How many runs of the tasks of a group execute at once, by group. Default 1 for each.",
                 groups,
@@ -77,6 +84,34 @@ pub(super) fn scheduler() -> Section<SchedulerConfig> {
             ),
         ],
         former: FORMER,
+    }
+}
+
+/// `history:`.
+pub(super) fn history() -> Section<HistoryConfig> {
+    let rows = || whole(i64::from(*ROWS.start())..=i64::from(*ROWS.end()));
+    Section {
+        settings: vec![
+            setting(
+                "runs",
+                "How many runs of a task are kept, the last ones, however they ended. Default 100.",
+                rows(),
+                HistoryConfig::runs,
+            ),
+            setting(
+                "failures",
+                "How many failures of a task are kept, the last ones. Default 1000.",
+                rows(),
+                HistoryConfig::failures,
+            ),
+            setting(
+                "failures_for",
+                "How long failures that are not among the last runs are kept. Default 30d.",
+                duration(*AGES.start(), *AGES.end()),
+                HistoryConfig::failures_for,
+            ),
+        ],
+        former: &[],
     }
 }
 

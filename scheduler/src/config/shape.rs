@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 use serde_json::{Value as Json, json};
 use symphra_scheduler_core::{CronExpr, format_duration, nearest, parse_duration, parse_instant, parse_timezone};
 
-use super::read::{Reader, Written};
+use super::read::{Reader, Section, Written};
 use crate::schedule::{Moment, Schedule};
 
 /// How a value is read, and how a schema describes it.
@@ -298,6 +298,21 @@ impl Shape for Texts {
 
     fn schema(&self) -> Json {
         json!({ "anyOf": [{ "type": "array", "items": self.0.schema() }, self.0.schema()] })
+    }
+}
+
+/// A table of settings.
+pub(super) struct Nested<L>(pub(super) fn() -> Section<L>);
+
+impl<L: Default> Shape for Nested<L> {
+    type Value = L;
+
+    fn read(&self, written: &Written<'_>, reader: &mut Reader<'_>) -> Option<L> {
+        Some((self.0)().read(written, reader, L::default()))
+    }
+
+    fn schema(&self) -> Json {
+        (self.0)().schema()
     }
 }
 

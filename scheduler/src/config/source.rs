@@ -304,6 +304,7 @@ fn variables_known() -> Vec<(&'static str, &'static str)> {
         section.settings.iter().filter(|setting| setting.is_scalar).map(|setting| (table, setting.key)).collect()
     }
     let mut known = of("scheduler", &settings::scheduler());
+    known.extend(of("history", &settings::history()));
     known.extend(of("logging", &settings::logging()));
     known.extend(of("daemon", &settings::daemon()));
     known.extend(of("backend", &settings::backend::backend()));

@@ -51,6 +51,7 @@ impl Reload {
             overrides.unknown(self.declared.iter().map(Task::name), &self.filtered).collect();
         for task in &changed {
             problems.extend(overrides.named_in(task.name(), task.problems(config.zone()).1));
+            problems.extend(overrides.named_in(task.name(), handle.unsupported(task)));
         }
         if !problems.is_empty() {
             return Err(Error::overrides(problems));

@@ -262,7 +262,8 @@ impl SchedulerHandle {
     ///
     /// # Errors
     /// [`Error`] lists all that is wrong with it, as at start: a name that is taken is [`Error::is_duplicate_task`], a
-    /// state that nobody provides [`Error::is_missing_state`]. Then [`Error::is_backend`], [`Error::is_stopped`].
+    /// state that nobody provides [`Error::is_missing_state`], an option that the backend lacks
+    /// [`Error::is_unsupported`]. Then [`Error::is_backend`], [`Error::is_stopped`].
     ///
     /// # Cancellation
     /// The task may be known to the store and not fire here; registering it again is safe.
@@ -270,6 +271,7 @@ impl SchedulerHandle {
         self.running()?;
         let (name, mut problems) = task.problems(self.0.config.zone());
         problems.append(&mut task.unmet_needs(&self.0.surroundings.provided));
+        problems.append(&mut self.unsupported(&task));
         let Some(name) = name.filter(|_| problems.is_empty()) else { return Err(Error::task(problems)) };
         if let Err(taken) = self.0.directory_mut().reserve(&name) {
             let first = taken.map_or(task.source(), |taken| taken.source());
@@ -296,6 +298,11 @@ impl SchedulerHandle {
             self.run_on_start(registered.key).await;
         }
         Ok(())
+    }
+
+    /// What a task asks for and the backend lacks.
+    pub(crate) fn unsupported(&self, task: &Task) -> Vec<Problem> {
+        task.unsupported(self.0.backend.name(), self.0.backend.capabilities())
     }
 
     /// Has tasks declared otherwise than before, for the store and for this node: all of them, in one step of the store.

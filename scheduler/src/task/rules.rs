@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, check_task_name, format_duration};
 
 use super::{Task, TaskName};
-use crate::backend::{Group, Registration, TaskRules};
+use crate::backend::{Capabilities, Group, Registration, TaskRules};
 use crate::config::SchedulerConfig;
 use crate::error::Problem;
 use crate::executor::{Needs, Provided};
@@ -125,6 +125,26 @@ impl Task {
         said
     }
 
+    /// What it asks for by name and its backend lacks.
+    pub(crate) fn unsupported(&self, backend: &str, can: Capabilities) -> Vec<Problem> {
+        let options = &self.options;
+        let asked = [
+            ("priority", i64::from(options.priority).to_string(), options.priority != 0 && !can.priority),
+            ("max_runs", options.max_runs.unwrap_or_default().to_string(), options.max_runs.is_some() && !can.max_runs),
+        ];
+        let lacking = asked.into_iter().filter(|(.., is_lacking)| *is_lacking);
+        lacking
+            .map(|(option, value, _)| Problem::Unsupported {
+                name: self.name.to_string(),
+                says: format!(
+                    "{option} = {value} is more than the backend \"{backend}\" can do; drop it, or use a backend that can: \
+                     memory, sqlite, postgres"
+                ),
+                source: self.source,
+            })
+            .collect()
+    }
+
     fn never_due(&self, zone: Tz) -> Option<String> {
         let window = self.window(zone);
         if window.end < window.start {
@@ -180,6 +200,7 @@ impl Task {
             pause_after: options.pause_after,
             disabled: options.disabled,
             run_on_start: options.run_on_start,
+            retention: Arc::new(config.retention()),
         }
     }
 

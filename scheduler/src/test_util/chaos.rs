@@ -60,6 +60,8 @@ pub struct Chaos(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: Box<dyn Backend>,
+    /// What it says it can do, if not what the store does.
+    capabilities: Option<Capabilities>,
     faults: Mutex<Faults>,
     /// The runs whose end was stored, each time it was.
     ended: Mutex<Vec<RunId>>,
@@ -83,6 +85,7 @@ impl Chaos {
     pub fn new(store: impl Backend) -> Self {
         Self(Arc::new(Inner {
             store: Box::new(store),
+            capabilities: None,
             faults: Mutex::default(),
             ended: Mutex::default(),
             alive_at_most: AtomicUsize::new(0),
@@ -91,6 +94,14 @@ impl Chaos {
             held: watch::Sender::default(),
             is_cut_off: watch::Sender::default(),
         }))
+    }
+
+    /// A store that says it can do no more than this: what a program asks for beyond it is refused.
+    pub fn limited(store: impl Backend, capabilities: Capabilities) -> Self {
+        let mut chaos = Self::new(store);
+        let inner = Arc::get_mut(&mut chaos.0).expect("it has no clone yet");
+        inner.capabilities = Some(capabilities);
+        chaos
     }
 
     /// From now on a part of the calls goes wrong, by `seed`.
@@ -257,7 +268,7 @@ impl Backend for Chaos {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.store.capabilities()
+        self.0.capabilities.unwrap_or_else(|| self.0.store.capabilities())
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {

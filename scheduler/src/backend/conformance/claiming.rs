@@ -69,6 +69,9 @@ pub async fn a_claim_gets_no_more_than_it_asks_for(backend: Subject) {
 /// Runs are claimed by priority and then by the instant at which they were due, whether they wait, are tried again, or
 /// come from a dead node.
 pub async fn claims_go_by_priority_and_then_by_instant(backend: Subject) {
+    if !backend.capabilities().priority {
+        return;
+    }
     let rules = |priority| TaskRules { priority, ..in_group(8) };
     let low = Ticking::with(&backend, "low", rules(-1)).await;
     let plain = Ticking::with(&backend, "plain", rules(0)).await;
@@ -113,6 +116,9 @@ pub async fn claims_go_by_priority_and_then_by_instant(backend: Subject) {
 
 /// A run of a dead node comes after waiting runs of a higher priority, and before those of a lower one.
 pub async fn a_run_of_a_dead_node_has_its_place_in_the_order(backend: Subject) {
+    if !backend.capabilities().priority {
+        return;
+    }
     let rules = |priority| TaskRules { priority, alive_max: None, overlap: Overlap::Allow, ..TaskRules::default() };
     let high = Ticking::with(&backend, "high", rules(1)).await;
     let orphan = Ticking::with(&backend, "orphan", rules(0)).await;

@@ -1,12 +1,23 @@
 //! Promises about what is kept: the history, the records, the ledger.
 
-use super::{Subject, Ticking, after, control, enqueue, finish, node, runs, submit, trigger};
-use crate::backend::{Admission, Command, End, Finish, Firing, NewRun, RECORDS_MAX, Reason, Record, RunQuery, Stored};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Subject, Ticking, after, control, declared, enqueue, every, finish, node, register, runs, submit, trigger,
+};
+use crate::backend::{
+    Admission, Command, End, Finish, Firing, NewRun, RECORDS_MAX, Reason, Record, Retention, RunQuery, Stored,
+    TaskRules,
+};
 use crate::outcome::{CancelCause, Failure, Outcome};
 use crate::run::RunState;
 
-/// The runs of a task that every backend keeps.
+/// The runs of a task that are kept where nothing is said.
 const KEPT_PER_TASK: u64 = 100;
+
+/// How many rows of a task a backend may keep for a while beyond those that it has to.
+const FOR_A_WHILE: usize = 100;
 
 /// The history shows how runs ended, the newest first, and at least the last hundred of a task, but not all for ever.
 pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
@@ -43,6 +54,45 @@ pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
     let mut query = RunQuery::of(task.key);
     query.limit = Some(5);
     assert_eq!(runs(&backend, &query).await, rows[..5], "a limit cuts the oldest");
+}
+
+/// Of each task as much is kept as its rules say: the last runs, and beyond them the last failures, for so long. What is
+/// declared anew counts from then on.
+pub async fn of_a_task_as_much_is_kept_as_it_says(backend: Subject) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let keeping = |runs| {
+        let retention = Arc::new(Retention { runs, failures: 5, failures_for: day });
+        TaskRules { retention, ..TaskRules::default() }
+    };
+    let task = Ticking::with(&backend, "pay", keeping(3)).await;
+    let run = async |n: u64, outcome: Outcome, finished_at| {
+        let token = task.hold(&node("a"), n).await.token;
+        let (id, started_at) = (task.id(n), Some(task.at(n)));
+        let end = Finish { task: task.key, id, token, end: End::Final(outcome), started_at, finished_at };
+        assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
+    };
+    for n in 1..=4 {
+        run(n, super::disk_full(), task.at(n).minus(2 * day)).await;
+    }
+    for n in 5..=120 {
+        let outcome = if n <= 60 && n % 2 == 0 { super::disk_full() } else { Outcome::Succeeded };
+        run(n, outcome, task.at(n)).await;
+    }
+    let kept = async || task.rows().await.iter().map(|run| run.scheduled_at).collect::<Vec<_>>();
+    let rows = kept().await;
+    assert!(rows.starts_with(&[task.at(120), task.at(119), task.at(118)]), "the last three runs are there: {rows:?}");
+    for n in [60, 58, 56, 54, 52] {
+        assert!(rows.contains(&task.at(n)), "run {n} is among the last five that failed");
+    }
+    assert!((1..=4).all(|n| !rows.contains(&task.at(n))), "older failures than a day are gone");
+    assert!(rows.len() <= 8 + FOR_A_WHILE, "{} rows are there", rows.len());
+
+    register(&backend, &node("setup"), declared("pay", &every(1), &keeping(150))).await;
+    for n in 121..=240 {
+        run(n, Outcome::Succeeded, task.at(n)).await;
+    }
+    let newest: Vec<_> = (121..=240).rev().map(|n| task.at(n)).collect();
+    assert!(kept().await.starts_with(&newest), "and now more of them");
 }
 
 /// What is said of a run, and by those who pause its task, may have any characters; one that a store cannot hold has the mark of

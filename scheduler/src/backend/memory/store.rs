@@ -21,7 +21,7 @@ use std::sync::Arc;
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
-use super::history::{Chain, History};
+use super::history::{History, Kept};
 use crate::TaskName;
 use crate::backend::{
     Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
@@ -86,7 +86,7 @@ struct TaskRow {
     waiting: Option<Box<Waiting>>,
     seldom: Option<Box<Seldom>>,
     ledger: Ledger,
-    ended: Chain,
+    kept: Kept,
     /// The instant of its last run at a start: another one then is the same.
     last_start: Option<Timestamp>,
     last_success: Option<Timestamp>,
@@ -214,7 +214,7 @@ impl Store {
             waiting: None,
             seldom: None,
             ledger: Ledger::default(),
-            ended: Chain::default(),
+            kept: Kept::default(),
             last_start: None,
             last_success: None,
             last_end: None,

@@ -10,7 +10,7 @@ use super::rows::{Task, at, count};
 use super::step::Change;
 use super::{Database, Failed, Shared, Step, Transaction, text};
 use crate::TaskName;
-use crate::backend::{Holder, Pause, Record, Registered, Registration, TaskKey, TaskRules};
+use crate::backend::{Holder, Pause, Record, Registered, Registration, Retention, TaskKey, TaskRules};
 use crate::schedule::{Delivery, Timetable};
 
 /// How many tasks are registered, or looked at, in one step: few enough that nobody waits long for their locks.
@@ -45,6 +45,12 @@ pub(super) struct Replaced {
     pub(super) counts: Arc<Timetable>,
 }
 
+/// How much is kept, as its columns say it.
+fn kept(retention: &Retention) -> (u32, u32, i64) {
+    let failures_ms = i64::try_from(retention.failures_for.as_millis()).unwrap_or(i64::MAX);
+    (retention.runs, retention.failures, failures_ms)
+}
+
 impl<D: Database> Shared<D> {
     pub(super) async fn register(&self, holder: &Holder, tasks: &[Registration]) -> Result<Vec<Registered>, Failed> {
         self.greet(holder).await?;
@@ -65,6 +71,7 @@ impl<D: Database> Shared<D> {
             let names: Vec<&str> = new.iter().map(|task| task.name.as_str()).collect();
             known.extend(step.lock_named(&names).await?);
         }
+        step.retain(&known, tasks).await?;
         step.declare_groups(tasks).await?;
         let mut ids = Vec::with_capacity(tasks.len());
         let mut replaced = Vec::new();
@@ -111,7 +118,11 @@ impl<T: Transaction> Step<'_, T> {
         let now = self.now;
         let rows = new.iter().map(|task| {
             let seen = Registered::at_first_sight(TaskKey(0), Arc::clone(&task.timetable), now);
+            let (keep_runs, keep_failures, keep_failures_ms) = kept(&task.rules.retention);
             json!({
+                "keep_runs": keep_runs,
+                "keep_failures": keep_failures,
+                "keep_failures_ms": keep_failures_ms,
                 "name": task.name.as_str(),
                 "declared": text::timetable(&task.timetable),
                 "since": seen.since.as_millis(),
@@ -123,6 +134,23 @@ impl<T: Transaction> Step<'_, T> {
         });
         let input = json!({ "tasks": rows.collect::<Vec<_>>() });
         self.tell(&self.sql.insert_tasks, input).await?;
+        Ok(())
+    }
+
+    /// Takes over how much of the history of tasks is kept.
+    async fn retain(&mut self, known: &HashMap<String, (i64, String)>, tasks: &[Registration]) -> Result<(), Failed> {
+        let rows = tasks.iter().filter_map(|task| {
+            let (id, _) = known.get(task.name.as_str())?;
+            let (keep_runs, keep_failures, keep_failures_ms) = kept(&task.rules.retention);
+            Some(json!({
+                "id": id,
+                "keep_runs": keep_runs,
+                "keep_failures": keep_failures,
+                "keep_failures_ms": keep_failures_ms,
+            }))
+        });
+        let input = json!({ "tasks": rows.collect::<Vec<_>>() });
+        self.tell(&self.sql.retain, input).await?;
         Ok(())
     }
 

@@ -100,7 +100,14 @@ pub(super) const NEW_TASK: &[(&str, Type)] = &[
     ("mark", Type::Int),
     ("anchor", Type::Int),
     ("is_delay", Type::Int),
+    ("keep_runs", Type::Int),
+    ("keep_failures", Type::Int),
+    ("keep_failures_ms", Type::Int),
 ];
+
+/// How much is kept of the runs of a task.
+pub(super) const RETENTION: &[(&str, Type)] =
+    &[("id", Type::Int), ("keep_runs", Type::Int), ("keep_failures", Type::Int), ("keep_failures_ms", Type::Int)];
 
 /// The columns of a change.
 pub(super) const CHANGE: &[(&str, Type)] = &[

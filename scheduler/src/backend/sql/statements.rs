@@ -2,7 +2,7 @@
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
 use super::dialect::{Dialect, Names, assignments, given, names, object};
-use super::rows::{CHANGE, ENDED, NEW_TASK, RUN, TASK, Type};
+use super::rows::{CHANGE, ENDED, NEW_TASK, RETENTION, RUN, TASK, Type};
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(crate) struct Statements {
     pub(super) lock_named: String,
     pub(super) insert_tasks: String,
     pub(super) declare: String,
+    pub(super) retain: String,
     pub(super) view: String,
     pub(super) all_ids: String,
     pub(super) names: String,
@@ -145,6 +146,12 @@ impl Statements {
             declare: say(&format!(
                 "UPDATE {{tasks}} AS t SET declared = COALESCE(x.declared, t.declared), rescheduled = x.rescheduled FROM {} AS x WHERE t.id = x.id",
                 given("texts", &[("id", Type::Int), ("declared", Type::Text), ("rescheduled", Type::Text)])
+            )),
+            retain: say(&format!(
+                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND (t.keep_runs <> x.keep_runs OR t.keep_failures <> \
+                 x.keep_failures OR t.keep_failures_ms <> x.keep_failures_ms)",
+                assignments(RETENTION),
+                given("tasks", RETENTION)
             )),
             view: say(&view()),
             all_ids: say("SELECT {array}(id) FROM {tasks}"),
@@ -367,11 +374,11 @@ fn retrying(known: &str) -> String {
 /// The last runs of each task, and, for a time, the last failures.
 fn prune() -> String {
     format!(
-        "DELETE FROM {{history}} WHERE seq IN (SELECT h.seq FROM (SELECT seq, finished_at, CASE WHEN {IS_FAILURE} THEN 1 ELSE \
+        "DELETE FROM {{history}} WHERE seq IN (SELECT h.seq FROM (SELECT task, seq, finished_at, CASE WHEN {IS_FAILURE} THEN 1 ELSE \
          0 END AS is_failure, row_number() OVER (PARTITION BY task ORDER BY seq DESC) AS place, row_number() OVER (PARTITION \
-         BY task, CASE WHEN {IS_FAILURE} THEN 1 ELSE 0 END ORDER BY seq DESC) AS place_of_kind FROM {{history}} WHERE {}) AS h \
-         WHERE h.place > CAST({{in:runs_max}} AS {{int}}) AND (h.is_failure = 0 OR h.place_of_kind > \
-         CAST({{in:failures_max}} AS {{int}}) OR h.finished_at < {{now}} - CAST({{in:failures_ms}} AS {{int}})))",
+         BY task, CASE WHEN {IS_FAILURE} THEN 1 ELSE 0 END ORDER BY seq DESC) AS place_of_kind FROM {{history}} WHERE {}) AS h JOIN \
+         {{tasks}} AS t ON t.id = h.task WHERE h.place > t.keep_runs AND (h.is_failure = 0 OR h.place_of_kind > \
+         t.keep_failures OR h.finished_at < {{now}} - t.keep_failures_ms))",
         ids("task")
     )
 }

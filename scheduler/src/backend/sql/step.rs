@@ -19,16 +19,8 @@ use crate::outcome::{CancelCause, Outcome};
 use crate::run::{RunId, RunState};
 
 /// A task is pruned when it has got this many rows of history since the last time: its rows are then at most so many more
-/// than are kept.
+/// than its [`Retention`](crate::backend::Retention) says.
 const PRUNE_EVERY: i64 = 50;
-
-/// The last runs kept of each task.
-const RUNS_KEPT: i64 = 100;
-
-/// The last failures kept of each task, for [`FAILURES_KEPT_MS`].
-const FAILURES_KEPT: i64 = 1_000;
-
-const FAILURES_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// How many changes are kept: a node that is further behind looks at everything.
 pub(super) const CHANGES_MAX: i64 = 1_024;
@@ -347,10 +339,7 @@ impl<'a, T: Transaction> Step<'a, T> {
                 self.changed_tasks.iter().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
             if !full.is_empty() {
                 full.iter().for_each(|&id| self.task_mut(id).kept = 0);
-                let input = json!({
-                    "ids": full, "runs_max": RUNS_KEPT, "failures_max": FAILURES_KEPT, "failures_ms": FAILURES_KEPT_MS,
-                });
-                self.tell(&sql.prune, input).await?;
+                self.tell(&sql.prune, json!({ "ids": full })).await?;
             }
         }
         if !self.changed_runs.is_empty() {

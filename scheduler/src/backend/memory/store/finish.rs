@@ -1,5 +1,7 @@
 //! How runs end, are tried again, are given back, and are cancelled.
 
+use std::sync::Arc;
+
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
@@ -130,7 +132,8 @@ impl Store {
             RunState::Failed | RunState::TimedOut => self.count_failure(number(place), at),
             _ => {}
         }
-        self.history.push(row, &mut self.tasks, |task| &mut task.ended);
+        let retention = Arc::clone(&self.tasks[place].rules.retention);
+        self.history.push(row, &retention, &mut self.tasks, |task| &mut task.kept);
         self.list(number(place));
     }
 
