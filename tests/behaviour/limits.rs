@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use symphra_scheduler::test_util::Fired;
 use symphra_scheduler::{
-    Backoff, CronExpr, Delay, Misfire, Origin, Reason, RetryPolicy, RunContext, Scheduler, SchedulerConfig, Task,
-    TaskStatus,
+    Backoff, CronExpr, Delay, HistoryConfig, Misfire, Origin, Reason, RetryPolicy, RunContext, Scheduler,
+    SchedulerConfig, Task, TaskStatus,
 };
 
 use crate::kit::{at, began, every, ledger, millis, records, runs, second, seconds, start, start_one};
@@ -35,6 +35,22 @@ async fn after_max_runs_there_are_no_occurrences_whatever_happens() {
     assert_eq!(records(&test, "tick").await, []);
     assert_eq!(ledger(&test, "tick").await, (2, 2, 0));
     assert!(test.next_occurrences("tick", 1).expect("it is there").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_history_is_kept_what_the_settings_say() {
+    let fails_at_first =
+        |run: RunContext| async move { if second(run.scheduled_at()) <= 40 { Err("down") } else { Ok(()) } };
+    let test = start(move || {
+        let history = HistoryConfig::new().runs(2).failures(3);
+        let task = Task::new("tick", every(10), fails_at_first).retry(RetryPolicy::none());
+        Scheduler::empty().register(task).config(SchedulerConfig::new().history(history))
+    })
+    .await;
+    test.advance(seconds(90)).await;
+    let kept: Vec<_> = runs(&test, "tick").await.iter().map(|run| second(run.scheduled_at)).collect();
+    assert_eq!(kept, [20, 30, 40, 80, 90], "three failures, and the last two runs");
+    assert_eq!(ledger(&test, "tick").await, (9, 9, 0), "counts do not go with it");
 }
 
 #[tokio::test(start_paused = true)]
