@@ -111,7 +111,8 @@ CREATE TABLE {nodes} (
     contact_since {int} NOT NULL,
     lease_until {int} NOT NULL,
     has_left {int} NOT NULL,
-    last_claim {int}
+    last_claim {int},
+    tzdb {text} NOT NULL
 );
 CREATE TABLE {known} (
     task {int} NOT NULL,

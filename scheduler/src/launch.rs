@@ -11,7 +11,7 @@ use symphra_scheduler_core::format_duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::backend::{Backend, Capabilities, Holder, Registration};
+use crate::backend::{Backend, Capabilities, Holder, NodeRow, Presence, Registration};
 use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, REQUESTS_MAX, State};
@@ -72,8 +72,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         return Err(Error::start(unsupported));
     }
     let node = config.node_name().unwrap_or_else(node::default_name);
-    let holder =
-        Arc::new(Holder { node: node::this_start(&node, &mut fastrand::Rng::new()), lease: config.lease_length() });
+    let holder = Arc::new(Holder::new(node::this_start(&node, &mut fastrand::Rng::new()), config.lease_length()));
 
     let clock = StoreClock::new(clock);
     let offset = measured(&clock, &*backend, &holder).await?;
@@ -124,6 +123,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
 
     notes.iter().for_each(|note| logger.write(Entry::SchedulerNoted { node: &node, note }));
     logger.write(Entry::SchedulerStarted { node: &node, tasks: live.len() as u64, backend: backend.name() });
+    warn_of_other_zones(&*backend, &holder, &logger).await;
     let mut keys: Vec<_> = registered.iter().map(|registered| registered.key).collect();
     keys.sort_unstable();
     let engine = Engine {
@@ -204,6 +204,15 @@ async fn measured(clock: &StoreClock, backend: &dyn Backend, holder: &Holder) ->
         }
     }
     Ok(offset)
+}
+
+/// Tells of nodes by whose tz database an instant may be another. That it cannot be found out keeps nobody from starting.
+async fn warn_of_other_zones(backend: &dyn Backend, holder: &Holder, logger: &Logger) {
+    let Ok(nodes) = backend.nodes().await else { return };
+    let others = nodes.iter().filter(|node| node.presence == Presence::Alive && *node.tzdb != *holder.tzdb);
+    for NodeRow { node: other, tzdb: others, .. } in others {
+        logger.write(Entry::ZonesDiffer { tzdb: holder.tzdb, other, others });
+    }
 }
 
 /// How many timetables are looked at for one that is the same: programs of very many tasks have few different ones.

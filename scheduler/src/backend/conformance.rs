@@ -311,17 +311,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn node(name: &str) -> Holder {
-    Holder { node: Arc::from(name), lease: LONG }
+    Holder::new(name, LONG)
 }
 
 /// A node that is dead soon. It is too soon silent to take anything over itself.
 fn dying(name: &str) -> Holder {
-    Holder { node: Arc::from(name), lease: SHORT }
+    Holder::new(name, SHORT)
 }
 
 /// A node that is dead before long, and that takes over what others leave while it beats.
 fn mortal(name: &str) -> Holder {
-    Holder { node: Arc::from(name), lease: 20 * SHORT }
+    Holder::new(name, 20 * SHORT)
 }
 
 /// A heartbeat; the store's clock.

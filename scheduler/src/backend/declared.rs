@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use symphra_scheduler_core::Timestamp;
+use symphra_scheduler_core::{TZDB_VERSION, Timestamp};
 
 use super::record::{Reason, Record};
 use crate::TaskName;
@@ -24,6 +24,8 @@ pub struct Holder {
     pub node: Arc<str>,
     /// How long after a heartbeat the node's runs stay its own.
     pub lease: Duration,
+    /// The version of the tz database by which it fires, e.g. `2026a`.
+    pub tzdb: &'static str,
 }
 
 /// The longest silence that any node may keep. Short beside the shortest lease that a program may ask for, which is 10 s: an
@@ -31,6 +33,12 @@ pub struct Holder {
 const SILENCE_MAX: Duration = Duration::from_secs(6);
 
 impl Holder {
+    /// The node `node`, which fires by the tz database of this program.
+    #[must_use]
+    pub fn new(node: impl Into<Arc<str>>, lease: Duration) -> Self {
+        Self { node: node.into(), lease, tzdb: TZDB_VERSION }
+    }
+
     /// The longest silence between two heartbeats that does not break the holder's contact with its store: a third of its
     /// lease, and six seconds at most. A node beats twice in that time.
     ///

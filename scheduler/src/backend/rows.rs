@@ -465,6 +465,8 @@ pub struct NodeRow {
     pub presence: Presence,
     /// How many runs it holds.
     pub held: u64,
+    /// The version of the tz database by which it fires.
+    pub tzdb: Arc<str>,
 }
 
 /// Whether a node is there.

@@ -125,7 +125,7 @@ impl NodeView {
             backend: backend.to_owned(),
             pid: None,
             version: None,
-            tzdb: None,
+            tzdb: Some(row.tzdb.to_string()),
             uptime_seconds: None,
             tasks: None,
             active_workers: None,

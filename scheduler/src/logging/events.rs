@@ -204,6 +204,9 @@ events! {
         { offset_ms: number };
     /// The node's clock is less than half a second off from the store's again.
     ClockAgrees = "clock.agrees", INFO, "the node's clock agrees with the store's again", { offset_ms: number };
+    /// Another node goes by another version of the tz database: where a zone's rules differ, so do occurrences.
+    ZonesDiffer = "zones.differ", WARN, "another node has another tz database; give all nodes one version of the program",
+        { tzdb: text, other: text, others: text };
     /// The store does not answer. Said once, until it answers again.
     StoreUnreachable = "store.unreachable", WARN, "the store cannot be reached; it is asked until it answers",
         { error: shown, cause: maybe };

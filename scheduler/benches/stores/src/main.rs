@@ -52,7 +52,7 @@ async fn main() -> Result<(), Failure> {
 
 /// Fires and finishes batches for `length`.
 async fn ours(name: &str, backend: &dyn Backend, length: Duration, postgres: Option<&PgPool>) -> Result<(), Failure> {
-    let holder = Holder { node: Arc::from("bench"), lease: Duration::from_secs(60) };
+    let holder = Holder::new("bench", Duration::from_secs(60));
     let schedule = Schedule::interval(Duration::from_millis(1))?;
     let timetable = Arc::new(Timetable::new(schedule, Tz::UTC));
     let declare = |number: usize| -> Result<Registration, Failure> {

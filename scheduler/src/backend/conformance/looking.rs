@@ -39,7 +39,7 @@ pub async fn the_tasks_of_a_store_are_told_by_name(backend: Subject) {
 pub async fn the_nodes_of_a_store_are_told(backend: Subject) {
     assert_eq!(backend.nodes().await.expect("the question is answered"), [], "an empty store has none");
     let task = Ticking::overlapping(&backend, "pay", Overlap::Allow).await;
-    let (alive, silent, left) = (node("alive"), dying("silent"), node("left"));
+    let (alive, silent, left) = (Holder { tzdb: "1999z", ..node("alive") }, dying("silent"), node("left"));
     let before = now(&backend).await;
     for holder in [&alive, &silent, &left] {
         backend.heartbeat(holder).await.expect("a heartbeat is answered");
@@ -51,6 +51,7 @@ pub async fn the_nodes_of_a_store_are_told(backend: Subject) {
 
     let row = seen(&backend, &alive).await;
     assert_eq!((row.presence, row.held, row.lease), (Presence::Alive, 1, alive.lease));
+    assert_eq!(&*row.tzdb, "1999z", "by which zones it goes");
     let after = now(&backend).await;
     assert!(before <= row.seen_at && row.seen_at <= after, "{} is between {before} and {after}", row.seen_at);
     let row = seen(&backend, &silent).await;

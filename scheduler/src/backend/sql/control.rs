@@ -152,5 +152,6 @@ fn node(holder: &Holder) -> Value {
         "node": &*holder.node,
         "lease_ms": millis(holder.lease),
         "silence_ms": millis(holder.silence_max()),
+        "tzdb": holder.tzdb,
     })
 }

@@ -92,6 +92,7 @@ impl<D: Database> Shared<D> {
             has_left: i64,
             lives: i64,
             held: u64,
+            tzdb: String,
         }
         let mut step = self.read().await?;
         let nodes: Vec<Node> = step.list(&self.statements.nodes, json!({})).await?;
@@ -106,6 +107,7 @@ impl<D: Database> Shared<D> {
                     _ => Presence::Left,
                 },
                 held: node.held,
+                tzdb: node.tzdb.into(),
             })
             .collect();
         nodes.sort_unstable_by(|a, b| a.node.cmp(&b.node));

@@ -157,7 +157,7 @@ impl Statements {
             all_ids: say("SELECT {array}(id) FROM {tasks}"),
             names: say("SELECT {array}({object}('id', id, 'name', name)) FROM {tasks}"),
             nodes: say(
-                "SELECT {array}({object}('name', n.name, 'lease_ms', n.lease_ms, 'seen_at', n.seen_at, 'has_left', n.has_left, \
+                "SELECT {array}({object}('name', n.name, 'lease_ms', n.lease_ms, 'seen_at', n.seen_at, 'has_left', n.has_left, 'tzdb', n.tzdb, \
                  'lives', CASE WHEN n.lease_until >= {now} THEN 1 ELSE 0 END, 'held', (SELECT COUNT(*) FROM {runs} AS r WHERE \
                  r.holder = n.name))) FROM {nodes} AS n",
             ),
@@ -224,17 +224,17 @@ impl Statements {
             node: say("SELECT {object}('last_claim', last_claim) FROM {nodes} WHERE name = {in:node} {lock}"),
             save_claim: say("UPDATE {nodes} SET last_claim = CAST({in:claim} AS {int}) WHERE name = {in:node}"),
             beat: say(
-                "INSERT INTO {nodes} AS n (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left) VALUES \
+                "INSERT INTO {nodes} AS n (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left, tzdb) VALUES \
                  ({in:node}, CAST({in:lease_ms} AS {int}), CAST({in:silence_ms} AS {int}), {now}, {now}, {now} + \
-                 CAST({in:lease_ms} AS {int}), 0) ON CONFLICT (name) DO UPDATE SET contact_since = CASE WHEN n.seen_at NOT \
+                 CAST({in:lease_ms} AS {int}), 0, {in:tzdb}) ON CONFLICT (name) DO UPDATE SET contact_since = CASE WHEN n.seen_at NOT \
                  BETWEEN {now} - n.silence_ms AND {now} THEN {now} ELSE n.contact_since END, seen_at = {now}, lease_ms = \
                  excluded.lease_ms, silence_ms = excluded.silence_ms, lease_until = CASE WHEN n.has_left = 1 THEN \
                  n.lease_until ELSE {now} + excluded.lease_ms END RETURNING {object}('now', seen_at)",
             ),
             greet: say(
-                "INSERT INTO {nodes} AS n (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left) VALUES \
+                "INSERT INTO {nodes} AS n (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left, tzdb) VALUES \
                  ({in:node}, CAST({in:lease_ms} AS {int}), CAST({in:silence_ms} AS {int}), {now}, {now}, {now} + \
-                 CAST({in:lease_ms} AS {int}), 0) ON CONFLICT (name) DO NOTHING",
+                 CAST({in:lease_ms} AS {int}), 0, {in:tzdb}) ON CONFLICT (name) DO NOTHING",
             ),
             leave: say(
                 "UPDATE {nodes} SET has_left = 1, lease_until = {now} WHERE name = {in:node} RETURNING {object}('held', \

@@ -1,7 +1,6 @@
 //! A store that fails: nothing is lost, nothing runs twice, what is held stays bounded, and firing goes on.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::rig::{Rig, config, counts, every, millis, pass, seconds};
 use symphra_scheduler_core::Timestamp;
@@ -98,7 +97,7 @@ async fn an_end_waits_until_the_store_is_back_and_its_task_is_full_meanwhile() {
 
 /// Runs of a node that has died, five of each task.
 async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
-    let dead = Holder { node: Arc::from("dead"), lease: millis(1) };
+    let dead = Holder::new("dead", millis(1));
     rig.store.heartbeat(&dead).await.expect("memory answers");
     let registrations = tasks.iter().map(|&name| {
         let task = rig.lasting(name, every(3_600_000), seconds(1)).overlap(Overlap::Allow);

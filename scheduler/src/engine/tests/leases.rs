@@ -47,7 +47,7 @@ fn long(says: mpsc::Sender<usize>, memory: MemoryBackend, works: fn() -> Work) -
         let (says, memory) = (says.clone(), memory.clone());
         async move {
             works().await;
-            let another = Holder { node: Arc::from("another"), lease: LEASE };
+            let another = Holder::new("another", LEASE);
             let key = memory.key_of("long").expect("it is registered");
             let claim = Claim { number: 1, tasks: [key].into(), max: 10 };
             let gets = memory.claim(&another, &claim).await.expect("memory answers").runs.len();
@@ -145,7 +145,7 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
     let (_, chaos) = store();
     let task = Task::new("task", every(1_000), async || {});
     let name = crate::TaskName::new("task").expect("a valid name");
-    let holder = Arc::new(Holder { node: Arc::from("a"), lease: seconds(8) });
+    let holder = Arc::new(Holder::new("a", seconds(8)));
     chaos
         .register(&holder, &[task.registration(name, &SchedulerConfig::new().timezone(Tz::UTC))])
         .await

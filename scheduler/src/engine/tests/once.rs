@@ -103,7 +103,7 @@ async fn an_interval_that_started_in_the_past_keeps_the_grid_of_its_start() {
 async fn a_past_instant_is_accounted_for_although_the_node_that_registered_it_died_before_it_fired() {
     let rig = Rig::new();
     let name = TaskName::new("once").expect("a valid name");
-    let dead = Holder { node: "dead".into(), lease: seconds(30) };
+    let dead = Holder::new("dead", seconds(30));
     let registration = once(&rig, -60_000).registration(name, &config());
     rig.store.register(&dead, &[registration]).await.expect("memory answers");
     let _scheduler = start_on_durable(&rig, once(&rig, -60_000)).await;

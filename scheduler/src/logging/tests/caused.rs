@@ -277,7 +277,7 @@ fn a_node_that_is_cut_off_is_said_once_at_each_end() {
         store.cut_off();
         pass(40).await;
         // Another node takes its run over.
-        let heir = Holder { node: "heir".into(), lease: Duration::from_secs(30) };
+        let heir = Holder::new("heir", Duration::from_secs(30));
         let claim = Claim { number: 1, tasks: [stage.store.key_of("import").expect("it is known")].into(), max: 1 };
         for _ in 0..10 {
             stage.store.heartbeat(&heir).await.expect("memory answers");
@@ -297,6 +297,24 @@ fn a_node_that_is_cut_off_is_said_once_at_each_end() {
     assert!((88.0..=93.0).contains(&away), "from the first heartbeat in vain to the next that was answered: {away} s");
     assert_eq!(each(&seen, "runs.lost")[1].field("runs"), "1");
     assert_eq!(each(&seen, "run.cancelled")[0].field("cause"), "cancelled: another node has taken it over");
+}
+
+#[test]
+fn a_live_node_with_another_tz_database_is_said_at_start() {
+    let seen = seen(async |stage| {
+        let lease = Duration::from_secs(30 * 24 * 60 * 60);
+        for (name, tzdb) in [("old", "2019c"), ("gone", "2018a"), ("same", crate::TZDB_VERSION)] {
+            let other = Holder { tzdb, ..Holder::new(name, lease) };
+            stage.store.heartbeat(&other).await.expect("memory answers");
+        }
+        stage.store.leave(&Holder::new("gone", lease)).await.expect("memory answers");
+        stage.start([Task::new("tick", every(10), async || {})]).await;
+    });
+    for (way, written) in &seen {
+        assert_eq!(written.iter().filter(|event| event.name == "zones.differ").count(), 1, "{way:?}");
+    }
+    let differ = each(&seen, "zones.differ")[0];
+    assert_eq!(["tzdb", "other", "others"].map(|name| differ.field(name)), [crate::TZDB_VERSION, "old", "2019c"]);
 }
 
 #[test]
@@ -325,7 +343,7 @@ fn a_heartbeat_that_fails_or_is_not_answered_is_said() {
     ] {
         let seen = Seen::default();
         let store = Arc::new(OddStore { store: MemoryBackend::new(), oddity });
-        let holder = Arc::new(Holder { node: "host-7".into(), lease: Duration::from_millis(300) });
+        let holder = Arc::new(Holder::new("host-7", Duration::from_millis(300)));
         let (clock, logger) = (StoreClock::new(Clock::System), Logger::with_adapter(seen.clone()));
         let link = Link::new(Arc::default(), clock.clone(), Teller::default(), logger, Arc::default());
         let beats = Heartbeat::start(store, holder, clock, Arc::new(link)).expect("a thread");

@@ -12,6 +12,7 @@ use crate::backend::{Holder, NodeRow, Presence};
 /// A holder. Its times are on the time that passes: a wall clock that is set must not end the lease of a node that lives.
 pub(super) struct HolderRow {
     node: Arc<str>,
+    tzdb: &'static str,
     lease: Duration,
     silence_max: Duration,
     last_beat: Instant,
@@ -27,6 +28,7 @@ impl HolderRow {
     fn new(holder: &Holder, now: Instant) -> Self {
         Self {
             node: Arc::clone(&holder.node),
+            tzdb: holder.tzdb,
             lease: holder.lease,
             silence_max: holder.silence_max(),
             last_beat: now,
@@ -78,6 +80,7 @@ impl HolderRow {
             seen_at: wall.minus(now.duration_since(self.last_beat)),
             presence,
             held: u64::from(self.held),
+            tzdb: self.tzdb.into(),
         }
     }
 }

@@ -18,10 +18,10 @@ fn schedulers_that_come_and_go_leave_nothing_behind() {
     let timetable = Arc::new(Timetable::new(Schedule::from_millis(1_000), Tz::UTC));
     let rules = TaskRules { run_on_start: true, ..TaskRules::default() };
     let task = Registration { name: TaskName::new("tick").expect("a valid name"), timetable, rules };
-    let stays = Holder { node: Arc::from("stays"), lease: Duration::from_secs(600) };
+    let stays = Holder::new("stays", Duration::from_secs(600));
     store.holder(&stays, present);
     for start in 0..1_000 {
-        let holder = Holder { node: Arc::from(format!("node {start}")), lease: Duration::from_secs(600) };
+        let holder = Holder::new(format!("node {start}"), Duration::from_secs(600));
         let by = store.holder(&holder, present);
         let registered = store.register(by, std::slice::from_ref(&task), now, present);
         assert!(registered[0].run_on_start, "nobody who is there knows the task");

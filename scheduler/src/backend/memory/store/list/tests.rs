@@ -35,7 +35,7 @@ struct Rig {
 impl Rig {
     /// A store with `tasks` tasks that have one run at a time and share a group, each with `triggers` triggers that wait.
     fn new(tasks: u64, group_max: u32, triggers: u64) -> Self {
-        let holder = Holder { node: Arc::from("a"), lease: Duration::from_secs(600) };
+        let holder = Holder::new("a", Duration::from_secs(600));
         let (mut store, present) = (Store::default(), Instant::now());
         let timetable = Arc::new(Timetable::new(Schedule::from_millis(1_000), Tz::UTC));
         let group = Some(Group { name: Arc::from("shared"), max: group_max });
