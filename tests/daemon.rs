@@ -401,6 +401,9 @@ fn a_restart_stops_the_old_one_unless_the_new_one_could_not_start() {
     let first = number(&home.say("restart").well());
     home.with("restart", &[("BODY", "duplicate")]).refused(&["two tasks are named"]);
     assert!(lives(first), "what could not start has stopped nothing");
+    let gone = home.path("gone").display().to_string();
+    home.with("restart", &[("WORK_IN", &gone)]).refused(&["cannot be worked in"]);
+    assert!(lives(first), "what has no folder to work in has stopped nothing");
     let second = number(&home.say("restart").well());
     assert_eq!(home.processes(), [second.to_string()]);
     assert_eq!(fs::read_to_string(home.path("fixture.pid")).expect("it can be read"), format!("{second}\n"));

@@ -314,7 +314,7 @@ impl SchedulerConfig {
             found.push(setting("node", &format!("{node:?}"), "1 to 128 bytes without control characters"));
         }
         found.extend(self.history.problems());
-        found.extend(self.daemon.problems());
+        found.extend(self.daemon.problems(self.logging.named_file()));
         found
     }
 }

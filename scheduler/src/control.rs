@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 #[cfg(unix)]
+pub(crate) use answer::INSTANTS_MAX;
 pub(crate) use client::{Connection, find};
 #[cfg(not(unix))]
 pub(crate) use elsewhere::{Connection, Server, find};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, SchedulerConfig};
 use crate::error::Error;
 use crate::scheduler::Scheduler;
 
@@ -128,7 +128,8 @@ impl Daemon {
     /// Stops it, if it runs, as [`stop`](Self::stop) does, and starts `scheduler` in its place, under this name and this
     /// PID file; returns the new PID in the parent only, as [`Scheduler::daemon`] does.
     ///
-    /// What is wrong with its tasks and settings is found before anything is stopped.
+    /// What is wrong with its tasks and settings, and what stands in the way of its files, is found before anything is
+    /// stopped. Whether its store answers is not.
     ///
     /// # Errors
     /// As `stop` and `Scheduler::daemon`.
@@ -145,14 +146,26 @@ impl Daemon {
         // The child comes here too, and must not stop what is not there or, worse, itself.
         if !system::is_child() {
             scheduler.check()?;
+            could_start(scheduler.settings())?;
             system::stop(&scheduler.settings().daemon, timeout).await?;
         }
         system::start(scheduler).await
     }
 }
 
+/// Whether its files and its folder could be had, without making any.
+fn could_start(settings: &SchedulerConfig) -> Result<(), Error> {
+    #[cfg(feature = "logging")]
+    if let Some(error) = crate::logging::hindrance(&settings.logging) {
+        return Err(error);
+    }
+    match system::hindrances(&settings.daemon).into_iter().next() {
+        Some(Hindrance { key, says, .. }) => Err(Error::refused(format!("{key}: {says}"))),
+        None => Ok(()),
+    }
+}
+
 /// Something that would keep a daemon from starting.
-#[cfg(feature = "cli")]
 #[derive(Debug)]
 pub(crate) struct Hindrance {
     /// The setting that it is about.
@@ -162,7 +175,6 @@ pub(crate) struct Hindrance {
 }
 
 /// How much a hindrance counts for a program that need not be a daemon.
-#[cfg(feature = "cli")]
 #[cfg_attr(not(unix), expect(dead_code, reason = "there is no daemon here"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {

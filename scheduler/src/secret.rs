@@ -66,6 +66,11 @@ pub(crate) fn masked(text: &str) -> String {
     if chars.next().is_some() { start + "…" } else { start }
 }
 
+/// A URL as it may be shown. In what only should be one, a password may stand anywhere.
+pub(crate) fn masked_url(text: &str) -> String {
+    if text.contains("://") { masked(text) } else { "…".to_owned() }
+}
+
 /// Whether something in the text is secret.
 #[cfg(feature = "cli")]
 pub(crate) fn has_secret(text: &str) -> bool {

@@ -111,6 +111,25 @@ fn a_file_that_cannot_be_read_hides_nothing_else() {
 }
 
 #[test]
+fn a_store_that_cannot_be_had_is_a_problem_and_one_that_could_be_made_is_not_made() {
+    let home = Home::new();
+    for (backend, part) in [
+        ("sqlite://none/app.db", Some("backend: there is no folder none for its file; make it")),
+        ("sqlite://scheduler.yaml", Some("file is not a database")),
+        ("{ url: \"sqlite://app.db\", migrate: check }", Some("sqlite://app.db")),
+        ("postgres://app:hunter2@127.0.0.1:1/app", Some("postgres://app:***@127.0.0.1:1/app")),
+        ("sqlite://app.db", None),
+    ] {
+        home.write("scheduler.yaml", &format!("backend: {backend}\n"));
+        let before = home.all();
+        let said = check(&home, "", &[]);
+        assert_eq!(said.code, Some(if part.is_some() { 1 } else { 0 }), "{backend}: {said:?}");
+        assert!(said.out.contains(part.unwrap_or("ok: ")) && !said.out.contains("hunter2"), "{backend}: {said:?}");
+        assert_eq!(home.all(), before, "{backend}");
+    }
+}
+
+#[test]
 fn files_that_a_start_would_refuse_are_told_and_none_is_made() {
     type Lay = fn(&Home);
     let made = |home: &Home, name: &str, mode: u32| {

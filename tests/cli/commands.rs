@@ -44,9 +44,14 @@ fn a_secret_in_the_facts_of_a_task_is_never_shown() {
             assert!(said.out.contains("***") && said.out.contains("app:***@db"), "{command:?}: {said:?}");
         }
     };
-    // As it declares them, and as it tells them while it runs.
+    // As it declares them, as it tells them while it runs, and as its store does when it is gone.
     shows(&home);
-    let _program = home.runs();
+    let program = home.runs();
+    shows(&home);
+    assert_eq!(program.ends_by("TERM"), Some(0));
+    home.write("scheduler.yaml", &format!("backend: sqlite://{}\n", home.path("store.db").display()));
+    let program = home.runs();
+    assert_eq!(program.ends_by("TERM"), Some(0));
     shows(&home);
 }
 

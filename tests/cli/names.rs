@@ -37,6 +37,20 @@ fn is_harmless_in_both_forms(home: &Home, name: &str, command: &[&str]) {
 }
 
 #[test]
+fn a_plan_of_others_writes_nothing_to_a_terminal() {
+    let home = Home::new();
+    let plan = home.app(&["plan", "--json"]).well();
+    let mut plan: serde_json::Value = serde_json::from_str(&plan).expect("it is JSON");
+    plan["tzdb"] = format!("{WRITES}{REORDERS}").into();
+    home.write("plan.json", &plan.to_string());
+    let file = home.path("plan.json").display().to_string();
+    let said = home.app(&["plan", "--against", &file]);
+    is_harmless(&["plan", "--against"], &said.out);
+    assert!(said.out.contains("the tz database was"), "{said:?}");
+    home.app(&["plan", "--against", "/dev/zero"]).fails(2, &["/dev/zero: it is no plan, which is a file"]);
+}
+
+#[test]
 fn a_name_that_reorders_a_line_is_printed_by_no_command_as_it_is() {
     let home = Home::new();
     home.write("scheduler.yaml", &format!("groups: {{ \"{REORDERS}\": 2 }}\nnode: \"{REORDERS}\"\n"));

@@ -52,6 +52,19 @@ fn a_pipe_that_nobody_reads_holds_up_neither_tasks_nor_a_signal() {
     assert!(text.starts_with("symphra-scheduler ") && !text.contains("stopped after"), "the pipe was full");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let home = Home::new();
+    for arguments in [&["list"][..], &["plan", "--json"], &["completions", "bash"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = home.command(APP, "app", arguments).stdin(Stdio::null()).stdout(full).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("the output could not be written: No space left"), "{arguments:?}: {said}");
+    }
+}
+
 #[test]
 fn a_pipe_that_is_read_late_gets_all_of_it() {
     let home = Home::new();

@@ -300,6 +300,23 @@ fn a_folder_that_cannot_be_trusted_is_refused_and_the_program_runs_on() {
 }
 
 #[test]
+fn a_path_that_no_socket_can_have_is_told_with_the_way_out() {
+    let home = Home::new();
+    let deep = home.path(&"d".repeat(90));
+    fs::DirBuilder::new().create(&deep).expect("a folder");
+    fs::set_permissions(&deep, Permissions::from_mode(0o700)).expect("it is ours");
+    let mut command = home.command(APP, "app", &["run"]);
+    command.env("SYMPHRA_CONTROL_DIR", &deep);
+    let mut program = Program::of(command);
+    let said = program.warns("commands will not reach this program");
+    assert!(said.contains("the path of a socket 107 at most; set SYMPHRA_CONTROL_DIR"), "{said}");
+    let output = home.command(APP, "app", &["check"]).env("SYMPHRA_CONTROL_DIR", &deep).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("the path of a socket 107 at most"), "{said}");
+    assert_eq!(program.ends_by("TERM"), Some(0));
+}
+
+#[test]
 fn a_folder_named_by_a_relative_path_is_refused() {
     let home = Home::new();
     for (folder, is_refused) in [("run", true), ("", false)] {

@@ -15,7 +15,7 @@ use super::sql::{self, Database, Dialect, Failed, Names, Refused, Sql, Statement
 use crate::Error;
 use crate::migrate::Migrate;
 use crate::outcome::BoxError;
-use crate::secret::masked;
+use crate::secret::masked_url;
 
 /// How often a node looks for changes although nobody has told it of any.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -132,7 +132,7 @@ impl PostgresOptions {
     /// # Errors
     /// As [`PostgresBackend::connect`].
     pub async fn connect(self, url: &str) -> Result<PostgresBackend, Error> {
-        let masked = masked(url);
+        let masked = masked_url(url);
         let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
         let allowed = "postgres://user:password@host:port/database";
         let options = PgConnectOptions::from_str(url).ok().filter(|_| is_ours);

@@ -11,7 +11,7 @@ use super::BackendError;
 use super::sql::{self, Database, Dialect, Failed, Names, Sql, Statements, StoreThread, Transaction};
 use crate::Error;
 use crate::migrate::Migrate;
-use crate::secret::masked;
+use crate::secret::masked_url;
 
 /// How long a step waits for another process that writes: longer than any step takes.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ impl SqliteOptions {
     pub async fn connect(self, url: &str) -> Result<SqliteBackend, Error> {
         refuse_memory(url)?;
         let (options, synchronous) = options(url)?;
-        self.open(options.synchronous(synchronous), masked(url)).await
+        self.open(options.synchronous(synchronous), masked_url(url)).await
     }
 
     /// Opens the file of `pool`, the program's own, as it does: with its key, its parameters, its `synchronous`. The
@@ -175,11 +175,11 @@ fn refuse_memory(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     let allowed = "the path of a file; what is to live in memory only is a MemoryBackend";
-    Err(Error::setting("backend.url", format!("{:?}", masked(name)), allowed))
+    Err(Error::setting("backend.url", format!("{name:?}"), allowed))
 }
 
 fn options(url: &str) -> Result<(SqliteConnectOptions, SqliteSynchronous), Error> {
-    let refuse = |allowed| Err(Error::setting("backend.url", format!("{:?}", masked(url)), allowed));
+    let refuse = |allowed| Err(Error::setting("backend.url", format!("{:?}", masked_url(url)), allowed));
     let (plain, query) = url.split_once('?').unwrap_or((url, ""));
     let mut synchronous = SqliteSynchronous::Full;
     for part in query.split('&').filter(|part| !part.is_empty()) {

@@ -1,18 +1,27 @@
 //! Everything that would keep the program from starting, at once and without starting it: `check`.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use symphra_scheduler_core::format_duration;
 
 use super::Output;
 use super::output::Tone;
-use crate::config::{ConfigError, ConfigProblem, SchedulerConfig};
+use crate::backend::is_not_made;
+use crate::clock::Clock;
+use crate::config::{BackendConfig, ConfigError, ConfigProblem, SchedulerConfig};
 use crate::control::Server;
 use crate::daemon::{self, Hindrance, Weight};
 use crate::error::{Error, Problem};
 use crate::launch::{self, Checked};
 #[cfg(feature = "logging")]
 use crate::logging;
+use crate::migrate::Migrate;
 use crate::scheduler::Scheduler;
 use crate::task::{Place, Source};
+
+/// How long a store is waited for.
+const STORE_MAX: Duration = Duration::from_secs(15);
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -41,7 +50,12 @@ struct Found {
 impl Findings {
     /// Of the program `name`, over which what is right in its configuration was laid; of what is `wrong` in that; and of
     /// the tasks of which therefore nothing was heeded.
-    pub(crate) fn of(scheduler: Scheduler, name: &str, wrong: Option<&ConfigError>, set_aside: &[String]) -> Self {
+    pub(crate) async fn of(
+        scheduler: Scheduler,
+        name: &str,
+        wrong: Option<&ConfigError>,
+        set_aside: &[String],
+    ) -> Self {
         let tasks = scheduler.declared().0.len();
         let mut findings = Self { ok: false, tasks, problems: Vec::new(), notes: Vec::new() };
         let wrong = wrong.map_or(&[][..], ConfigError::problems);
@@ -53,11 +67,15 @@ impl Findings {
             format!("task \"{task}\" was checked without what the configuration says of it, where something is wrong")
         }));
         let settings = scheduler.settings().clone();
+        let has_own_backend = scheduler.set_backend().is_some();
         match scheduler.checked() {
             Ok(checked) => findings.notes.extend(notes(&checked)),
             Err(error) => findings.problems.extend(Found::all(error)),
         }
         findings.look_at_files(name, &settings);
+        if !has_own_backend {
+            findings.look_at_store(&settings.backend).await;
+        }
         findings.ok = findings.problems.is_empty();
         findings
     }
@@ -76,6 +94,28 @@ impl Findings {
         if let Some(error) = Server::hindrance(name) {
             self.notes.push(format!("commands would not reach it while it runs: {error}"));
         }
+    }
+
+    /// Whether the store that the settings name could be had: it is opened as by a program that may make no tables.
+    async fn look_at_store(&mut self, settings: &BackendConfig) {
+        if !settings.is_durable() || !settings.problems().is_empty() {
+            return;
+        }
+        let looked_at = settings.clone().migrate(Migrate::Check);
+        let opening = tokio::time::timeout(STORE_MAX, launch::open(&looked_at, &Clock::System));
+        let says = match opening.await {
+            Ok(Ok(_)) => return,
+            // They would be made, if there is a place for them.
+            Ok(Err(error)) if is_not_made(&error) && settings.migration() == Migrate::Auto => {
+                match settings.missing_folder() {
+                    Some(folder) => format!("there is no folder {} for its file; make it", folder.display()),
+                    None => return,
+                }
+            }
+            Ok(Err(error)) => format!("{error:?}"),
+            Err(_) => format!("{} does not answer within {}", settings.place(), format_duration(STORE_MAX)),
+        };
+        self.problems.push(Found::of_file("backend", says));
     }
 
     pub(crate) const fn is_ok(&self) -> bool {

@@ -5,6 +5,7 @@ use symphra_scheduler_core::Timestamp;
 use super::args::LiveCommand;
 use super::view::{At, NextView, TaskPage, TaskView};
 use super::{Failure, Output, text};
+use crate::control::INSTANTS_MAX;
 use crate::error::Error;
 use crate::schedule::Plan;
 use crate::scheduler::Scheduler;
@@ -47,7 +48,8 @@ pub(super) fn answer(command: &LiveCommand, scheduler: &Scheduler, output: &Outp
                 Ok(task) => task.map_or_else(|| declared.tasks.iter().collect(), |task| vec![task]),
                 Err(unknown) => return Some(Err(unknown)),
             };
-            let count = usize::try_from(*count).unwrap_or(usize::MAX);
+            let of_each = (INSTANTS_MAX / tasks.len().max(1)).max(1);
+            let count = usize::try_from(*count).unwrap_or(usize::MAX).min(of_each);
             let views: Vec<_> = tasks.into_iter().map(|task| declared.next_view(task, count)).collect();
             output.note(NOT_RUNNING);
             output.show(&views, |views, output| text::next(views, output));

@@ -4,17 +4,19 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
+use super::Failure;
 use super::args::Color;
 pub(crate) use crate::terminal::clean;
 use crate::terminal::{clean_lines, is_hidden, padded, width_of};
 
 /// Where a command prints, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     form: Form,
     colors: Colors,
@@ -22,6 +24,8 @@ pub(crate) struct Output {
     width: Option<u16>,
     /// Whether standard error is a terminal, where progress is shown.
     progress: bool,
+    /// Why something that was asked for could not be written.
+    lost: Arc<OnceLock<String>>,
 }
 
 /// For whom.
@@ -151,13 +155,20 @@ impl Output {
             colors: Colors { out: wanted(out), err: wanted(err) },
             width: terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0).filter(|&width| width > 0),
             progress: err && form == Form::Text,
+            lost: Arc::default(),
         }
     }
 
     /// Text of lines of at most `width` characters, without colours.
     #[cfg(test)]
     pub(crate) fn plain(width: Option<u16>) -> Self {
-        Self { form: Form::Text, colors: Colors { out: false, err: false }, width, progress: false }
+        Self {
+            form: Form::Text,
+            colors: Colors { out: false, err: false },
+            width,
+            progress: false,
+            lost: Arc::default(),
+        }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -180,26 +191,44 @@ impl Output {
         }
     }
 
-    /// Prints text and ends its last line. What cannot be written is let go: who closes a pipe has seen enough.
+    /// Prints text and ends its last line. Who closes a pipe has seen enough; of all else that keeps it from being written
+    /// [`exit_code`](Self::exit_code) tells.
     pub(crate) fn print(&self, text: &str) {
-        write(&mut io::stdout().lock(), text);
+        match write(&mut io::stdout().lock(), text) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                // The first is the one that counts.
+                let _ = self.lost.set(error.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// The exit code of a command that answered with `code`: one whose answer could not be written has failed.
+    pub(super) fn exit_code(&self, code: u8) -> u8 {
+        match self.lost.get() {
+            Some(error) => Failure::failed(format!("the output could not be written: {error}")).tell(self),
+            None => code,
+        }
     }
 
     /// Tells, beside the output, what a person should know.
     pub(crate) fn note(&self, text: &str) {
         let note = self.paint_err("note:", Tone::Warning);
-        write(&mut io::stderr().lock(), &format!("{note} {}", clean_lines(text)));
+        // Who cannot be told cannot be told that either.
+        let _ = write(&mut io::stderr().lock(), &format!("{note} {}", clean_lines(text)));
     }
 
     /// Tells why a command failed.
     pub(crate) fn error(&self, text: &str) {
         let error = self.paint_err("error:", Tone::Bad);
-        write(&mut io::stderr().lock(), &format!("{error} {}", clean_lines(text)));
+        // As above.
+        let _ = write(&mut io::stderr().lock(), &format!("{error} {}", clean_lines(text)));
     }
 
     /// Tells why a command failed, to a program.
     pub(super) fn json_error<T: Serialize>(&self, error: &T) {
-        write(&mut io::stderr().lock(), &json(error));
+        // As above.
+        let _ = write(&mut io::stderr().lock(), &json(error));
     }
 
     /// A word in its tone.
@@ -360,10 +389,9 @@ fn escaped(json: &str) -> String {
     text
 }
 
-fn write(to: &mut impl io::Write, text: &str) {
+fn write(to: &mut impl io::Write, text: &str) -> io::Result<()> {
     let line = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
-    // Who closes a pipe has seen enough.
-    let _ = to.write_all(line.as_bytes()).and_then(|()| to.flush());
+    to.write_all(line.as_bytes()).and_then(|()| to.flush())
 }
 
 #[cfg(test)]
@@ -415,7 +443,7 @@ mod tests {
     #[test]
     fn colours_take_no_place() {
         let plain = Output::plain(None);
-        let colored = Output { colors: Colors { out: true, err: true }, ..plain };
+        let colored = Output { colors: Colors { out: true, err: true }, ..plain.clone() };
         let text = table(&colored);
         assert!(text.contains("\u{1b}[31mfailed\u{1b}[0m"), "{text:?}");
         let mut parts = text.split('\u{1b}');

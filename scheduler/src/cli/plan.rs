@@ -29,6 +29,9 @@ const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
 
 const SPAN_MILLIS_MAX: i64 = HOURS_MAX as i64 * HOUR_MILLIS;
 
+/// The longest plan that is read: ten thousand tasks of a month take a tenth of it.
+const PLAN_BYTES_MAX: u64 = 256 << 20;
+
 /// Shows the forecast of a program, or how it differs from one that was written down: exit code 1 if it does.
 pub(super) fn run(args: &PlanArgs, scheduler: Scheduler, output: &Output) -> Result<u8, Failure> {
     let Checked { tasks, config, clock, .. } = scheduler.checked()?;
@@ -46,6 +49,10 @@ pub(super) fn run(args: &PlanArgs, scheduler: Scheduler, output: &Output) -> Res
         return Ok(0);
     };
     let unreadable = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
+    let found = std::fs::metadata(file).map_err(|error| unreadable(error.to_string()))?;
+    if !found.is_file() || found.len() > PLAN_BYTES_MAX {
+        return Err(unreadable(format!("it is no plan, which is a file of at most {} MB", PLAN_BYTES_MAX >> 20)));
+    }
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
     let before = Forecast::from_json(&text).map_err(|error| unreadable(error.to_string()))?;
     let now = Forecast::of(&tasks, zone, before.span);

@@ -73,7 +73,7 @@ impl Program {
             Ok(line) => {
                 let output = line.global.output();
                 match Box::pin(run(line, self.scheduler, &self.arguments, &output)).await {
-                    Ok(code) => code,
+                    Ok(code) => output.exit_code(code),
                     Err(failure) => failure.tell(&output),
                 }
             }
@@ -129,7 +129,7 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
         )));
     }
     if let ProgramCommand::Check(_) = &command {
-        return Ok(check(scheduler, config.as_deref(), &global, arguments, output));
+        return Ok(check(scheduler, config.as_deref(), &global, arguments, output).await);
     }
     let Read { config, wrong, .. } = SchedulerConfig::read_what_is_right(config.as_deref());
     let scheduler = configured(scheduler, config, &global);
@@ -174,11 +174,17 @@ fn configured(scheduler: Scheduler, loaded: SchedulerConfig, global: &Global) ->
     })
 }
 
-fn check(scheduler: Scheduler, file: Option<&Path>, global: &Global, arguments: &[OsString], output: &Output) -> u8 {
+async fn check(
+    scheduler: Scheduler,
+    file: Option<&Path>,
+    global: &Global,
+    arguments: &[OsString],
+    output: &Output,
+) -> u8 {
     let Read { config, set_aside, wrong } = SchedulerConfig::read_what_is_right(file);
     let scheduler = configured(scheduler, config, global);
     let name = name(&scheduler, arguments).unwrap_or_else(|_| name_of_file(arguments));
-    let findings = Findings::of(scheduler, &name, wrong.as_ref(), &set_aside);
+    let findings = Findings::of(scheduler, &name, wrong.as_ref(), &set_aside).await;
     output.show(&findings, Findings::text);
     if findings.is_ok() { 0 } else { Failure::FAILED }
 }
@@ -203,15 +209,19 @@ fn program(arguments: &[OsString]) -> String {
 
 async fn daemon(command: DaemonCommand, scheduler: Scheduler, name: String, output: &Output) -> Result<u8, Failure> {
     let daemon = Daemon::of(scheduler.settings().daemon.clone());
-    let patience = scheduler.settings().patience() + STOP_GRACE;
+    let patience = scheduler.settings().patience().saturating_add(STOP_GRACE);
     match command {
         DaemonCommand::Start => {
+            let progress = live::Progress::spinner(output, "starting");
             let pid = scheduler.controlled(name).daemon().await?;
+            drop(progress);
             output.show(&live::daemon_view("running", Some(pid)), |_, _| format!("started, PID {pid}"));
             Ok(0)
         }
         DaemonCommand::Restart => {
+            let progress = live::Progress::spinner(output, "restarting: what runs may end");
             let pid = daemon.restart(scheduler.controlled(name), patience).await?;
+            drop(progress);
             output.show(&live::daemon_view("running", Some(pid)), |_, _| format!("started, PID {pid}"));
             Ok(0)
         }

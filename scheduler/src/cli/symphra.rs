@@ -17,7 +17,10 @@ pub async fn symphra() -> ExitCode {
     ExitCode::from(match parsed::<SymphraLine>(SymphraLine::command(), &arguments) {
         Ok(line) => {
             let output = line.global.output();
-            run(line, &output).await.unwrap_or_else(|failure| failure.tell(&output))
+            match run(line, &output).await {
+                Ok(code) => output.exit_code(code),
+                Err(failure) => failure.tell(&output),
+            }
         }
         Err(code) => code,
     })

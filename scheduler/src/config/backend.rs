@@ -8,7 +8,7 @@ use std::fmt;
 use crate::error::Problem;
 use crate::migrate::Migrate;
 use crate::namespace::Namespace;
-use crate::secret::masked;
+use crate::secret::masked_url;
 use crate::task::Place;
 
 /// The file of an SQLite store where none is named.
@@ -264,14 +264,14 @@ impl BackendConfig {
     pub(crate) fn place(&self) -> String {
         match self.chosen() {
             Chosen::Memory => "memory".to_owned(),
-            Chosen::Sqlite { url } | Chosen::Postgres { url } => masked(url),
+            Chosen::Sqlite { url } | Chosen::Postgres { url } => masked_url(url),
         }
     }
 
-    /// Whether a password stands in the URL.
+    /// Whether a password stands in the URL, or may: in what is none it may be anywhere.
     #[cfg(feature = "cli")]
     pub(crate) fn tells_password(&self) -> bool {
-        self.url.as_ref().is_some_and(|url| crate::secret::has_secret(&url.value))
+        self.url.as_ref().is_some_and(|url| !url.value.contains("://") || crate::secret::has_secret(&url.value))
     }
 
     #[cfg(feature = "cli")]
@@ -287,6 +287,15 @@ impl BackendConfig {
             Kind::Postgres => Chosen::Postgres { url: url.unwrap_or_default() },
             Kind::Memory | Kind::Redis | Kind::RabbitMq => Chosen::Memory,
         }
+    }
+
+    /// The folder of the file, if it is one in a folder that is not there.
+    #[cfg(feature = "cli")]
+    pub(crate) fn missing_folder(&self) -> Option<std::path::PathBuf> {
+        let Chosen::Sqlite { url } = self.chosen() else { return None };
+        let path = url.strip_prefix("sqlite://").unwrap_or(url).split('?').next().unwrap_or_default();
+        let folder = std::path::Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty())?;
+        (!folder.is_dir()).then(|| folder.to_owned())
     }
 
     pub(crate) fn connections_max(&self) -> Option<u32> {
@@ -405,7 +414,7 @@ impl fmt::Debug for BackendConfig {
         let mut shown = f.debug_struct("BackendConfig");
         shown.field("type", &self.kind().name());
         if let Some(url) = &self.url {
-            shown.field("url", &masked(&url.value));
+            shown.field("url", &masked_url(&url.value));
         }
         shown
             .field("max_connections", &self.connections_max())

@@ -1,9 +1,7 @@
 //! The settings of a daemon: its name, its two files, where it works. Plain data, on every platform.
 
 use std::ops::RangeInclusive;
-#[cfg(any(test, feature = "cli", all(unix, feature = "daemon")))]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use symphra_scheduler_core::format_duration;
@@ -107,8 +105,8 @@ impl DaemonConfig {
         }
     }
 
-    /// Everything that is impossible in these settings.
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// Everything that is impossible in these settings, the program's own log being the file `log`.
+    pub(super) fn problems(&self, log: Option<&Path>) -> Vec<Problem> {
         let mut found = Vec::new();
         let mut says = |key, value: String, allowed| found.push(Problem::Setting { key, value, allowed });
         if let Some(name) = self.name.as_deref().filter(|name| !is_name(name)) {
@@ -123,16 +121,31 @@ impl DaemonConfig {
                 says(key, format!("{path:?}"), allowed);
             }
         }
-        if let (Some(pid), Some(log)) = (&self.pid_file, &self.log_file)
-            && pid == log
-        {
-            says("daemon.log_file", format!("{log:?}"), "another file than daemon.pid_file");
+        let files = [
+            ("daemon.pid_file", self.pid_file.as_deref()),
+            ("daemon.log_file", self.log_file.as_deref()),
+            ("logging.file", log),
+        ];
+        let files: Vec<_> = files.iter().filter_map(|&(key, path)| Some((key, path?, absolute(path?)))).collect();
+        for (at, (key, path, file)) in files.iter().enumerate() {
+            if files[..at].iter().any(|(.., other)| other == file) {
+                says(
+                    key,
+                    format!("{path:?}"),
+                    "a file of its own: two of daemon.pid_file, daemon.log_file and logging.file are one",
+                );
+            }
         }
         if !STARTUP_TIMEOUTS.contains(&self.patience()) {
             says("daemon.startup_timeout", format_duration(self.patience()), "1ms to 1h");
         }
         found
     }
+}
+
+/// The path without what means nothing in it, so that two ways to write one are equal.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What a daemon may be called, in words.
@@ -194,15 +207,27 @@ mod tests {
     #[test]
     fn impossible_settings_are_named() {
         let config = DaemonConfig::new().name("../x").pid_file("/").log_file("..").startup_timeout(Duration::ZERO);
-        let said: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+        let said: Vec<String> = config.problems(None).iter().map(ToString::to_string).collect();
         for (line, part) in
             said.iter().zip(["name = \"../x\"", "pid_file = \"/\"", "log_file = \"..\"", "startup_timeout"])
         {
             assert!(line.starts_with("daemon.") && line.contains(part), "{line}");
         }
         assert_eq!(said.len(), 4, "{said:?}");
-        let one_file = DaemonConfig::new().pid_file("/a/x").log_file("/a/x").problems();
-        assert!(one_file[0].to_string().contains("another file than daemon.pid_file"), "{one_file:?}");
-        assert!(DaemonConfig::new().problems().is_empty());
+        assert!(DaemonConfig::new().problems(Some(Path::new("a"))).is_empty());
+    }
+
+    #[test]
+    fn no_file_has_two_roles() {
+        let daemon = || DaemonConfig::new().pid_file("a/x");
+        for (key, found) in [
+            ("daemon.log_file", daemon().log_file("./a//x").problems(None)),
+            ("logging.file", daemon().log_file("a/y").problems(Some(Path::new("a/x")))),
+            ("logging.file", DaemonConfig::new().log_file("a/y").problems(Some(Path::new("./a/y")))),
+        ] {
+            let [problem] = &found[..] else { panic!("{key}: {found:?}") };
+            assert!(problem.to_string().starts_with(key) && problem.to_string().contains("of its own"), "{problem}");
+        }
+        assert!(daemon().log_file("a/y").problems(Some(Path::new("a/z"))).is_empty());
     }
 }

@@ -50,9 +50,10 @@ fn too_deep(line: u32) -> Malformed {
     Malformed { line, says: format!("values are nested more than {DEPTH_MAX} deep") }
 }
 
-/// The file in `folder` that is read where none is named.
+/// The file in `folder` that is read where none is named. A link that leads nowhere is one, and cannot be read: nobody meant
+/// the program to start without it.
 pub(super) fn found_in(folder: &Path) -> Option<PathBuf> {
-    FOUND.iter().map(|name| folder.join(name)).find(|path| path.exists())
+    FOUND.iter().map(|name| folder.join(name)).find(|path| path.symlink_metadata().is_ok())
 }
 
 /// The values of a file, the origin of each being its line.

@@ -13,7 +13,7 @@ use super::daemon::{DaemonConfig, NAMES, STARTUP_TIMEOUTS, is_name};
 use super::history::{AGES, HistoryConfig, ROWS};
 use super::read::{Reader, Section, Written, setting};
 use super::shape::{Keyed, Nested, Refused, Scalar, Shape, Texts, path};
-use super::shape::{cron, decimal, duration, flag, instant, period, schedule, text, whole, word, zone};
+use super::shape::{cron, decimal, duration, file, flag, instant, line, period, schedule, text, whole, word, zone};
 use super::{DURATION_MAX, LEASE_MIN, NODE_BYTES_MAX, RUNS_MAX, SchedulerConfig};
 use crate::logging::{FILES_KEPT_MAX, LEVELS_ALLOWED, LogFormat, LoggingConfig, Rotation};
 use crate::retry::{ATTEMPTS_MAX, Backoff, RetryChange, RetryParts, RetryPolicy, WAIT_MAX};
@@ -65,7 +65,7 @@ pub(super) fn scheduler() -> Section<SchedulerConfig> {
             setting(
                 "node",
                 "The name of this node. Default: the host's name and the process id.",
-                text(NODE_BYTES_MAX),
+                line(NODE_BYTES_MAX),
                 SchedulerConfig::node,
             ),
             setting(
@@ -127,7 +127,7 @@ pub(super) fn logging() -> Section<LoggingConfig> {
                 LoggingConfig::level,
             ),
             setting("format", "How a line looks. Default compact.", word(LogFormat::WORDS), LoggingConfig::format),
-            setting("file", "Writes to this file instead of standard error.", path(), LoggingConfig::file),
+            setting("file", "Writes to this file instead of standard error.", file(), LoggingConfig::file),
             setting(
                 "rotation",
                 "When the file is put aside, and a new one begun. Default never.",
@@ -180,13 +180,13 @@ pub(super) fn daemon() -> Section<DaemonConfig> {
             setting(
                 "pid_file",
                 "The file that is locked while the daemon runs, and tells its PID.",
-                path(),
+                file(),
                 DaemonConfig::pid_file,
             ),
             setting(
                 "log_file",
                 "Where the daemon's standard output and standard error go.",
-                path(),
+                file(),
                 DaemonConfig::log_file,
             ),
             setting(

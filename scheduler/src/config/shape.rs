@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::config::{Value, ValueKind};
@@ -82,6 +82,11 @@ impl<E: Display> From<E> for Refused {
     fn from(error: E) -> Self {
         Self::Because(error.to_string())
     }
+}
+
+/// The schema of a value in whose place a variable may stand as well: `${VAR}`.
+fn or_variable(schema: Json) -> Json {
+    json!({ "anyOf": [schema, { "type": "string", "pattern": r"\$\{" }] })
 }
 
 type Parse<T> = Box<dyn Fn(&Raw) -> Result<T, Refused>>;
@@ -164,7 +169,7 @@ pub(super) fn whole<T: TryFrom<i64> + 'static>(range: RangeInclusive<i64>) -> Sc
             json!({ "type": "integer", "minimum": least, "maximum": most }),
         ),
     };
-    Scalar::new(allowed, schema, move |raw| {
+    Scalar::new(allowed, or_variable(schema), move |raw| {
         let number = raw.whole().filter(|number| range.contains(number)).ok_or(Refused::NotAllowed)?;
         T::try_from(number).map_err(|_| Refused::NotAllowed)
     })
@@ -174,14 +179,14 @@ pub(super) fn whole<T: TryFrom<i64> + 'static>(range: RangeInclusive<i64>) -> Sc
 pub(super) fn decimal(range: RangeInclusive<f64>) -> Scalar<f64> {
     let (least, most) = (*range.start(), *range.end());
     let schema = json!({ "type": "number", "minimum": least, "maximum": most });
-    Scalar::new(format!("a number, {least} to {most}"), schema, move |raw| {
+    Scalar::new(format!("a number, {least} to {most}"), or_variable(schema), move |raw| {
         raw.decimal().filter(|number| range.contains(number)).ok_or(Refused::NotAllowed)
     })
 }
 
 /// `true` or `false`.
 pub(super) fn flag() -> Scalar<bool> {
-    Scalar::new("true or false", json!({ "type": "boolean" }), |raw| match raw {
+    Scalar::new("true or false", or_variable(json!({ "type": "boolean" })), |raw| match raw {
         Raw::Flag(flag) => Ok(*flag),
         Raw::Text(text) => text.trim().parse().map_err(|_| Refused::NotAllowed),
         Raw::Whole(_) | Raw::Decimal(_) => Err(Refused::NotAllowed),
@@ -196,7 +201,7 @@ pub(super) fn duration(least: Duration, most: Duration) -> Scalar<Duration> {
     };
     let allowed = format!("a duration such as \"1m30s\", {range}");
     let schema = json!({ "anyOf": [{ "type": "string", "pattern": DURATION }, { "type": "number", "minimum": 0 }] });
-    Scalar::new(allowed, schema, move |raw| {
+    Scalar::new(allowed, or_variable(schema), move |raw| {
         let duration = match (raw, raw.decimal()) {
             (_, Some(seconds)) => Duration::try_from_secs_f64(seconds).map_err(|_| Refused::NotAllowed)?,
             (Raw::Text(text), None) => parse_duration(text)?,
@@ -222,7 +227,7 @@ pub(super) fn word<T: Copy + 'static>(words: &'static [(&'static str, T)]) -> Sc
     let (last, others) = names.split_last().expect("a choice has words");
     let allowed = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
     let said = allowed.clone();
-    Scalar::new(allowed, json!({ "enum": names }), move |raw| {
+    Scalar::new(allowed, or_variable(json!({ "enum": names })), move |raw| {
         let text = raw.text();
         if let Some((_, choice)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(*choice);
@@ -243,10 +248,28 @@ pub(super) fn text(bytes_max: usize) -> Scalar<String> {
     })
 }
 
+/// A text of 1 to `bytes_max` bytes without control characters.
+pub(super) fn line(bytes_max: usize) -> Scalar<String> {
+    let schema = json!({ "type": "string", "minLength": 1, "maxLength": bytes_max });
+    Scalar::new(format!("1 to {bytes_max} bytes without control characters"), schema, move |raw| {
+        let text = raw.text().into_owned();
+        let is_possible = (1..=bytes_max).contains(&text.len()) && !text.chars().any(char::is_control);
+        if is_possible { Ok(text) } else { Err(Refused::NotAllowed) }
+    })
+}
+
 /// A path in the file system.
 pub(super) fn path() -> Scalar<PathBuf> {
     Scalar::new("a path", json!({ "type": "string", "minLength": 1 }), |raw| match raw {
         Raw::Text(text) if !text.is_empty() => Ok(PathBuf::from(text)),
+        _ => Err(Refused::NotAllowed),
+    })
+}
+
+/// A path whose last part is the name of a file.
+pub(super) fn file() -> Scalar<PathBuf> {
+    Scalar::new("the path of a file", json!({ "type": "string", "minLength": 1 }), |raw| match raw {
+        Raw::Text(text) if Path::new(text).file_name().is_some() => Ok(PathBuf::from(text)),
         _ => Err(Refused::NotAllowed),
     })
 }

@@ -203,7 +203,8 @@ fn what_is_right_is_read_beside_what_is_wrong() {
 fn every_mistake_of_a_file_is_told_with_its_line() {
     let found = wrong(
         "scheduler:\n  max_workers: many\n  queue_sise: 5\n  timezone: Asia/Shangai\ntasks:\n  report:\n    \
-         timeout: 0s\n    cron: 61 * * * *\n    retry: { max_attempts: 0, when: never }\nlogs: {}\n",
+         timeout: 0s\n    cron: 61 * * * *\n    retry: { max_attempts: 0, when: never }\nlogs: {}\n\
+         node: \"a\\nb\"\ndaemon:\n  pid_file: /\n  log_file: ..\nlogging: { file: a/.. }\n",
     );
     let expected = [
         (2, "scheduler.max_workers", "allowed is a whole number, 1 to 10000000"),
@@ -214,6 +215,10 @@ fn every_mistake_of_a_file_is_told_with_its_line() {
         (9, "tasks.report.retry.max_attempts", "1 to 1000"),
         (9, "tasks.report.retry.when", "a predicate is code"),
         (10, "logs", "allowed here: scheduler, backend, logging, daemon, tasks"),
+        (11, "node", "1 to 128 bytes without control characters"),
+        (13, "daemon.pid_file", "the path of a file"),
+        (14, "daemon.log_file", "the path of a file"),
+        (15, "logging.file", "the path of a file"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for ((line, key, part), (at, of, says)) in expected.into_iter().zip(&found) {
@@ -263,6 +268,15 @@ fn malformed_toml_and_json_are_told_with_their_line_and_without_the_text() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_found_and_cannot_be_read_is_no_file_less() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink("nowhere.yaml", folder.path().join("scheduler.yaml")).expect("a link");
+    let error = Origin::Load { folder: folder.path().into() }.read(&Environment::default()).expect_err("it cannot");
+    assert!(error.to_string().contains("scheduler.yaml: it cannot be read"), "{error}");
+}
+
 #[test]
 fn anchors_and_merges_are_understood_and_bounded() {
     let config =
@@ -275,6 +289,8 @@ fn anchors_and_merges_are_understood_and_bounded() {
         bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{inner}"); 10].join(", "));
     }
     assert!(wrong(&bomb)[0].2.contains("more than 200000 values"));
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 20].join(", "));
+    assert!(wrong(&long)[0].2.contains("more than 16777216 bytes, those of aliases included"));
     assert!(wrong(&format!("a: {}{}", "[".repeat(200), "]".repeat(200)))[0].2.contains("nested"));
 }
 

@@ -91,7 +91,7 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, 
 pub(crate) const COUNT_MAX: usize = 1_000;
 
 /// The most occurrences that one answer holds, whatever was asked.
-pub(super) const INSTANTS_MAX: usize = 100_000;
+pub(crate) const INSTANTS_MAX: usize = 100_000;
 
 async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Result<serde_json::Value, Error> {
     Ok(match question {

@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -36,6 +36,23 @@ fn folder() -> Result<PathBuf, Error> {
              absolute one"
         ))),
     }
+}
+
+/// The longest path of a socket, `sun_path` of `unix(7)` without the zero at its end; where it is not Linux it is shorter.
+const PATH_BYTES_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// Whether a socket of this name could be bound in the folder.
+fn is_short_enough(folder: &Path, file: &str) -> Result<(), Error> {
+    let path = folder.join(file);
+    let bytes = path.as_os_str().len();
+    if bytes <= PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "{} is {bytes} bytes long, and the path of a socket {PATH_BYTES_MAX} at most; set {CONTROL_FOLDER} to a folder with a \
+         shorter path",
+        path.display(),
+    )))
 }
 
 /// The control sockets of a folder, which was checked: others can neither put one there nor take one away.
@@ -78,6 +95,9 @@ impl Sockets {
             Ok(path) => path,
             Err(error) => return Some(error),
         };
+        if let Err(error) = is_short_enough(&path, &file_name(name, std::process::id(), ENDING)) {
+            return Some(error);
+        }
         let could = match Folder::private_if_there(&path, purpose) {
             Ok(Some(folder)) => folder.could_take(OsStr::new(&file_name(name, std::process::id(), ENDING))),
             Ok(None) => Folder::could_be_made(&path, purpose),
@@ -137,6 +157,7 @@ impl Sockets {
     /// Listens as the program `name` in the process `pid`, which is this one, and takes away what killed programs of the
     /// name have left. Whoever finds the socket finds it listened at, and with mode 0600.
     pub(super) async fn listen(self, name: &str, pid: u32) -> Result<(Name, UnixListener), Error> {
+        is_short_enough(&self.path, &file_name(name, pid, ENDING))?;
         let own = Socket { pid, path: self.path.join(file_name(name, pid, ENDING)) };
         let cannot = |error: io::Error| Error::refused(format!("{} cannot be opened ({error})", own.path.display()));
         let unlockable = |why: &str| {

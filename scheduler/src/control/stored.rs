@@ -165,7 +165,7 @@ impl Stored {
             pause: task.pause.as_ref().map(|pause| PauseView::of(pause, zone)),
             tags: declared.map_or_else(Vec::new, |options| words(&options.tags)),
             metadata: declared.map_or_else(Vec::new, |options| {
-                options.metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+                options.metadata.shown().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()
             }),
             priority: declared.map_or(0, |options| options.priority),
             source: self.declared(name.as_str()).map_or_else(String::new, |task| task.source().to_string()),

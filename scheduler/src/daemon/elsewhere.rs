@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "cli")]
-use super::Hindrance;
-use super::{DaemonStatus, DaemonStop, Pid};
+use super::{DaemonStatus, DaemonStop, Hindrance, Pid};
 use crate::config::DaemonConfig;
 use crate::error::Error;
 use crate::scheduler::Scheduler;
@@ -30,7 +28,6 @@ pub(super) async fn stop(_: &DaemonConfig, _: Duration) -> Result<DaemonStop, Er
 }
 
 /// There is no daemon here that anything could keep from starting.
-#[cfg(feature = "cli")]
 pub(super) fn hindrances(_: &DaemonConfig) -> Vec<Hindrance> {
     Vec::new()
 }

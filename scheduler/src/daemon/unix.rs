@@ -17,7 +17,6 @@ use crate::error::Error;
 use crate::runtime_dir::{Folder, Purpose, User};
 use crate::scheduler::Scheduler;
 
-#[cfg(feature = "cli")]
 mod check;
 mod child;
 mod detach;
@@ -93,7 +92,6 @@ impl Spot {
     }
 }
 
-#[cfg(feature = "cli")]
 pub(super) use check::hindrances;
 
 /// Starts the daemon and waits until it is up, in the parent; is the daemon, in the child.

@@ -141,6 +141,11 @@ impl LoggingConfig {
         self
     }
 
+    /// The file that is written to, if one is named.
+    pub(crate) fn named_file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// These settings, and where they say nothing, those of `below`.
     #[cfg(feature = "config")]
     pub(crate) fn over(self, below: Self) -> Self {

@@ -10,7 +10,7 @@ use super::against::{Change, Difference, Differs, Moved};
 use super::firings::{Firings, Progression, Span};
 use super::load::Load;
 use super::{Forecast, Planned};
-use crate::cli::output::{Cell, Column, Output, Tone};
+use crate::cli::output::{Cell, Column, Output, Tone, clean};
 
 /// How many tasks, or stretches of firings, a line names before it says how many more there are.
 const NAMED_MAX: usize = 5;
@@ -43,7 +43,8 @@ impl Forecast {
         text.push('\n');
         for (note, names) in self.notes() {
             // Writing into a String cannot fail.
-            let _ = writeln!(text, "  {} ({})", output.paint(note, Tone::Faint), some_of(names.iter().copied()));
+            let names = clean(&some_of(names.iter().copied()));
+            let _ = writeln!(text, "  {} ({names})", output.paint(note, Tone::Faint));
         }
         let load = self.load();
         if load.most == 0 {
@@ -154,7 +155,7 @@ impl Difference<'_> {
         text.push_str(&output.table(&columns, rows.collect(), ""));
         if let Some((before, now)) = self.tzdb {
             // Writing into a String cannot fail.
-            let _ = write!(text, "\nthe tz database was {before} and is {now}\n");
+            let _ = write!(text, "\nthe tz database was {} and is {}\n", clean(before), clean(now));
         }
         text
     }

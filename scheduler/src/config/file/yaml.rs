@@ -13,6 +13,9 @@ use super::{DEPTH_MAX, Malformed, repeated, too_deep, value};
 /// How many values a file may have once its aliases are replaced: a few short lines can stand for millions.
 const VALUES_MAX: usize = 200_000;
 
+/// How long they may be together: a few times what a file may have.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
 #[derive(Clone, Debug)]
 pub(super) struct Yaml;
 
@@ -24,7 +27,8 @@ impl FileStoredFormat for Yaml {
 
 impl Format for Yaml {
     fn parse(&self, _: Option<&String>, text: &str) -> Result<Map<String, Value>, Box<dyn StdError + Send + Sync>> {
-        let mut reader = Reader { events: Parser::new_from_str(text).peekable(), anchors: HashMap::new(), values: 0 };
+        let mut reader =
+            Reader { events: Parser::new_from_str(text).peekable(), anchors: HashMap::new(), values: 0, bytes: 0 };
         Ok(reader.file()?)
     }
 }
@@ -34,11 +38,14 @@ struct Reader<'a> {
     events: Peekable<Parser<'a, StrInput<'a>>>,
     anchors: HashMap<usize, Anchored>,
     values: usize,
+    /// Of all scalars, those that an alias brings in counted each time.
+    bytes: usize,
 }
 
 struct Anchored {
     kind: ValueKind,
     values: usize,
+    bytes: usize,
 }
 
 /// An entry of a mapping while it is read: what `<<` brings in gives way to what is written out.
@@ -87,18 +94,21 @@ impl<'a> Reader<'a> {
         if depth > DEPTH_MAX {
             return Err(too_deep(line));
         }
-        let before = self.values;
-        self.count(1, line)?;
+        let before = (self.values, self.bytes);
+        self.count(1, 0, line)?;
         let (kind, anchor) = match event {
             Event::Alias(anchor) => {
-                let Some(Anchored { kind, values }) = self.anchors.get(&anchor) else {
+                let Some(&Anchored { values, bytes, .. }) = self.anchors.get(&anchor) else {
                     return Err(Malformed { line, says: "an alias stands inside what it names".into() });
                 };
-                let (kind, values) = (kind.clone(), *values);
-                self.count(values, line)?;
-                return Ok(kind);
+                // Before anything is copied.
+                self.count(values, bytes, line)?;
+                return Ok(self.anchors[&anchor].kind.clone());
             }
-            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style, tag.as_deref(), line)?, anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.count(0, text.len(), line)?;
+                (scalar(&text, style, tag.as_deref(), line)?, anchor)
+            }
             Event::SequenceStart(anchor, tag) => {
                 known(tag.as_deref(), "seq", line)?;
                 (self.sequence(depth)?, anchor)
@@ -110,7 +120,10 @@ impl<'a> Reader<'a> {
             _ => return Err(Malformed { line, says: "a value is missing here".into() }),
         };
         if anchor > 0 {
-            self.anchors.insert(anchor, Anchored { kind: kind.clone(), values: self.values - before });
+            self.anchors.insert(
+                anchor,
+                Anchored { kind: kind.clone(), values: self.values - before.0, bytes: self.bytes - before.1 },
+            );
         }
         Ok(kind)
     }
@@ -150,10 +163,15 @@ impl<'a> Reader<'a> {
         Ok(ValueKind::Table(table.collect()))
     }
 
-    fn count(&mut self, values: usize, line: u32) -> Result<(), Malformed> {
+    fn count(&mut self, values: usize, bytes: usize, line: u32) -> Result<(), Malformed> {
         self.values += values;
+        self.bytes += bytes;
         if self.values > VALUES_MAX {
             return Err(Malformed { line, says: format!("there are more than {VALUES_MAX} values up to here") });
+        }
+        if self.bytes > BYTES_MAX {
+            let says = format!("the values up to here have more than {BYTES_MAX} bytes, those of aliases included");
+            return Err(Malformed { line, says });
         }
         Ok(())
     }

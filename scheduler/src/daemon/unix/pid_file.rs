@@ -94,7 +94,8 @@ impl<'a> PidFile<'a> {
     }
 
     async fn look_by(&self, open_in: impl Fn(Pid, &File) -> Option<bool>) -> Result<Seen, Error> {
-        if !self.0.folder.exists() {
+        // A folder into which one may not look is another matter than one that is not there.
+        if matches!(self.0.folder.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound) {
             return Ok(Seen::Nothing);
         }
         let folder = self.0.open_folder()?;
