@@ -31,5 +31,7 @@ mod retrying;
 mod starting;
 #[path = "behaviour/state.rs"]
 mod state;
+#[path = "behaviour/stepping.rs"]
+mod stepping;
 #[path = "behaviour/timing_out.rs"]
 mod timing_out;

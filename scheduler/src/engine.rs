@@ -231,6 +231,10 @@ impl Turns {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
             answered |= self.call(calls::leave(Arc::clone(&self.engine.link), backend, holder)).await;
         }
+        if std::mem::take(&mut self.actions.mark_is_put_back) {
+            let now = self.now().wall;
+            self.engine.counts.repeats_as_marks_stand(self.engine.state.marked_ahead(now));
+        }
         let counted = std::mem::take(&mut self.actions.counted);
         if counted != Counted::default() {
             self.engine.counts.add(counted);

@@ -1,13 +1,18 @@
 //! What a scheduler tells those who listen, as it happens. A listener that is slow misses events and is told how many;
 //! nobody waits for it.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_core::Stream;
 use symphra_scheduler_core::Timestamp;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::backend::{Pause, Record};
 use crate::run::{RunId, RunState};
@@ -212,7 +217,7 @@ impl Teller {
         let events = self.listeners.subscribe();
         // Looked at after the subscription, so that an end in between is among its events.
         let is_over = self.is_over.load(Ordering::SeqCst);
-        Events { events, is_over }
+        Events { next: Next::Here(events), is_over }
     }
 
     /// The last thing that is told.
@@ -222,11 +227,59 @@ impl Teller {
     }
 }
 
-/// The events of a scheduler from the moment of [`SchedulerHandle::events`](crate::SchedulerHandle::events) on.
-#[derive(Debug)]
+/// The events of a scheduler from the moment of [`SchedulerHandle::events`](crate::SchedulerHandle::events) on: a
+/// [`Stream`], which also has methods of its own.
 pub struct Events {
-    events: broadcast::Receiver<SchedulerEvent>,
+    next: Next,
     is_over: bool,
+}
+
+/// The receiver, in its place or inside the future that waits for it.
+enum Next {
+    Here(broadcast::Receiver<SchedulerEvent>),
+    Awaited(Pin<Box<dyn Future<Output = Received> + Send + Sync>>),
+}
+
+type Received = (Result<SchedulerEvent, broadcast::error::RecvError>, broadcast::Receiver<SchedulerEvent>);
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").field("is_over", &self.is_over).finish_non_exhaustive()
+    }
+}
+
+impl Stream for Events {
+    type Item = SchedulerEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<SchedulerEvent>> {
+        if self.is_over {
+            return Poll::Ready(self.try_next());
+        }
+        let this = &mut *self;
+        loop {
+            match &mut this.next {
+                // Most events are there already.
+                Next::Here(events) => match events.try_recv() {
+                    Ok(event) => return Poll::Ready(Some(this.seen(event))),
+                    Err(TryRecvError::Lagged(events)) => return Poll::Ready(Some(SchedulerEvent::Missed { events })),
+                    Err(TryRecvError::Closed) => return Poll::Ready(None),
+                    Err(TryRecvError::Empty) => {
+                        let mut events = std::mem::replace(events, broadcast::Sender::new(1).subscribe());
+                        this.next = Next::Awaited(Box::pin(async move { (events.recv().await, events) }));
+                    }
+                },
+                Next::Awaited(future) => {
+                    let (received, events) = ready!(future.as_mut().poll(context));
+                    this.next = Next::Here(events);
+                    return Poll::Ready(match received {
+                        Ok(event) => Some(this.seen(event)),
+                        Err(RecvError::Lagged(events)) => Some(SchedulerEvent::Missed { events }),
+                        Err(RecvError::Closed) => None,
+                    });
+                }
+            }
+        }
+    }
 }
 
 impl Events {
@@ -235,22 +288,29 @@ impl Events {
     /// # Cancellation
     /// Safe: no event is lost.
     pub async fn next(&mut self) -> Option<SchedulerEvent> {
-        if self.is_over {
-            return self.try_next();
-        }
-        match self.events.recv().await {
-            Ok(event) => Some(self.seen(event)),
-            Err(broadcast::error::RecvError::Lagged(events)) => Some(SchedulerEvent::Missed { events }),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
     /// The next event, if it is there already.
     pub fn try_next(&mut self) -> Option<SchedulerEvent> {
-        match self.events.try_recv() {
+        let received = match &mut self.next {
+            Next::Here(events) => events.try_recv(),
+            // Nobody waits for it now, so nobody has to be woken.
+            Next::Awaited(future) => match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => return None,
+                Poll::Ready((received, events)) => {
+                    self.next = Next::Here(events);
+                    received.map_err(|error| match error {
+                        RecvError::Closed => TryRecvError::Closed,
+                        RecvError::Lagged(events) => TryRecvError::Lagged(events),
+                    })
+                }
+            },
+        };
+        match received {
             Ok(event) => Some(self.seen(event)),
-            Err(broadcast::error::TryRecvError::Lagged(events)) => Some(SchedulerEvent::Missed { events }),
-            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
+            Err(TryRecvError::Lagged(events)) => Some(SchedulerEvent::Missed { events }),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
     }
 

@@ -123,6 +123,8 @@ struct Inner {
 struct Waiting {
     queue: Queue,
     workers: usize,
+    /// Since when no further worker may be had, and none has found the queue empty.
+    taken_since: Option<Instant>,
 }
 
 impl Executor {
@@ -253,6 +255,12 @@ impl Executor {
         self.0.slots.list(self.0.clock.monotonic())
     }
 
+    /// For how long all workers have been taken: whenever a run ended, another waited.
+    pub(crate) fn taken_for(&self) -> Duration {
+        let since = self.0.waiting().taken_since;
+        since.map_or(Duration::ZERO, |since| self.0.clock.monotonic().duration_since(since))
+    }
+
     /// How many execute now.
     pub(crate) fn active(&self) -> usize {
         self.0.slots.len()
@@ -274,6 +282,7 @@ impl Executor {
             let mut waiting = self.0.waiting();
             let spawn = waiting.queue.len() > 0 && waiting.workers < self.0.max_workers;
             waiting.workers += usize::from(spawn);
+            self.0.note_taken(&mut waiting);
             spawn
         };
         if spawn {
@@ -287,7 +296,14 @@ impl Inner {
     fn enlist(&self, waiting: &mut Waiting, runs: usize) -> usize {
         let enlisted = runs.min(self.threads).min(self.max_workers - waiting.workers);
         waiting.workers += enlisted;
+        self.note_taken(waiting);
         enlisted
+    }
+
+    fn note_taken(&self, waiting: &mut Waiting) {
+        if waiting.workers >= self.max_workers && waiting.taken_since.is_none() {
+            waiting.taken_since = Some(self.clock.monotonic());
+        }
     }
 
     /// The lock guards a queue and a number, both of which are right at every moment.
@@ -337,6 +353,7 @@ impl Worker {
         let job = if may_begin { waiting.queue.pop() } else { None };
         if job.is_none() {
             waiting.workers -= 1;
+            waiting.taken_since = None;
         }
         job
     }

@@ -11,7 +11,7 @@ use symphra_scheduler_core::format_duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::backend::{Backend, Capabilities, Holder, NodeRow, Presence, Registration};
+use crate::backend::{Backend, BackendError, Capabilities, Holder, NodeRow, Presence, Registration};
 use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, REQUESTS_MAX, State};
@@ -82,6 +82,10 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     share_values(&mut registrations);
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
+    if registered.len() != tasks.len() {
+        let says = format!("it answered for {} of {}", registered.len(), tasks.len());
+        return Err(BackendError::new("register the tasks", says).into());
+    }
 
     let held_max = config.workers().saturating_add(config.queue());
     let capabilities = backend.capabilities();
@@ -115,6 +119,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let executor =
         Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.workers(), Arc::clone(&wake));
     let counts = Arc::new(Counts::default());
+    counts.repeats_as_marks_stand(state.marked_ahead(now));
     let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), clock.clone(), Arc::clone(&link))
         .map_err(Error::no_thread)?;
     let (asked, asked_of_engine) = watch::channel(Asked::Run);

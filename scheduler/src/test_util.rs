@@ -30,6 +30,7 @@ mod chaos;
 mod simulate;
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -122,7 +123,8 @@ pub struct TestScheduler<B> {
     store: MemoryBackend,
     log: Arc<Log>,
     handle: SchedulerHandle,
-    shown: usize,
+    /// How many of those that have begun were shown, or passed over.
+    shown: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -211,7 +213,7 @@ impl<B: Fn() -> Scheduler> TestScheduler<B> {
     async fn begin(clock: Clock, store: MemoryBackend, build: B) -> Result<Self, Error> {
         let log = Arc::<Log>::default();
         let handle = start(&build, &clock, &store, &log).await?;
-        Ok(Self { build, clock, store, log, handle, shown: 0 })
+        Ok(Self { build, clock, store, log, handle, shown: AtomicUsize::new(0) })
     }
 
     /// Stops the scheduler, lets `down` pass, and starts anew what `build` makes, on the same store.
@@ -223,6 +225,7 @@ impl<B: Fn() -> Scheduler> TestScheduler<B> {
         pass(down).await;
         self.handle = start(&self.build, &self.clock, &self.store, &self.log).await?;
         pass(Duration::ZERO).await;
+        self.pass_over();
         Ok(report)
     }
 }
@@ -263,6 +266,7 @@ impl<B> TestScheduler<B> {
     /// Lets virtual time pass, and what falls due in it happen.
     pub async fn advance(&self, time: Duration) {
         pass(time).await;
+        self.pass_over();
     }
 
     /// Lets virtual time pass until `at`, and what is due by then happen.
@@ -273,13 +277,21 @@ impl<B> TestScheduler<B> {
         let (at, now) = (at.instant(), self.clock.now());
         assert!(at >= now, "it is {now} already, and time does not run back to {at}");
         pass(at.since(now)).await;
+        self.pass_over();
     }
 
-    /// Lets virtual time pass until the next run begins, and tells which; `None` if none does for a year.
+    /// What has begun by now is behind those who step.
+    fn pass_over(&self) {
+        self.shown.store(self.log.fired().len(), Ordering::SeqCst);
+    }
+
+    /// Lets virtual time pass until the next run begins, and tells which; `None` if none does for a year. Of several that
+    /// begin at one instant each has a step of its own; those that began while time was made to pass otherwise are not shown.
     pub async fn step(&mut self) -> Option<Fired> {
+        let shown = *self.shown.get_mut();
         let next = async {
             loop {
-                let next = self.log.fired().get(self.shown).cloned();
+                let next = self.log.fired().get(shown).cloned();
                 match next {
                     Some(next) => return next,
                     None => self.log.began.notified().await,
@@ -287,7 +299,7 @@ impl<B> TestScheduler<B> {
             }
         };
         let next = tokio::time::timeout(STEP_MAX, next).await.ok()?;
-        self.shown += 1;
+        *self.shown.get_mut() += 1;
         Some(next)
     }
 

@@ -190,15 +190,20 @@ async fn a_backfill_runs_a_thousand_at_most_and_says_how_many_are_left_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_that_a_clock_ahead_has_left_is_reset() {
-    let test = start_one(tick).await;
+    let mut test = start_one(tick).await;
     test.advance(seconds(15)).await;
     test.set_clock_forward(seconds(1_000));
     test.advance(seconds(3)).await;
     test.set_clock_back(seconds(1_000));
     test.advance(seconds(20)).await;
     assert!(test.health().clock_repeats_until.is_some());
-    let begun = began_count(&test);
+    test.restart(seconds(1)).await.expect("it starts again");
+    assert!(test.health().clock_repeats_until.is_some(), "whoever starts behind a mark is told so too");
+    assert!(!test.health().is_well());
     test.reset_mark("tick").await.expect("it is reset");
+    test.advance(seconds(1)).await;
+    let begun = began_count(&test);
+    assert!(test.health().clock_repeats_until.is_none() && test.health().is_well(), "there is nothing to wait for");
     test.advance(seconds(10)).await;
     assert_eq!(began_count(&test), begun + 1, "it fires again at once");
     test.balanced_ledger("tick").await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use symphra_scheduler::test_util::Held;
 use symphra_scheduler::{
     Backoff, CronExpr, Delay, Explanation, Misfire, NoOccurrence, Overlap, Reason, RetryPolicy, RunState, Schedule,
-    SchedulerHandle, Task,
+    Scheduler, SchedulerConfig, SchedulerHandle, Task,
 };
 
-use crate::kit::{at, every, runs, seconds, start_one, start_one_between};
+use crate::kit::{at, every, runs, seconds, start, start_one, start_one_between};
 
 fn tick() -> Task {
     Task::new("tick", every(10), async || {})
@@ -59,6 +59,47 @@ async fn an_overlap_names_the_run_in_the_way() {
     let alive = runs(&test, "tick").await[0].id;
     assert_eq!(reason, Reason::Overlap);
     assert!(says.contains(&format!("run {alive} was alive")), "{says}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_is_told_only_of_what_it_is_about() {
+    let test = start_one(tick).await;
+    test.advance(seconds(15)).await;
+    test.pause_task_with("tick", "audit").await.expect("it pauses");
+    test.advance(seconds(10)).await;
+    test.resume_task("tick").await.expect("it goes on");
+    test.pause_task_with("tick", "deploy").await.expect("it pauses");
+    test.advance(seconds(20)).await;
+    let records = test.records("tick").await.expect("memory answers");
+    assert_eq!((records.len(), records[0].count), (1, 3), "one span");
+    for (second, (has, has_not)) in [(20, ("paused", "deploy")), (30, ("deploy", "audit")), (40, ("deploy", "audit"))] {
+        let (reason, says) = recorded(&test, second).await;
+        assert!(reason == Reason::Paused && says.contains(has) && !says.contains(has_not), "{second}: {says}");
+    }
+
+    let test = start_one(|| slow(Overlap::Skip)).await;
+    test.advance(seconds(62)).await;
+    let ran: Vec<_> = runs(&test, "tick").await.into_iter().map(|run| run.id.to_string()).collect();
+    assert_eq!(ran.len(), 2, "at 10 and at 40");
+    let says = explained(&test, 20).await.to_string();
+    assert!(says.contains("overlap") && !says.contains(&ran[1]), "the run of 40 was in nobody's way at 20: {says}");
+    assert!(explained(&test, 50).await.to_string().contains(&ran[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_is_told_so() {
+    let config = SchedulerConfig::new().max_workers(1).queue_size(1);
+    let busy = |name: &'static str| Task::new(name, every(10), async || tokio::time::sleep(seconds(25)).await);
+    let test = start(move || {
+        let first = [busy("a").priority(2), busy("b").priority(1)];
+        let all = first.into_iter().chain([tick()]);
+        all.fold(Scheduler::empty().config(config.clone()), Scheduler::register)
+    })
+    .await;
+    test.advance(Duration::from_millis(10_500)).await;
+    let explanation = explained(&test, 10).await;
+    assert!(matches!(explanation, Explanation::Waiting { held_max: 2, .. }), "{explanation:?}");
+    assert!(explanation.to_string().contains("waits for room: the node holds the 2 runs that it may"), "{explanation}");
 }
 
 #[tokio::test(start_paused = true)]

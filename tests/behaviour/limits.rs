@@ -54,6 +54,77 @@ async fn of_the_history_is_kept_what_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn workers_that_are_always_taken_are_told_with_their_runs() {
+    let of = |takes: u64| {
+        start(move || {
+            let config = SchedulerConfig::new().max_workers(2);
+            let tasks = ["a", "b", "c", "d"].map(|name| busy(name, takes));
+            tasks.into_iter().fold(Scheduler::empty().config(config), Scheduler::register)
+        })
+    };
+    // No run takes long, but no worker is ever free.
+    let test = of(9).await;
+    test.advance(seconds(65)).await;
+    assert!(test.health().workers_taken_by.is_empty(), "not yet");
+    test.advance(seconds(10)).await;
+    assert_eq!(test.health().workers_taken_by.len(), 2);
+    assert!(!test.health().is_well());
+    let test = of(1_000).await;
+    test.advance(seconds(75)).await;
+    let taken: Vec<_> = test.health().workers_taken_by.iter().map(|run| run.task.to_string()).collect();
+    assert_eq!(taken.len(), 2, "{taken:?}");
+    // Four runs of four seconds on two workers leave each free for two.
+    let test = of(4).await;
+    test.advance(seconds(200)).await;
+    assert!(test.health().workers_taken_by.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_stale_when_two_of_its_occurrences_and_a_minute_have_passed_without_success() {
+    let fails = || Task::new("tick", every(100), async || Err::<(), _>("down")).retry(RetryPolicy::none());
+    let mut test = start_one(fails).await;
+    test.advance(seconds(259)).await;
+    assert!(test.health().stale.is_empty(), "two occurrences and a minute have not passed");
+    test.advance(seconds(2)).await;
+    let stale = test.health().stale;
+    assert_eq!((stale.len(), stale[0].last_success, second(stale[0].expected_by)), (1, None, 260));
+    test.restart(Duration::ZERO).await.expect("it starts again");
+    assert!(test.health().stale.is_empty(), "counted from the start of this scheduler");
+
+    let delayed = || Task::new("tick", every(100), async || Err::<(), _>("down")).delay(Delay::FixedDelay);
+    let test = start_one(move || delayed().retry(RetryPolicy::none())).await;
+    test.advance(seconds(259)).await;
+    assert!(test.health().stale.is_empty());
+    test.advance(seconds(2)).await;
+    assert_eq!(second(test.health().stale[0].expected_by), 260, "two periods and a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lateness_is_that_of_each_attempt_and_progress_that_of_the_run_that_runs() {
+    let test = start(|| {
+        let config = SchedulerConfig::new().max_workers(1);
+        let again = RetryPolicy::standard().max_attempts(2).strategy(Backoff::Fixed).wait_min(seconds(2)).jitter(false);
+        let tick = Task::new("tick", every(10), |run: RunContext| async move {
+            run.progress("x".repeat(300));
+            tokio::time::sleep(seconds(1)).await;
+            if run.attempt() == 1 { Err("down") } else { Ok(()) }
+        });
+        Scheduler::empty().config(config).register(busy("first", 3).priority(9)).register(tick.retry(again))
+    })
+    .await;
+    test.advance(Duration::from_millis(13_500)).await;
+    let running = test.running_runs();
+    let progress = running[0].progress.clone().expect("it was said");
+    assert_eq!((running.len(), progress.chars().count()), (1, 200), "{progress}");
+    test.advance(seconds(6)).await;
+    let metrics = test.metrics().into_iter().find(|of| of.task == "tick").expect("it is there");
+    let lateness = (metrics.last_lateness, metrics.average_lateness, metrics.max_lateness);
+    let average = Some(Duration::from_millis(1_500));
+    assert_eq!(lateness, (Some(Duration::ZERO), average, Some(seconds(3))), "the second attempt began when it was due");
+    assert!(test.running_runs().is_empty(), "what was said goes with the run");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_recorded_in_a_pause_does_not_count_for_max_runs() {
     let mut test = start_one(|| tick().max_runs(2)).await;
     test.advance(seconds(15)).await;

@@ -230,6 +230,14 @@ pub struct Pause {
     pub since: Timestamp,
 }
 
+impl Pause {
+    /// That of a task whose declaration says that it is not enabled, since it does.
+    #[must_use]
+    pub fn declared(since: Timestamp) -> Self {
+        Self { by: Arc::from("its declaration (enabled = false)"), reason: None, since }
+    }
+}
+
 impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "paused by {} since {}", self.by, self.since)?;

@@ -19,6 +19,8 @@ pub struct Record {
     pub count: u64,
     /// What there is to say of the last of them: the run that was in the way, who paused the task.
     pub note: Option<Arc<str>>,
+    /// From which instant of the span on that is to be said; of those before it something else was.
+    pub noted_from: Timestamp,
 }
 
 impl Record {
@@ -31,7 +33,7 @@ impl Record {
     /// `count` occurrences from `first` to `last`.
     #[must_use]
     pub const fn span(reason: Reason, first: Timestamp, last: Timestamp, count: u64) -> Self {
-        Self { reason, first, last, count, note: None }
+        Self { reason, first, last, count, note: None, noted_from: first }
     }
 
     /// What there is to say of it.
@@ -44,10 +46,18 @@ impl Record {
     /// Adds `other`, which has the same reason and follows.
     pub fn extend(&mut self, other: Self) {
         debug_assert_eq!(self.reason, other.reason, "a span has one reason");
+        if self.note != other.note {
+            (self.note, self.noted_from) = (other.note, other.noted_from);
+        }
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.count += other.count;
-        self.note = other.note.or(self.note.take());
+    }
+
+    /// What there is to say of the occurrence at `at`, as far as it is kept.
+    #[must_use]
+    pub fn note_at(&self, at: Timestamp) -> Option<&str> {
+        self.note.as_deref().filter(|_| at >= self.noted_from)
     }
 
     /// Whether `at` lies in the span.
@@ -75,6 +85,9 @@ pub fn add_record(spans: &mut Vec<Record>, record: Record) {
         let (older, newer) = pair.expect("there are fewer reasons than spans");
         let joined = spans.remove(older);
         let newer = &mut spans[newer - 1];
+        if newer.note == joined.note {
+            newer.noted_from = newer.noted_from.min(joined.noted_from);
+        }
         newer.first = newer.first.min(joined.first);
         newer.count += joined.count;
     }

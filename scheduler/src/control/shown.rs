@@ -108,6 +108,7 @@ impl ExplanationView {
             }
             Explanation::Ahead { .. } => "ahead",
             Explanation::Pending { .. } => "pending",
+            Explanation::Waiting { .. } => "waiting",
             Explanation::Forgotten { .. } => "forgotten",
         };
         Self { outcome: outcome.to_owned(), ..view }

@@ -104,6 +104,7 @@ impl State {
         // A mark that went back was reset; one that went on was advanced by another node.
         let is_moved = task.mark != stored.mark && task.next != Next::Answer;
         if is_moved {
+            actions.mark_is_put_back |= stored.mark < task.mark;
             task.mark = stored.mark;
         }
         task.show(stored);

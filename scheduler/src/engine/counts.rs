@@ -30,6 +30,11 @@ impl Counts {
         shown.repeats_until = shown.repeats_until.max(Some(until));
     }
 
+    /// What lies before `until`, if anything, has fired already: by the marks as they stand now, whatever was believed.
+    pub(crate) fn repeats_as_marks_stand(&self, until: Option<Timestamp>) {
+        self.lock().repeats_until = until;
+    }
+
     pub(super) fn clock_differs(&self, differs: bool) {
         self.lock().clock_differs = differs;
     }

@@ -82,7 +82,13 @@ fn misfire(task: &TaskState, first: Timestamp, now: Timestamp, grace: Duration, 
         Misfire::RunAll => {
             let in_window = plan.next(just_before(oldest_wanted.max(first))).unwrap_or(first).min(newest);
             let too_many = plan.count(just_before(in_window), newest) > CAUGHT_UP_MAX;
+            // A step makes one record: first of what is too old, and then of what is too much.
             let (at, reason) = match too_many {
+                true if in_window > first => {
+                    let passed = before(plan, Reason::TooOld, first, in_window);
+                    let upto = passed.as_ref().map_or(first, |record| record.last);
+                    return Firing { passed, ..advance(task, upto, id) };
+                }
                 true => (plan.nth_before(newest, CAUGHT_UP_MAX), Reason::TooMany),
                 false => (in_window, Reason::TooOld),
             };

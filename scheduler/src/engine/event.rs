@@ -82,6 +82,8 @@ pub(crate) struct Actions {
     pub(crate) measure: bool,
     /// Take leave of the backend; the answer is an [`Event::Left`].
     pub(crate) leave: bool,
+    /// A mark was put back: what is said of a clock that repeats itself may be over.
+    pub(crate) mark_is_put_back: bool,
     /// What to add to the counts that the program sees.
     pub(crate) counted: Counted,
     /// What a person should know.

@@ -25,13 +25,18 @@ pub(crate) fn rehearse(
     let mut state = State::new(RunIds::new(fastrand::Rng::with_seed(0)), grace, 1, backend);
     state.add(task, registered);
     let mut now = registered.anchor;
+    let mut runs = registered.runs;
     loop {
         let task = &state.tasks[0];
+        if registered.max_runs.is_some_and(|max| runs >= max) {
+            return;
+        }
         now = now.max(back_at(task.wake));
         if now >= until {
             return;
         }
         let Some(firing) = due::step(task, None, now, grace, state.ids.next(now)) else { return };
+        runs += u64::from(firing.run.is_some());
         let task = &mut state.tasks[0];
         task.mark = firing.advance_to;
         let next = match task.plan.fixed_delay() {

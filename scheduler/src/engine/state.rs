@@ -28,6 +28,9 @@ const PAST_ONCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// just now, and no sign of a clock that was set back.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(1);
 
+/// A mark that is less ahead of the clock may be so because the store's was read a moment later.
+const AHEAD_MIN: Duration = Duration::from_secs(1);
+
 /// All that the engine knows.
 pub(crate) struct State {
     pub(super) tasks: Vec<TaskState>,
@@ -231,6 +234,12 @@ impl State {
             cancelled: Vec::new(),
             unstored: 0,
         }
+    }
+
+    /// Up to where something has fired that is still to come by the clock, if that is more than clocks differ.
+    pub(crate) fn marked_ahead(&self, now: Timestamp) -> Option<Timestamp> {
+        let ahead = self.tasks.iter().map(|task| task.mark).max()?;
+        Some(ahead).filter(|&ahead| ahead > now.plus(AHEAD_MIN))
     }
 
     /// Adds a task that the backend has registered.

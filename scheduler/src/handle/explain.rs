@@ -52,6 +52,13 @@ pub enum Explanation {
         /// The instant.
         at: Timestamp,
     },
+    /// It is due, and waits for room: this node holds as many runs as it may, and no other has taken it.
+    Waiting {
+        /// The instant.
+        at: Timestamp,
+        /// How many runs the node may hold, executing and queued.
+        held_max: usize,
+    },
     /// What became of it is no longer kept.
     Forgotten {
         /// The instant.
@@ -99,7 +106,7 @@ impl fmt::Display for Explanation {
             }
             Self::Recorded { at, record, surely } => {
                 let sure = if *surely { "did not run" } else { "did not run, or did and is no longer kept" };
-                match (&record.note, record.reason) {
+                match (record.note_at(*at), record.reason) {
                     (Some(note), Reason::Paused) => write!(f, "{at} {sure}; {note}")?,
                     (Some(note), reason) => write!(f, "{at} {sure}; {reason} ({note})")?,
                     (None, reason) => write!(f, "{at} {sure}; {reason}")?,
@@ -119,6 +126,10 @@ impl fmt::Display for Explanation {
             Self::Ahead { at, due_at } if at == due_at => write!(f, "{at} is still to come"),
             Self::Ahead { at, due_at } => write!(f, "{at} is still to come, due at {due_at}"),
             Self::Pending { at } => write!(f, "{at} is due, and its store has not answered yet"),
+            Self::Waiting { at, held_max } => write!(
+                f,
+                "{at} is due, and waits for room: the node holds the {held_max} runs that it may (max_workers and queue_size)"
+            ),
             Self::Forgotten { at } => write!(f, "what became of {at} is older than what is kept"),
         }
     }
@@ -156,7 +167,13 @@ impl SchedulerHandle {
             plan: &shown.plan,
             is_exhausted: shown.is_exhausted,
         };
-        asked.explain(instant.into(), || self.0.clock.now()).await
+        let explanation = asked.explain(instant.into(), || self.0.clock.now()).await?;
+        let held_max = self.0.config.workers().saturating_add(self.0.config.queue());
+        let held = || self.0.executor.active() + self.0.executor.waiting();
+        Ok(match explanation {
+            Explanation::Pending { at } if held() >= held_max => Explanation::Waiting { at, held_max },
+            other => other,
+        })
     }
 }
 

@@ -106,8 +106,7 @@ impl SchedulerHandle {
         let now = shared.clock.now();
         let running = shared.executor.running();
         let outage = shared.link.outage();
-        let all_taken =
-            running.len() >= shared.config.workers() && running.iter().all(|run| run.running_for > WORKERS_TAKEN_FOR);
+        let all_taken = shared.executor.taken_for() > WORKERS_TAKEN_FOR;
         Health {
             alive: self.stats().running && self.running().is_ok(),
             ready: outage.is_none(),

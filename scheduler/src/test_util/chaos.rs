@@ -28,9 +28,13 @@ pub enum Fault {
     After,
     /// It is done, later.
     Slow(Duration),
-    /// It is done, and answered for all entries but the last.
+    /// It is done, and answered for all entries but the last: of calls that are answered entry by entry, which are
+    /// `register`, `look`, `enqueue`, `finish` and `submit`. No other call goes wrong in this way.
     Short,
 }
+
+/// The calls that are answered entry by entry.
+const BY_ENTRY: [&str; 5] = ["register", "look", "enqueue", "finish", "submit"];
 
 /// What of a call is held until it is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +119,14 @@ impl Chaos {
     }
 
     /// From now on every call of this name goes wrong in this way.
+    ///
+    /// # Panics
+    /// If the call cannot: only some are answered [short](Fault::Short).
     pub fn fail_on(&self, call: &'static str, fault: Fault) {
+        assert!(
+            fault != Fault::Short || BY_ENTRY.contains(&call),
+            "{call} has no entries; those that do are {BY_ENTRY:?}"
+        );
         self.faults().on.insert(call, fault);
     }
 
@@ -186,6 +197,7 @@ impl Chaos {
         }
         let mut faults = self.faults();
         let certain = faults.always.or_else(|| faults.on.get(call).copied());
+        let certain = certain.filter(|fault| *fault != Fault::Short || BY_ENTRY.contains(&call));
         if certain.is_some() {
             return certain;
         }
@@ -198,13 +210,42 @@ impl Chaos {
         }
     }
 
-    /// Makes `call`, or what is left of it when something goes wrong.
-    async fn between<T: Send>(&self, name: &'static str, call: BackendFuture<'_, T>) -> Result<T, BackendError> {
+    /// What goes wrong with a call that is made now.
+    fn counted_fault(&self, name: &'static str) -> Option<Fault> {
         self.0.calls.fetch_add(1, Ordering::SeqCst);
         let fault = self.fault(name);
         if fault.is_some() {
             self.0.failed.fetch_add(1, Ordering::SeqCst);
         }
+        fault
+    }
+
+    /// Makes `call`, or what is left of it when something goes wrong.
+    async fn between<T: Send>(&self, name: &'static str, call: BackendFuture<'_, T>) -> Result<T, BackendError> {
+        let fault = self.counted_fault(name);
+        self.between_with(fault, name, call).await
+    }
+
+    /// The same of a call that is answered entry by entry, which may be answered short.
+    async fn between_by_entry<T: Send>(
+        &self,
+        name: &'static str,
+        call: BackendFuture<'_, Vec<T>>,
+    ) -> Result<Vec<T>, BackendError> {
+        let fault = self.counted_fault(name);
+        let mut answers = self.between_with(fault, name, call).await?;
+        if fault == Some(Fault::Short) {
+            answers.pop();
+        }
+        Ok(answers)
+    }
+
+    async fn between_with<T: Send>(
+        &self,
+        fault: Option<Fault>,
+        name: &'static str,
+        call: BackendFuture<'_, T>,
+    ) -> Result<T, BackendError> {
         let measured = async move {
             let answer = call.await?;
             self.measure().await?;
@@ -262,6 +303,17 @@ macro_rules! through {
     }};
 }
 
+/// The same, of a call that is answered entry by entry.
+macro_rules! by_entry {
+    ($chaos:expr, $call:ident($($argument:expr),*)) => {{
+        let chaos = $chaos;
+        Box::pin(chaos.between_by_entry(
+            stringify!($call),
+            Box::pin(async move { chaos.0.store.$call($($argument),*).await }),
+        ))
+    }};
+}
+
 impl Backend for Chaos {
     fn name(&self) -> &'static str {
         self.0.store.name()
@@ -272,11 +324,11 @@ impl Backend for Chaos {
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
-        through!(self, register(holder, tasks))
+        by_entry!(self, register(holder, tasks))
     }
 
     fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
-        through!(self, look(tasks))
+        by_entry!(self, look(tasks))
     }
 
     fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
@@ -287,13 +339,7 @@ impl Backend for Chaos {
     }
 
     fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
-        let short = self.faults().always == Some(Fault::Short);
-        let call: BackendFuture<'a, Vec<Admission>> = through!(self, enqueue(holder, firings));
-        Box::pin(async move {
-            let mut answers = call.await?;
-            answers.truncate(answers.len() - usize::from(short));
-            Ok(answers)
-        })
+        by_entry!(self, enqueue(holder, firings))
     }
 
     fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
@@ -309,7 +355,7 @@ impl Backend for Chaos {
             self.0.ended.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
             Ok(stored)
         });
-        Box::pin(self.between("finish", stored))
+        Box::pin(self.between_by_entry("finish", stored))
     }
 
     fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
@@ -317,7 +363,7 @@ impl Backend for Chaos {
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
-        through!(self, submit(submissions))
+        by_entry!(self, submit(submissions))
     }
 
     fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use symphra_scheduler_core::Timestamp;
 
 use super::Instant;
-use crate::backend::{Capabilities, Reason, Registered, TaskKey};
+use crate::backend::{Capabilities, Pause, Reason, Registered, TaskKey};
 use crate::clock::Clock;
 use crate::engine::rehearse;
 use crate::error::Error;
@@ -86,6 +86,7 @@ impl Simulation {
             let registration = task.registration(name.clone(), &checked.config);
             let registered = Registered {
                 max_runs: registration.rules.max_runs,
+                pause: registration.rules.disabled.then(|| Pause::declared(span.start)),
                 ..Registered::at_first_sight(TaskKey(key), registration.timetable, span.start)
             };
             let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));

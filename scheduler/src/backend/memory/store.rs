@@ -363,11 +363,7 @@ impl Store {
         let own = match &row.operator {
             Some(Operator::Paused(pause)) => Some((**pause).clone()),
             Some(Operator::Resumed) => None,
-            None => row.rules.disabled.then(|| Pause {
-                by: Arc::from("its declaration (enabled = false)"),
-                reason: None,
-                since: row.declared_at,
-            }),
+            None => row.rules.disabled.then(|| Pause::declared(row.declared_at)),
         };
         own.or_else(|| self.pause_of_all.clone())
     }

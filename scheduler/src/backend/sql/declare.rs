@@ -287,8 +287,7 @@ impl<T: Transaction> Step<'_, T> {
             return Ok(Some(text::read_pause(paused)?));
         }
         if task.disabled != 0 && task.resumed == 0 {
-            let by = Arc::from("its declaration (enabled = false)");
-            return Ok(Some(Pause { by, reason: None, since: at(task.declared_at) }));
+            return Ok(Some(Pause::declared(at(task.declared_at))));
         }
         Ok(self.pause_of_all.clone())
     }

@@ -127,6 +127,9 @@ struct StoredRecord {
     count: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// Left out if the note is about the whole span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noted_from_ms: Option<i64>,
 }
 
 pub(super) fn records(records: &[Record]) -> String {
@@ -138,6 +141,7 @@ pub(super) fn records(records: &[Record]) -> String {
             last_ms: record.last.as_millis(),
             count: count(record.count),
             note: record.note.as_ref().map(ToString::to_string),
+            noted_from_ms: (record.noted_from > record.first).then(|| record.noted_from.as_millis()),
         })
         .collect();
     json(&stored)
@@ -150,7 +154,8 @@ pub(super) fn read_records(text: &str) -> Result<Vec<Record>, BackendError> {
         let reason = REASONS.iter().find(|(_, word)| *word == stored.reason);
         let (reason, _) = reason.ok_or_else(|| unreadable("record", &stored.reason, "unknown reason".into()))?;
         let (first, last) = (at(stored.first_ms), at(stored.last_ms));
-        Ok(Record::span(*reason, first, last, stored.count.unsigned_abs()).noted(stored.note))
+        let record = Record::span(*reason, first, last, stored.count.unsigned_abs()).noted(stored.note);
+        Ok(Record { noted_from: stored.noted_from_ms.map_or(first, at), ..record })
     };
     stored.into_iter().map(record).collect()
 }
