@@ -36,10 +36,10 @@ impl Record {
         Self { reason, first, last, count, note: None, noted_from: first }
     }
 
-    /// What there is to say of it.
+    /// What there is to say of the whole span.
     #[must_use]
     pub fn noted(mut self, note: Option<impl Into<Arc<str>>>) -> Self {
-        self.note = note.map(Into::into);
+        (self.note, self.noted_from) = (note.map(Into::into), self.first);
         self
     }
 

@@ -1,8 +1,8 @@
 //! What nobody could start in time: the newest missed occurrence runs and covers the others.
 
 use super::rig::{Rig, config, counts, every, hours, millis, pass, seconds};
-use crate::Missed;
 use crate::backend::{Reason, Record};
+use crate::{Misfire, Missed, Overlap};
 
 const THREE_HOURS: i64 = 3 * 3_600_000;
 
@@ -79,6 +79,38 @@ async fn catching_up_does_not_block_what_is_due() {
     pass(millis(1_000)).await;
     let newest = rig.log.of("on time").last().expect("it runs").scheduled_at;
     assert!(rig.clock.now().since(newest) <= seconds(1), "the occurrence of this second has run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_runs_to_be_caught_up_do_not_make_late_what_is_due_beside_them() {
+    let rig = Rig::new();
+    let behind = rig.lasting("behind", every(1_000), millis(20)).misfire(Misfire::RunAll).overlap(Overlap::BufferAll);
+    let scheduler =
+        rig.scheduler([behind, rig.quick("on time", every(1_000))]).config(config().max_workers(1).queue_size(1));
+    let _scheduler = scheduler.start().await.expect("the scheduler starts");
+    pass(millis(1_500)).await;
+    rig.clock.step(2_000_000);
+    pass(seconds(15)).await;
+    assert!(rig.log.of("behind").len() > 300, "it catches up meanwhile");
+    let late: Vec<_> =
+        rig.log.of("on time").iter().filter(|run| run.missed.is_some()).map(|run| run.scheduled_at).collect();
+    assert_eq!(late.len(), 1, "only what the step itself has passed over was missed: {late:?}");
+    assert!(rig.log.of("on time").len() >= 15, "and each second since has run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_run_all_what_is_too_old_and_what_is_too_much_are_told_apart() {
+    let rig = Rig::new();
+    let tick = rig.quick("tick", every(1_000)).misfire(Misfire::RunAll).overlap(Overlap::Allow);
+    let _scheduler = rig.start([tick.catch_up_window(seconds(2_000))]).await;
+    pass(millis(1_500)).await;
+    rig.clock.step(5_000_000);
+    pass(seconds(5)).await;
+    let told: Vec<_> = rig.records("tick").await.iter().map(|record| (record.reason, record.count)).collect();
+    let [(Reason::TooOld, old), (Reason::TooMany, many)] = told[..] else { panic!("{told:?}") };
+    assert!((2_999..=3_001).contains(&old) && (998..=1_001).contains(&many), "{told:?}");
+    let ledger = rig.ledger("tick").await;
+    assert_eq!(ledger.recorded, old + many);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,13 +26,21 @@ async fn start_beside_a_witness(rig: &Rig, task: Task, ticks: u64) -> SchedulerH
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_panics_leave_slots_counts_and_firing_as_they_are() {
     let rig = Rig::new();
-    let scheduler =
-        start_beside_a_witness(&rig, Task::new("panics", every(10), async || -> () { panic!("boom") }), 10_000).await;
+    let held = Arc::new(());
+    let holds = Arc::clone(&held);
+    let panics = Task::new("panics", every(10), move || {
+        let held = Arc::clone(&holds);
+        async move {
+            assert!(Arc::strong_count(&held) == 0, "boom");
+        }
+    });
+    let scheduler = start_beside_a_witness(&rig, panics, 10_000).await;
+    assert_eq!(Arc::strong_count(&held), 2, "of what bodies held nothing is left but the task's own");
     let stats = scheduler.stats();
     assert_eq!((stats.failed_runs, stats.successful_runs), (10_000, 10_000));
     assert_eq!(counts(rig.ledger("panics").await), (10_000, 10_000, 0));
     let runs = rig.runs("panics").await;
-    assert_eq!(runs.len(), 100, "the history is bounded");
+    assert_eq!(runs.len(), 1_000, "the history is bounded");
     assert!(runs.iter().all(|run| run.state == RunState::Failed));
     assert_eq!(runs[0].failure.as_deref(), Some("panicked: boom"));
     assert!(scheduler.stop().await.expect("it stops").is_clean());

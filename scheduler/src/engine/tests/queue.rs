@@ -31,6 +31,30 @@ async fn what_finds_the_queue_full_waits_and_the_oldest_instants_go_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_marks_that_wait_the_higher_priority_goes_first_and_then_the_older() {
+    let rig = Rig::new();
+    let task = |name: &'static str, priority: i8, first: i64| {
+        let starts = rig.at(first).to_utc();
+        rig.lasting(name, every(3_600_000), millis(100)).start_at(starts).priority(priority)
+    };
+    // Two fill worker and queue before the others are due.
+    let tasks = [
+        task("first", 0, 1_000),
+        task("second", 0, 1_000),
+        task("low", -5, 1_010),
+        task("plain, younger", 0, 1_030),
+        task("plain", 0, 1_020),
+        task("high, younger", 7, 1_050),
+        task("high", 7, 1_040),
+    ];
+    let scheduler = rig.scheduler(tasks).config(config().max_workers(1).queue_size(1).misfire_grace(seconds(60)));
+    let _scheduler = scheduler.start().await.expect("the scheduler starts");
+    pass(seconds(3)).await;
+    let order: Vec<String> = rig.log.all().iter().map(|run| run.task.to_string()).collect();
+    assert_eq!(order[2..], ["high", "high, younger", "plain", "plain, younger", "low"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_what_waits_past_the_grace_is_a_misfire_and_nothing_is_lost() {
     const GRACE: Duration = Duration::from_secs(2);
     let rig = Rig::new();

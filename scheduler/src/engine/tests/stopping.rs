@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::rig::{Rig, config, counts, every, hours, millis, pass, seconds};
+use crate::backend::{Backend, RunQuery};
 use crate::test_util::{Chaos, Fault};
-use crate::{RunContext, RunState, SchedulerHandle, Task, TaskStatus};
+use crate::{Delivery, MemoryBackend, RetryPolicy, RunContext, RunState, SchedulerHandle, Task, TaskStatus};
 
 /// A task whose runs never end by themselves.
 fn endless(rig: &Rig, name: &'static str, period: u64) -> Task {
@@ -34,6 +35,39 @@ async fn a_stop_lets_what_runs_end_and_fires_nothing_more() {
     let stats = scheduler.stats();
     assert_eq!((stats.running, stats.successful_runs, stats.active_workers), (false, 1, 0));
     assert_eq!(rig.runs("slow").await[0].state, RunState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stop_makes_end_goes_back_to_a_store_that_keeps_it_unless_it_may_run_once() {
+    for delivery in [Delivery::AtLeastOnce, Delivery::AtMostOnce] {
+        let rig = Rig::new();
+        let store = MemoryBackend::with_clock(rig.clock.clone()).outliving_its_program();
+        let endless = || match delivery {
+            Delivery::AtLeastOnce => endless(&rig, "endless", 3_600_000).retry(RetryPolicy::none()),
+            Delivery::AtMostOnce => endless(&rig, "endless", 3_600_000).delivery(delivery),
+        };
+        let task = endless().start_at(rig.at(1_000).to_utc());
+        let scheduler = rig.scheduler([task]).backend(store.clone()).start().await.expect("the scheduler starts");
+        pass(millis(1_500)).await;
+        let report = scheduler.stop().await.expect("it stops");
+        let run = store.runs(&RunQuery::default()).await.expect("memory answers").remove(0);
+        match delivery {
+            Delivery::AtLeastOnce => {
+                assert!(report.cancelled.is_empty(), "it is not lost: {report:?}");
+                assert_eq!((run.state, run.attempt), (RunState::Queued, 1), "its attempt does not count");
+            }
+            Delivery::AtMostOnce => {
+                assert_eq!((report.cancelled.len(), report.cancelled[0].id), (1, run.id), "{report:?}");
+                assert_eq!(run.state, RunState::Cancelled);
+            }
+        }
+        let again = rig.scheduler([endless().start_at(rig.at(1_000).to_utc())]).backend(store.clone());
+        let again = again.start().await.expect("the scheduler starts");
+        pass(seconds(5)).await;
+        let begun = rig.log.of("endless").len();
+        assert_eq!(begun, if delivery == Delivery::AtLeastOnce { 2 } else { 1 }, "{delivery:?}");
+        again.stop_now().await.expect("it stops");
+    }
 }
 
 #[tokio::test(start_paused = true)]
