@@ -125,5 +125,6 @@ CREATE TABLE {changes} (
     task {int},
     run {id},
     cause {text},
-    was {text}
+    was {text},
+    died {text}
 );

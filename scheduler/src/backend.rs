@@ -14,6 +14,7 @@
 //! A backend reads no clock but its store's, and knows nothing of the engine. Calls are batches, and a batch names each
 //! task or run once.
 
+mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod declared;
@@ -36,15 +37,15 @@ use symphra_scheduler_core::Timestamp;
 
 use crate::outcome::BoxError;
 use crate::run::RunId;
+pub use changes::{Cancelled, Changes, Command, Died, Left};
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules};
 pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
-    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holding, Left,
-    NamedTask, NewRun, NodeRow, Presence, Refusal, RunQuery, RunRow, Stored, Submission, Submitted,
-    TRIGGERS_WAITING_MAX, Token,
+    Admission, Claim, Claimed, Claims, End, Finish, Firing, Hold, Holding, NamedTask, NewRun, NodeRow, Presence,
+    Refusal, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBackend, SqliteOptions};
@@ -122,7 +123,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// whoever is back first waits until the others have had their time to come back too.
     ///
     /// A run whose holder died is not executed again if its task says so, or if its holders died
-    /// [`NODE_DEATHS_MAX`] times; it ends.
+    /// [`NODE_DEATHS_MAX`] times; it ends, as one that failed, and is among the [changes](Changes::died).
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.

@@ -14,6 +14,7 @@
 mod calls;
 mod changes;
 mod counts;
+mod deaths;
 mod decide;
 mod due;
 mod event;

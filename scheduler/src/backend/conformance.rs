@@ -82,8 +82,8 @@ pub use firing::{
     one_of_many_callers_fires_an_occurrence, what_comes_too_late_is_left_for_the_misfire_policy,
 };
 pub use following::{
-    a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, changes_are_told_to_who_waits,
-    every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told,
+    a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, a_run_that_ends_with_its_node_is_told_once,
+    changes_are_told_to_who_waits, every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told,
     the_last_end_is_the_one_stored_last, the_previous_success_is_told, who_is_far_behind_is_told_all,
 };
 pub use holding::{
@@ -116,8 +116,9 @@ pub use overlapping::{
 pub use pausing::{
     a_declaration_pauses_and_an_operator_resumes, a_pause_holds_back_what_waits,
     a_pause_of_all_is_apart_from_that_of_one, a_pause_survives_a_registration, a_retry_is_no_failed_run,
-    a_run_given_back_in_a_pause_waits, a_trigger_and_a_backfill_run_in_a_pause, failures_in_a_row_pause_a_task,
-    pauses_of_all_do_not_wait_for_each_other, the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
+    a_run_given_back_in_a_pause_waits, a_trigger_and_a_backfill_run_in_a_pause, deaths_in_a_row_pause_a_task,
+    failures_in_a_row_pause_a_task, pauses_of_all_do_not_wait_for_each_other, the_end_of_a_pause_is_told,
+    what_falls_due_in_a_pause_is_recorded,
 };
 pub use retrying::{
     a_lost_claim_of_a_next_attempt_is_recognised, a_next_attempt_on_another_node_is_told,
@@ -220,6 +221,7 @@ macro_rules! conformance_tests {
             a_run_given_back_in_a_pause_waits
             a_trigger_and_a_backfill_run_in_a_pause
             failures_in_a_row_pause_a_task
+            deaths_in_a_row_pause_a_task
             pauses_of_all_do_not_wait_for_each_other
             a_retry_is_no_failed_run
             a_run_that_is_tried_again_is_alive_until_then
@@ -250,6 +252,7 @@ macro_rules! conformance_tests {
             the_previous_success_is_told
             a_look_tells_what_a_fixed_delay_counts_from
             the_end_of_a_run_by_the_death_of_its_node_is_told
+            a_run_that_ends_with_its_node_is_told_once
             who_leaves_frees_its_runs_at_once
             what_waits_stays_while_a_node_is_there
             what_waits_ends_with_the_last_node_unless_it_is_kept

@@ -110,6 +110,11 @@ impl State {
     /// Starts a run that the store has just given, unless its task was removed or paused while the answer was under way:
     /// nothing begins after the answer to a pause. One that was asked to cancel meanwhile is cancelled as it starts.
     pub(super) fn start_unless_held_back(&mut self, job: Job, place: Option<u32>, actions: &mut Actions) {
+        if self.deaths.is_over(job.id) {
+            // The answer that brings it was given before this node was taken for dead.
+            self.held -= 1;
+            return;
+        }
         let is_paused = |place: u32| self.tasks[place as usize].pause.is_some() && is_held_back(&job);
         if place.is_none_or(is_paused) {
             return self.give_back(job.task.key, job.id, job.token, job.due_at);
@@ -147,8 +152,8 @@ impl State {
     pub(super) fn ended(&mut self, ended: Vec<Ended>, now: Now, actions: &mut Actions) {
         self.to_finish.reserve(ended.len());
         for Ended { job, outcome, advice, ran } in ended {
-            if outcome == Outcome::Cancelled(CancelCause::TakenOver) {
-                // Whoever has it stores how it ends.
+            if outcome == Outcome::Cancelled(CancelCause::TakenOver) || self.deaths.is_over(job.id) {
+                // Whoever has it stores how it ends, or it has ended and is counted.
                 job.task.tally().given_back(ran.is_some());
                 self.held -= 1;
                 continue;
@@ -249,11 +254,14 @@ impl State {
             self.finishing = true;
             let rest = self.to_finish.split_off(self.to_finish.len().min(BATCH_MAX));
             actions.finish = std::mem::replace(&mut self.to_finish, rest);
+            let ends = actions.finish.iter().filter(|finish| matches!(finish.end, End::Final(_)));
+            self.storing.extend(ends.map(|finish| finish.id));
         }
     }
 
     pub(super) fn stored(&mut self, ended: &[Finish], stored: &[Stored], actions: &mut Actions) {
         self.finishing = false;
+        self.storing.clear();
         self.held -= ended.len();
         let mut stale = 0;
         for (finish, stored) in ended.iter().zip(stored) {
@@ -270,7 +278,10 @@ impl State {
                 End::Retry { .. } if *stored == Stored::Stale => self.resumed(finish.id),
                 End::Retry { at, .. } => self.claims.at = self.claims.at.into_iter().chain([at]).min(),
                 End::HandBack => {}
-                End::Final(_) if *stored == Stored::Stale => actions.look.push(finish.task),
+                End::Final(_) if *stored == Stored::Stale => {
+                    self.deaths.was_stale(finish.id);
+                    actions.look.push(finish.task);
+                }
                 End::Final(_) => self.delay_after(finish),
             }
         }

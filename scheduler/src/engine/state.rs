@@ -10,6 +10,7 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
+use super::deaths::Deaths;
 use super::timer::Timer;
 use crate::backend::{Capabilities, Finish, Pause, Record, Registered, TaskKey};
 use crate::outcome::CancelCause;
@@ -53,6 +54,9 @@ pub(crate) struct State {
     /// Firings that the backend has not answered.
     pub(super) enqueueing: usize,
     pub(super) finishing: bool,
+    /// Runs whose end is counted and just being stored.
+    pub(super) storing: Vec<RunId>,
+    pub(super) deaths: Deaths,
     pub(super) doubted: Doubted,
     /// Whether the present is [sure](Now::is_sure).
     pub(super) is_sure: bool,
@@ -220,6 +224,8 @@ impl State {
             claims: Claiming::default(),
             enqueueing: 0,
             finishing: false,
+            storing: Vec::new(),
+            deaths: Deaths::default(),
             doubted: Doubted::default(),
             is_sure: true,
             to_finish: Vec::new(),

@@ -4,6 +4,7 @@
 mod clock;
 mod clocks_differ;
 mod dead_nodes;
+mod deaths;
 mod decide;
 mod failing_store;
 mod firing;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use symphra_scheduler_core::Timestamp;
 
 use super::{Operator, Store, TaskRow, index, number};
-use crate::backend::{Cancelled, Changes, Command, Pause, Record, TaskKey};
+use crate::backend::{Cancelled, Changes, Command, Died, Pause, Record, TaskKey};
 use crate::run::RunId;
 
 /// How many changes are kept: a node that is further behind looks at everything.
 const CHANGES_MAX: usize = 1_024;
 
 /// Something that nodes should know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Change {
     /// Where a task stands.
     Task(u32),
@@ -23,6 +23,8 @@ pub(super) enum Change {
     Cancelled(Cancelled),
     /// A run is tried again by another node than had put that off.
     Resumed(RunId),
+    /// A run has ended by the death of its node.
+    Died(Died),
     /// Runs wait that may be claimed.
     Runnable,
 }
@@ -48,9 +50,9 @@ impl Log {
     }
 
     /// The changes after `version`; `None` if they are no longer all here.
-    fn since(&self, version: u64) -> Option<impl Iterator<Item = Change> + '_> {
+    fn since(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
         let behind = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
-        (behind <= self.last.len()).then(|| self.last.iter().skip(self.last.len() - behind).copied())
+        (behind <= self.last.len()).then(|| self.last.iter().skip(self.last.len() - behind))
     }
 }
 
@@ -67,10 +69,11 @@ impl Store {
             Some(since) => {
                 for change in since {
                     match change {
-                        Change::Task(task) => drop(tasks.insert(task)),
+                        Change::Task(task) => drop(tasks.insert(*task)),
                         Change::AllTasks => all = true,
-                        Change::Cancelled(cancelled) => changes.cancelled.push(cancelled),
-                        Change::Resumed(resumed) => changes.resumed.push(resumed),
+                        Change::Cancelled(cancelled) => changes.cancelled.push(*cancelled),
+                        Change::Resumed(resumed) => changes.resumed.push(*resumed),
+                        Change::Died(died) => changes.died.push(died.clone()),
                         Change::Runnable => changes.runnable = true,
                     }
                 }

@@ -127,7 +127,7 @@ impl Store {
                 task.failed_in_a_row = 0;
                 task.last_success = task.last_success.max(Some(row.scheduled_at));
             }
-            RunState::Failed | RunState::TimedOut => self.count_failure(number(place), at),
+            RunState::Failed | RunState::TimedOut | RunState::Abandoned => self.count_failure(number(place), at),
             _ => {}
         }
         self.history.push(row, &mut self.tasks, |task| &mut task.ended);

@@ -49,6 +49,10 @@ impl HolderRow {
         now.duration_since(self.last_beat) > self.silence_max
     }
 
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.node)
+    }
+
     /// Whether its runs are its own.
     pub(super) fn lives(&self, now: Instant) -> bool {
         !self.has_left && now.duration_since(self.last_beat) <= self.lease
