@@ -113,6 +113,7 @@ CREATE TABLE {nodes} (
 CREATE TABLE {known} (
     task {int} NOT NULL,
     node {text} NOT NULL,
+    since {int} NOT NULL,
     PRIMARY KEY (task, node)
 );
 CREATE TABLE {groups} (

@@ -38,7 +38,7 @@ use symphra_scheduler_core::Timestamp;
 use crate::outcome::BoxError;
 use crate::run::RunId;
 pub use changes::{Cancelled, Changes, Command, Died, Left};
-pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules};
+pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
 pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
@@ -89,6 +89,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>>;
+
+    /// Says that `holder` gives up tasks: it knows them no more, unless it has registered them since. What they have is kept,
+    /// so that a task which is registered again goes on with its mark; [`Registered::run_on_start`] does not count a node that
+    /// has given it up.
+    ///
+    /// A store that is not [durable](Capabilities::durable) may forget tasks that no node knows, the first given up before the
+    /// others, and with them their runs, but for those that are held. It keeps the last 10,000 at least.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()>;
 
     /// Where known tasks stand, in the order given; unknown ones are left out.
     ///
@@ -198,7 +209,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger>;
 
-    /// All tasks that were ever registered, by name: for those who look at a store without a program's tasks.
+    /// All tasks that were ever registered, and not forgotten, by name: for those who look at a store without a program's tasks.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.

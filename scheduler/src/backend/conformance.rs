@@ -29,6 +29,7 @@ mod pausing;
 mod retrying;
 mod submitting;
 mod ticking;
+mod unregistering;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +133,10 @@ pub use submitting::{
     submissions_of_one_batch_see_each_other, the_runs_of_a_backfill_go_one_after_another,
     triggers_that_wait_are_bounded, two_starts_at_one_instant_are_one_run,
 };
+pub use unregistering::{
+    a_task_that_all_have_given_up_starts_anew, a_task_that_was_given_up_goes_on_where_it_stood,
+    what_is_registered_again_is_not_given_up,
+};
 
 /// Makes a test of each promise, on the empty stores that an async function gives. With `only_if = function` the tests pass
 /// unseen where that says false: for a store that needs a service which may not be there.
@@ -163,6 +168,9 @@ macro_rules! conformance_tests {
             a_run_at_start_is_asked_of_the_first_live_node
             a_dead_node_does_not_keep_a_task_from_running_at_start
             an_equal_declaration_is_the_same
+            a_task_that_all_have_given_up_starts_anew
+            what_is_registered_again_is_not_given_up
+            a_task_that_was_given_up_goes_on_where_it_stood
             each_of_several_schedules_owes_its_own
             what_a_rescheduled_task_still_owed_is_recorded
             what_a_task_declared_otherwise_still_owed_is_recorded

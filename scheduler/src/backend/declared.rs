@@ -54,6 +54,16 @@ pub struct Registration {
     pub rules: TaskRules,
 }
 
+/// A task that a node gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unregistration {
+    /// The task.
+    pub task: TaskKey,
+    /// The [version](Registered::version) of the store when the node gave it up, as far as it knew: what the node has
+    /// registered later is not meant, however late this comes.
+    pub version: u64,
+}
+
 /// What a store has to heed about the runs of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRules {

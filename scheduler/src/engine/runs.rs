@@ -10,11 +10,12 @@ use super::CLAIM_EVERY;
 use super::event::{Actions, Event, Withdraw};
 use super::notice::Notice;
 use super::state::{BATCH_MAX, CancelledRun, Doubted, Next, Now, Phase, State, delayed};
-use crate::backend::{Claims, End, Finish, Holding, Stored, TaskKey, Token};
+use crate::backend::{Claims, End, Finish, Holding, Stored, TaskKey, Token, Unregistration};
 use crate::executor::{Ended, Job};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Delivery;
+use crate::task::LiveTask;
 
 /// The pause after the second claim in a row of which runs went back at once; each further one is twice as long.
 const VAIN_CLAIM_PAUSE: Duration = Duration::from_millis(10);
@@ -170,7 +171,9 @@ impl State {
                 (Some(wait), _) => {
                     let at = finished_at.plus(wait);
                     job.task.tally().retries();
-                    self.put_off.insert(job.id, Arc::clone(&job.task));
+                    if self.has(job.task.key) {
+                        self.put_off.insert(job.id, Arc::clone(&job.task));
+                    }
                     actions.counted.retried += 1;
                     let failure = outcome.text().unwrap_or_default();
                     actions.notices.push(Notice::Retries {
@@ -249,6 +252,14 @@ impl State {
         }
     }
 
+    pub(super) fn unregister_what_was_removed(&mut self, actions: &mut Actions) {
+        if !self.unregistering && !self.to_unregister.is_empty() {
+            self.unregistering = true;
+            let rest = self.to_unregister.split_off(self.to_unregister.len().min(BATCH_MAX));
+            actions.unregister = std::mem::replace(&mut self.to_unregister, rest);
+        }
+    }
+
     pub(super) fn store_what_has_ended(&mut self, actions: &mut Actions) {
         if !self.finishing && !self.to_finish.is_empty() {
             self.finishing = true;
@@ -309,9 +320,13 @@ impl State {
     /// A task is not to fire any more. Its runs that wait go back to the store, those that execute go on.
     pub(super) fn remove(&mut self, key: TaskKey, actions: &mut Actions) {
         let Some(place) = self.place(key) else { return };
+        let nobody = Arc::clone(self.nobody.get_or_insert_with(LiveTask::nobody));
         let task = &mut self.tasks[place as usize];
-        (task.next, task.wake) = (Next::Over, Timestamp::MAX);
-        actions.withdraw.push((Arc::clone(&task.live), Withdraw::All));
+        (task.next, task.wake, task.pause) = (Next::Over, Timestamp::MAX, None);
+        actions.withdraw.push((std::mem::replace(&mut task.live, nobody), Withdraw::All));
+        self.to_unregister.push(Unregistration { task: key, version: task.version });
+        // Whoever has its retries from now on counts them.
+        self.put_off.retain(|_, task| task.key != key);
         if let Some(places) = &mut self.places {
             places.remove(&key);
         }

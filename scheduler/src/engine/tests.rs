@@ -20,5 +20,6 @@ mod rig;
 mod stopping;
 mod store_clock;
 mod two_nodes;
+mod unregistering;
 mod vain_claims;
 mod zones;

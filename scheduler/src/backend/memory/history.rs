@@ -3,7 +3,8 @@
 //! Rows stand in slots that are used again, on two chains: one over all rows and one over each task's. Both are kept in
 //! the order in which runs ended, so that the oldest row of either is found in one step, whatever the other tasks do.
 
-use crate::backend::{RunRow, TaskKey};
+use super::store::index;
+use crate::backend::RunRow;
 
 /// The last runs kept of each task.
 pub(super) const PER_TASK_MAX: u32 = 100;
@@ -96,15 +97,18 @@ impl History {
         self.free.push(u32::try_from(slot.index()).expect("a slot is a u32"));
     }
 
+    /// Drops the rows of a task that is forgotten.
+    pub(super) fn drop_all_of(&mut self, chain: &mut Chain) {
+        while chain.oldest.is_some() {
+            self.drop_oldest_of(chain);
+        }
+    }
+
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &RunRow> {
         let row = |slot: Slot| &self.rows[slot.index()];
         std::iter::successors(self.all.newest.map(row), move |ended| ended.in_all.older.map(row))
             .map(|ended| &ended.run)
     }
-}
-
-fn index(task: TaskKey) -> usize {
-    usize::try_from(task.0).expect("a run is of a task that this store has registered")
 }
 
 fn append(rows: &mut [Ended], chain: &mut Chain, slot: Slot, side: Side) {
@@ -133,7 +137,7 @@ fn unlink(rows: &mut [Ended], chain: &mut Chain, slot: Slot, side: Side) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::NewRun;
+    use crate::backend::{NewRun, TaskKey};
     use crate::run::{Origin, RunId};
     use symphra_scheduler_core::Timestamp;
 

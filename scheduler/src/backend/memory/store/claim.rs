@@ -101,8 +101,8 @@ impl Store {
 
     /// The runs that have begun of the tasks that a claim names.
     fn of_tasks(&self, claim: &Claim) -> Vec<u32> {
-        let rows = claim.tasks.iter().filter_map(|&task| self.tasks.get(index(task)));
-        rows.flat_map(|task| task.begun.iter(&self.alive)).collect()
+        let rows = claim.tasks.iter().filter_map(|&task| self.find(task));
+        rows.flat_map(|task| self.tasks[task as usize].begun.iter(&self.alive)).collect()
     }
 
     /// The runs of other holders that are free for the claimant and may be executed again; the others end. Under a pause they stay

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::{Operator, Store, TaskRow, index, number};
+use super::{Operator, Store, TaskRow, number};
 use crate::backend::{Cancelled, Changes, Command, Died, Pause, Record, TaskKey};
 use crate::run::RunId;
 
@@ -92,7 +92,9 @@ impl Store {
         if all {
             tasks = (0..number(self.tasks.len())).collect();
         }
-        changes.tasks = tasks.into_iter().map(|task| self.view(task)).collect();
+        // One that was forgotten meanwhile is nobody's.
+        let tasks = tasks.into_iter().filter(|&task| !self.tasks[task as usize].is_vacant());
+        changes.tasks = tasks.map(|task| self.view(task)).collect();
         changes
     }
 
@@ -104,7 +106,7 @@ impl Store {
                 let pause = Pause { by: Arc::clone(by), reason: reason.clone(), since: now };
                 match task {
                     Some(task) => {
-                        if let Some(row) = self.tasks.get_mut(index(*task)) {
+                        if let Some(row) = self.find(*task).map(|task| &mut self.tasks[task as usize]) {
                             row.operator = Some(Operator::Paused(Box::new(pause)));
                         }
                     }
@@ -115,7 +117,7 @@ impl Store {
             Command::Resume { task } => {
                 match task {
                     Some(task) => {
-                        if let Some(row) = self.tasks.get_mut(index(*task))
+                        if let Some(row) = self.find(*task).map(|task| &mut self.tasks[task as usize])
                             && row.is_paused()
                         {
                             row.operator = Some(Operator::Resumed);
@@ -128,24 +130,22 @@ impl Store {
                         }
                     }
                 }
-                let all = 0..self.tasks.len();
-                for task in task.map_or(all.clone(), |task| index(task)..index(task).saturating_add(1)) {
-                    if all.contains(&task) {
-                        self.list(number(task));
-                    }
+                match task {
+                    Some(task) => _ = self.find(*task).map(|task| self.list(task)),
+                    None => (0..).take(self.tasks.len()).for_each(|task| _ = self.list(task)),
                 }
                 self.changed(*task);
                 self.log.push(Change::Runnable);
             }
             Command::Reschedule { task, timetable } => {
-                if index(*task) < self.tasks.len() {
+                if let Some(task) = self.find(*task) {
                     let with = |row: &mut TaskRow| row.rescheduled = Some(Arc::clone(timetable));
-                    ended = self.replace_timetable(number(index(*task)), now, with);
+                    ended = self.replace_timetable(task, now, with);
                 }
                 self.changed(Some(*task));
             }
             Command::ResetMark { task } => {
-                if let Some(row) = self.tasks.get_mut(index(*task)) {
+                if let Some(row) = self.find(*task).map(|task| &mut self.tasks[task as usize]) {
                     row.mark = row.mark.min(now);
                     row.settle_behind(row.behind().filter(|&behind| behind < row.mark));
                     row.last_step = None;
@@ -158,10 +158,7 @@ impl Store {
 
     fn changed(&mut self, task: Option<TaskKey>) {
         match task {
-            Some(task) if index(task) < self.tasks.len() => {
-                self.log.push(Change::Task(number(index(task))));
-            }
-            Some(_) => {}
+            Some(task) => _ = self.find(task).map(|task| self.log.push(Change::Task(task))),
             None => self.log.push(Change::AllTasks),
         }
     }

@@ -110,8 +110,7 @@ impl Store {
         };
         self.holders[left] = row;
         let left = number(left);
-        let seldom = self.tasks.iter_mut().filter_map(|task| task.seldom.as_mut());
-        seldom.for_each(|seldom| seldom.known_by.retain(|&known| known != left));
+        self.disown_all(left);
         left
     }
 }
