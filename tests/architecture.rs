@@ -19,8 +19,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
     ("namespace", &[]),
-    ("config", &["namespace", "secret", "error", "logging", "migrate", "retry", "schedule", "task"]),
+    ("config", &["namespace", "secret", "error", "logging", "migrate", "retention", "retry", "schedule", "task"]),
     ("migrate", &[]),
+    ("retention", &[]),
     (
         "cli",
         &[
@@ -66,7 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
-    ("daemon", &["config", "error", "foreground", "runtime_dir", "scheduler"]),
+    ("daemon", &["config", "error", "foreground", "logging", "runtime_dir", "scheduler"]),
     ("logging", &["clock", "error", "own_file"]),
     ("own_file", &[]),
     ("runtime_dir", &["error", "own_file"]),
@@ -80,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "TaskName",
             "clock",
             "migrate",
+            "retention",
             "namespace",
             "outcome",
             "run",

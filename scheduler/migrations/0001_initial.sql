@@ -117,6 +117,7 @@ CREATE TABLE {nodes} (
 CREATE TABLE {known} (
     task {int} NOT NULL,
     node {text} NOT NULL,
+    since {int} NOT NULL,
     PRIMARY KEY (task, node)
 );
 CREATE TABLE {groups} (
@@ -129,5 +130,6 @@ CREATE TABLE {changes} (
     task {int},
     run {id},
     cause {text},
-    was {text}
+    was {text},
+    died {text}
 );

@@ -14,6 +14,7 @@
 //! A backend reads no clock but its store's, and knows nothing of the engine. Calls are batches, and a batch names each
 //! task or run once.
 
+mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod declared;
@@ -35,16 +36,17 @@ use std::pin::Pin;
 use symphra_scheduler_core::Timestamp;
 
 use crate::outcome::BoxError;
+pub use crate::retention::Retention;
 use crate::run::RunId;
-pub use declared::{Group, Holder, Pause, Registered, Registration, Retention, TaskKey, TaskRules};
+pub use changes::{Cancelled, Changes, Command, Died, Left};
+pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
 pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
-    Admission, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holding, Left,
-    NamedTask, NewRun, NodeRow, Presence, Refusal, RunQuery, RunRow, Stored, Submission, Submitted,
-    TRIGGERS_WAITING_MAX, Token,
+    Admission, Claim, Claimed, Claims, End, Finish, Firing, Hold, Holding, NamedTask, NewRun, NodeRow, Presence,
+    Refusal, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBackend, SqliteOptions};
@@ -89,6 +91,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>>;
 
+    /// Says that `holder` gives up tasks: it knows them no more, unless it has registered them since. What they have is kept,
+    /// so that a task which is registered again goes on with its mark; [`Registered::run_on_start`] does not count a node that
+    /// has given it up.
+    ///
+    /// A store that is not [durable](Capabilities::durable) may forget tasks that no node knows, the first given up before the
+    /// others, and with them their runs, but for those that are held. It keeps the last 10,000 at least.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()>;
+
     /// Where known tasks stand, in the order given; unknown ones are left out.
     ///
     /// # Errors
@@ -122,7 +135,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// whoever is back first waits until the others have had their time to come back too.
     ///
     /// A run whose holder died is not executed again if its task says so, or if its holders died
-    /// [`NODE_DEATHS_MAX`] times; it ends.
+    /// [`NODE_DEATHS_MAX`] times; it ends, as one that failed, and is among the [changes](Changes::died).
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
@@ -197,7 +210,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger>;
 
-    /// All tasks that were ever registered, by name: for those who look at a store without a program's tasks.
+    /// All tasks that were ever registered, and not forgotten, by name: for those who look at a store without a program's tasks.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.

@@ -37,9 +37,9 @@ use symphra_scheduler_core::format_duration;
 pub use self::backend::BackendConfig;
 pub use self::daemon::DaemonConfig;
 pub use self::history::HistoryConfig;
-use crate::backend::Retention;
 use crate::error::Problem;
 use crate::logging::LoggingConfig;
+use crate::retention::Retention;
 use crate::task::TaskOverride;
 #[cfg(feature = "config")]
 pub use error::{ConfigError, ConfigProblem};

@@ -14,6 +14,7 @@
 mod calls;
 mod changes;
 mod counts;
+mod deaths;
 mod decide;
 mod due;
 mod event;
@@ -206,6 +207,11 @@ impl Turns {
         if let Some(batch) = self.actions.enqueue.take() {
             let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
             answered |= self.call(calls::enqueue(Arc::clone(&self.engine.link), backend, holder, batch)).await;
+        }
+        if !self.actions.unregister.is_empty() {
+            let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
+            let tasks = std::mem::take(&mut self.actions.unregister);
+            answered |= self.call(calls::unregister(Arc::clone(&self.engine.link), backend, holder, tasks)).await;
         }
         answered |= self.claim().await;
         let submitted = !self.actions.start.is_empty();

@@ -50,7 +50,8 @@ pub enum SchedulerEvent {
         /// Why it failed.
         failure: Box<str>,
     },
-    /// A run has ended.
+    /// A run has ended. The end of one that no node held, because it waited or its node died, is told by every node that
+    /// has the task.
     RunEnded {
         /// The task.
         task: TaskName,

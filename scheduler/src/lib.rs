@@ -84,6 +84,7 @@ mod outcome;
 #[cfg(any(feature = "logging", all(unix, feature = "daemon")))]
 mod own_file;
 mod registry;
+mod retention;
 mod retry;
 mod run;
 #[cfg(all(unix, feature = "daemon"))]

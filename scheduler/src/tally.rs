@@ -19,7 +19,7 @@ pub(crate) struct Tally {
     /// Runs that wait for their next attempt.
     retrying: u32,
     pub(crate) succeeded: u64,
-    /// Failed and timed out.
+    /// Failed, timed out and abandoned.
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
     consecutive_failures: u32,
@@ -94,6 +94,12 @@ impl Tally {
         self.cancelled += 1;
     }
 
+    /// A run has ended by the death of its node, at `at`: it was nobody's then.
+    pub(crate) fn died(&mut self, state: RunState, at: Timestamp) {
+        self.latest = Some(state);
+        self.failed_at(at);
+    }
+
     /// A run has ended at `at`; `took` is the duration of its last attempt, `None` if it never began.
     pub(crate) fn ended(&mut self, state: RunState, at: Timestamp, took: Option<Duration>) {
         match took {
@@ -110,13 +116,15 @@ impl Tally {
                 self.consecutive_failures = 0;
                 self.last_success = Some(at);
             }
-            RunState::Failed | RunState::TimedOut => {
-                self.failed += 1;
-                self.consecutive_failures += 1;
-                self.last_failure = Some(at);
-            }
+            RunState::Failed | RunState::TimedOut => self.failed_at(at),
             _ => self.cancelled += 1,
         }
+    }
+
+    const fn failed_at(&mut self, at: Timestamp) {
+        self.failed += 1;
+        self.consecutive_failures += 1;
+        self.last_failure = Some(at);
     }
 
     /// Counts anew; runs that are alive stay so.
@@ -183,7 +191,8 @@ pub struct TaskMetrics {
     pub total_runs: u64,
     /// Those that succeeded.
     pub successful_runs: u64,
-    /// Those that failed or timed out, in all their attempts.
+    /// Those that failed or timed out, in all their attempts, and those that ended by the death of their node. One of the
+    /// latter is nobody's, and is counted by every node that has the task.
     pub failed_runs: u64,
     /// Those that were cancelled. One that no node held, because it waited, is counted by every node that has the task.
     pub cancelled_runs: u64,

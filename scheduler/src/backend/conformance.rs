@@ -37,6 +37,7 @@ mod pausing;
 mod retrying;
 mod submitting;
 mod ticking;
+mod unregistering;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,8 +91,8 @@ pub use firing::{
     one_of_many_callers_fires_an_occurrence, what_comes_too_late_is_left_for_the_misfire_policy,
 };
 pub use following::{
-    a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, changes_are_told_to_who_waits,
-    every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told,
+    a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, a_run_that_ends_with_its_node_is_told_once,
+    changes_are_told_to_who_waits, every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told,
     the_last_end_is_the_one_stored_last, the_previous_success_is_told, who_is_far_behind_is_told_all,
 };
 pub use holding::{
@@ -125,8 +126,9 @@ pub use overlapping::{
 pub use pausing::{
     a_declaration_pauses_and_an_operator_resumes, a_pause_holds_back_what_waits,
     a_pause_of_all_is_apart_from_that_of_one, a_pause_survives_a_registration, a_retry_is_no_failed_run,
-    a_run_given_back_in_a_pause_waits, a_trigger_and_a_backfill_run_in_a_pause, failures_in_a_row_pause_a_task,
-    pauses_of_all_do_not_wait_for_each_other, the_end_of_a_pause_is_told, what_falls_due_in_a_pause_is_recorded,
+    a_run_given_back_in_a_pause_waits, a_trigger_and_a_backfill_run_in_a_pause, deaths_in_a_row_pause_a_task,
+    failures_in_a_row_pause_a_task, pauses_of_all_do_not_wait_for_each_other, the_end_of_a_pause_is_told,
+    what_falls_due_in_a_pause_is_recorded,
 };
 pub use retrying::{
     a_lost_claim_of_a_next_attempt_is_recognised, a_next_attempt_on_another_node_is_told,
@@ -139,6 +141,10 @@ pub use submitting::{
     a_trigger_leaves_the_schedule_alone, a_trigger_of_a_full_task_waits_its_turn,
     submissions_of_one_batch_see_each_other, the_runs_of_a_backfill_go_one_after_another,
     triggers_that_wait_are_bounded, two_starts_at_one_instant_are_one_run,
+};
+pub use unregistering::{
+    a_task_that_all_have_given_up_starts_anew, a_task_that_was_given_up_goes_on_where_it_stood,
+    what_is_registered_again_is_not_given_up,
 };
 
 /// Makes a test of each promise, on the empty stores that an async function gives. With `only_if = function` the tests pass
@@ -171,6 +177,9 @@ macro_rules! conformance_tests {
             a_run_at_start_is_asked_of_the_first_live_node
             a_dead_node_does_not_keep_a_task_from_running_at_start
             an_equal_declaration_is_the_same
+            a_task_that_all_have_given_up_starts_anew
+            what_is_registered_again_is_not_given_up
+            a_task_that_was_given_up_goes_on_where_it_stood
             each_of_several_schedules_owes_its_own
             what_a_rescheduled_task_still_owed_is_recorded
             what_a_task_declared_otherwise_still_owed_is_recorded
@@ -229,6 +238,7 @@ macro_rules! conformance_tests {
             a_run_given_back_in_a_pause_waits
             a_trigger_and_a_backfill_run_in_a_pause
             failures_in_a_row_pause_a_task
+            deaths_in_a_row_pause_a_task
             pauses_of_all_do_not_wait_for_each_other
             a_retry_is_no_failed_run
             a_run_that_is_tried_again_is_alive_until_then
@@ -259,6 +269,7 @@ macro_rules! conformance_tests {
             the_previous_success_is_told
             a_look_tells_what_a_fixed_delay_counts_from
             the_end_of_a_run_by_the_death_of_its_node_is_told
+            a_run_that_ends_with_its_node_is_told_once
             who_leaves_frees_its_runs_at_once
             what_waits_stays_while_a_node_is_there
             what_waits_ends_with_the_last_node_unless_it_is_kept

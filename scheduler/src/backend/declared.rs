@@ -10,6 +10,7 @@ use symphra_scheduler_core::{TZDB_VERSION, Timestamp};
 
 use super::record::{Reason, Record};
 use crate::TaskName;
+use crate::retention::Retention;
 use crate::run::RunId;
 use crate::schedule::{Delivery, Overlap, Plan, Timetable};
 
@@ -62,6 +63,16 @@ pub struct Registration {
     pub rules: TaskRules,
 }
 
+/// A task that a node gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unregistration {
+    /// The task.
+    pub task: TaskKey,
+    /// The [version](Registered::version) of the store when the node gave it up, as far as it knew: what the node has
+    /// registered later is not meant, however late this comes.
+    pub version: u64,
+}
+
 /// What a store has to heed about the runs of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRules {
@@ -102,24 +113,6 @@ impl Default for TaskRules {
             run_on_start: false,
             retention: Arc::default(),
         }
-    }
-}
-
-/// How much is kept of the runs of a task that have ended. A store may keep more for a while, and forgets the oldest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// The last runs, however they ended. At least one.
-    pub runs: u32,
-    /// The last failures, those among the last runs included.
-    pub failures: u32,
-    /// How long a failure that is not among the last runs is kept after its end.
-    pub failures_for: Duration,
-}
-
-impl Default for Retention {
-    /// The last 100 runs, and for 30 days the last 1,000 failures.
-    fn default() -> Self {
-        Self { runs: 100, failures: 1_000, failures_for: Duration::from_secs(30 * 24 * 60 * 60) }
     }
 }
 

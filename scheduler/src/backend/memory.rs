@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish, Firing,
     Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow, Stored,
-    Submission, Submitted, TaskKey,
+    Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -109,6 +109,13 @@ impl Backend for MemoryBackend {
         let registered = store.register(by, tasks, self.clock.now(), self.clock.monotonic());
         self.announce(&store);
         ready(registered)
+    }
+
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
+        let mut store = self.store();
+        let by = store.holder(holder, self.clock.monotonic());
+        store.unregister(by, tasks, self.clock.now());
+        ready(())
     }
 
     fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::declared::{Registered, TaskKey};
+use super::declared::TaskKey;
 use super::record::{Reason, Record};
 use crate::TaskName;
-use crate::outcome::{CancelCause, Outcome};
+use crate::outcome::Outcome;
 use crate::run::{Missed, Origin, RunId, RunState};
-use crate::schedule::{Overlap, Timetable};
+use crate::schedule::Overlap;
 
 /// The fencing token of a claim: each claim of a run has a higher one, and only the highest may finish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,7 @@ pub struct Firing {
     /// Occurrences of the step that become no run.
     pub passed: Option<Record>,
     /// Of a step that is about [instants shown again](Self::shown_again): what the caller believes of
-    /// [`Registered::behind`]; if it is otherwise, nothing is done.
+    /// [`Registered::behind`](super::Registered::behind); if it is otherwise, nothing is done.
     pub behind: Option<Timestamp>,
 }
 
@@ -282,81 +282,6 @@ pub enum Submitted {
     TooMany,
     /// The store knows no such task.
     UnknownTask,
-}
-
-/// What an operator asks of a store.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// No occurrence becomes a run any more, and what waits goes on waiting. `None` is for all tasks.
-    Pause {
-        /// The task.
-        task: Option<TaskKey>,
-        /// Who asks.
-        by: Arc<str>,
-        /// Why.
-        reason: Option<Arc<str>>,
-    },
-    /// The end of a pause. `None` ends the pause of all tasks, not those of single ones.
-    Resume {
-        /// The task.
-        task: Option<TaskKey>,
-    },
-    /// Other occurrences count, from now on.
-    Reschedule {
-        /// The task.
-        task: TaskKey,
-        /// Its new occurrences.
-        timetable: Arc<Timetable>,
-    },
-    /// A mark that lies ahead of the store's present goes back to it.
-    ResetMark {
-        /// The task.
-        task: TaskKey,
-    },
-}
-
-/// What has changed in a store, for the nodes that use it.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// The number of the last change among these.
-    pub version: u64,
-    /// Tasks of which something has changed.
-    pub tasks: Vec<Registered>,
-    /// Runs that were asked to cancel.
-    pub cancelled: Vec<Cancelled>,
-    /// Runs whose next attempt has begun on another node than had put it off.
-    pub resumed: Vec<RunId>,
-    /// Whether runs wait that may be claimed now.
-    pub runnable: bool,
-}
-
-/// A run that was asked to cancel.
-///
-/// A store tells of each such run that ends without a node holding it, so that its end is counted: it waited, or its holder
-/// gave it back, or is gone. It is `Queued` or `Retrying` then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cancelled {
-    /// The run.
-    pub id: RunId,
-    /// Its task.
-    pub task: TaskKey,
-    /// Why.
-    pub cause: CancelCause,
-    /// Where it was: one that no node held has ended by this.
-    pub was: RunState,
-}
-
-/// A run that ended because its last node stopped and nothing of it outlives the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// The run.
-    pub id: RunId,
-    /// Its task.
-    pub task: TaskKey,
-    /// The nominal instant.
-    pub scheduled_at: Timestamp,
-    /// Whether an attempt of it had begun.
-    pub began: bool,
 }
 
 /// Which runs to list, newest first.

@@ -35,7 +35,7 @@ use symphra_scheduler_core::Timestamp;
 use super::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
     Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
-    Stored, Submission, Submitted, TaskKey,
+    Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::Error;
 use crate::namespace::Namespace;
@@ -227,6 +227,11 @@ impl<B: InSql> Backend for B {
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
         let (holder, tasks) = (holder.clone(), tasks.to_vec());
         self.sql().run("register the tasks", |shared| async move { shared.register(&holder, &tasks).await })
+    }
+
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
+        let (holder, tasks) = (holder.clone(), tasks.to_vec());
+        self.sql().run("unregister tasks", |shared| async move { shared.unregister(&holder, &tasks).await })
     }
 
     fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use symphra_scheduler_core::format_duration;
 
-use crate::backend::Retention;
 use crate::error::Problem;
+use crate::retention::Retention;
 
 /// How many runs, or failures, of one task may be kept: a store is pruned a task at a time, in one statement.
 pub(super) const ROWS: RangeInclusive<u32> = 1..=100_000;

@@ -8,7 +8,7 @@ use super::env::Environment;
 use super::source::Origin;
 use super::*;
 use crate::RetryPolicy;
-use crate::backend::Retention;
+use crate::retention::Retention;
 use crate::{ConfigError, Error, Schedule, Scheduler, Task};
 
 /// Reads a file of this name and text, and the variables.

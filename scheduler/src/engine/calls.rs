@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::event::{Batch, Event};
 use super::link::Link;
 use super::state::BATCH_MAX;
-use crate::backend::{Backend, BackendError, BackendFuture, Changes, Claim, Finish, Holder, Holding, TaskKey};
+use crate::backend::{
+    Backend, BackendError, BackendFuture, Changes, Claim, Finish, Holder, Holding, TaskKey, Unregistration,
+};
 use crate::run::RunId;
 
 /// The first pause before a failed call is repeated; each further one is twice as long.
@@ -88,6 +90,16 @@ pub(super) async fn claim(link: Arc<Link>, backend: Arc<dyn Backend>, holder: Ar
 pub(super) async fn look(link: Arc<Link>, backend: Arc<dyn Backend>, keys: Vec<TaskKey>) -> Answer {
     let tasks = insist(&link, || backend.look(&keys)).await;
     Answer::Event(Event::Changed(Changes { tasks, ..Changes::default() }))
+}
+
+pub(super) async fn unregister(
+    link: Arc<Link>,
+    backend: Arc<dyn Backend>,
+    holder: Arc<Holder>,
+    tasks: Vec<Unregistration>,
+) -> Answer {
+    insist(&link, || backend.unregister(&holder, &tasks)).await;
+    Answer::Event(Event::Unregistered)
 }
 
 pub(super) async fn leave(link: Arc<Link>, backend: Arc<dyn Backend>, holder: Arc<Holder>) -> Answer {

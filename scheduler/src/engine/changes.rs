@@ -18,6 +18,9 @@ impl State {
             self.cancel(cancelled, actions);
         }
         changes.resumed.into_iter().for_each(|id| self.resumed(id));
+        for died in changes.died {
+            self.died(died, actions);
+        }
         for task in changes.tasks {
             self.task_changed(&task, now, actions);
         }

@@ -51,6 +51,7 @@ impl State {
             #[cfg(feature = "config")]
             Event::Redeclared(live, registered) => self.redeclared(live, &registered, now.wall, actions),
             Event::Removed(key) => self.remove(key, actions),
+            Event::Unregistered => self.unregistering = false,
             Event::Drain(timeout) => shutdown::drain(self, timeout, now.passed),
             Event::StopNow => shutdown::stop_now(self, now.passed, actions),
             Event::GaveUp(running) => shutdown::give_up(self, running, now.passed, actions),
@@ -62,6 +63,7 @@ impl State {
         shutdown::advance(self, now.passed, actions);
         self.fire_what_is_due(now.wall, actions);
         self.store_what_has_ended(actions);
+        self.unregister_what_was_removed(actions);
     }
 
     /// When the next task is due; `None` while nothing may fire.
@@ -103,7 +105,11 @@ impl State {
                 continue;
             }
             let behind = self.behind.get(&task.live.key).copied();
-            let Some(firing) = due::step(task, behind, now, self.misfire_grace, self.ids.next(now)) else { continue };
+            let Some(firing) = due::step(task, behind, now, self.misfire_grace, self.ids.next(now)) else {
+                // Its entry is used up.
+                task.wake = Timestamp::MAX;
+                continue;
+            };
             (task.next, task.wake) = (Next::Answer, Timestamp::MAX);
             batch.tasks.push(index);
             batch.firings.push(firing);
@@ -142,10 +148,13 @@ impl State {
             if !matches!(admission, Admission::Claimed(_)) {
                 self.held -= 1;
             }
-            let is_of_this_task = self.tasks[index as usize].live.key == firing.task;
+            if self.tasks[index as usize].live.key != firing.task {
+                self.admitted_in_vain(firing, *admission, actions);
+                continue;
+            }
             self.admitted(index, firing, *admission, actions);
-            if !is_of_this_task || self.tasks[index as usize].next != Next::Answer {
-                // The task was removed during the call.
+            if self.tasks[index as usize].next != Next::Answer {
+                // The task was removed during the call, and added again.
                 continue;
             }
             match *admission {
@@ -207,6 +216,28 @@ impl State {
         self.forget_early_cancellations();
     }
 
+    /// Counts what became of a firing whose task was removed during the call, and gives its run back.
+    fn admitted_in_vain(&mut self, firing: &Firing, admission: Admission, actions: &mut Actions) {
+        let passed = firing.passed.as_ref().map_or(0, |passed| passed.count);
+        let ledger = &mut actions.counted.ledger;
+        match admission {
+            Admission::Claimed(_) | Admission::Queued { .. } => {
+                ledger.count_recorded(passed);
+                ledger.count_run();
+            }
+            Admission::Recorded(_) => ledger.count_recorded(passed + 1),
+            Admission::Passed => ledger.count_recorded(passed),
+            _ => {}
+        }
+        match (admission, &firing.run) {
+            (Admission::Claimed(hold), Some(run)) => self.give_back(firing.task, firing.id, hold.token, run.due_at),
+            (Admission::Queued { cancel }, _) => {
+                actions.cancel.extend(cancel.map(|id| (id, CancelCause::Replaced)));
+            }
+            _ => {}
+        }
+    }
+
     /// Counts what became of a firing, and starts its run.
     fn admitted(&mut self, index: u32, firing: &Firing, admission: Admission, actions: &mut Actions) {
         let task = &self.tasks[index as usize].live;
@@ -221,9 +252,6 @@ impl State {
         match admission {
             Admission::Claimed(hold) => {
                 actions.counted.ledger.count_run();
-                if !self.is_at(firing.task, index) {
-                    return self.give_back(firing.task, firing.id, hold.token, run.due_at);
-                }
                 let job = Job {
                     task: Arc::clone(task),
                     id: firing.id,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::notice::Notice;
 use crate::backend::{
     Admission, Changes, Claims, Finish, Firing, Holding, Ledger, Left, Record, Registered, Stored, TaskKey,
+    Unregistration,
 };
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, RunningRun};
@@ -42,6 +43,8 @@ pub(crate) enum Event {
     Redeclared(Arc<LiveTask>, Box<Registered>),
     /// A task is not to fire any more.
     Removed(TaskKey),
+    /// The store knows that tasks were removed.
+    Unregistered,
     /// The scheduler is asked to stop: let runs end, within a time.
     Drain(std::time::Duration),
     /// The scheduler is asked to stop now.
@@ -70,6 +73,8 @@ pub(crate) struct Actions {
     pub(crate) look: Vec<TaskKey>,
     /// Fire these; the answer is an [`Event::Enqueued`].
     pub(crate) enqueue: Option<Batch>,
+    /// Give these up; the answer is an [`Event::Unregistered`].
+    pub(crate) unregister: Vec<Unregistration>,
     /// Execute these; each comes back in an [`Event::Ended`].
     pub(crate) start: Vec<Job>,
     /// Give these up, where they are held here: they are another's.

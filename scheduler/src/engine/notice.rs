@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use symphra_scheduler_core::Timestamp;
 
-use crate::backend::{Pause, Reason, Record};
+use crate::backend::{Died, Pause, Reason, Record};
 use crate::clock::ClockStep;
 use crate::events::SchedulerEvent;
 use crate::logging::{Entry, Logger};
@@ -33,6 +33,10 @@ pub(crate) enum Notice {
         task: TaskName,
         id: RunId,
         state: RunState,
+    },
+    Died {
+        task: TaskName,
+        died: Died,
     },
     Paused {
         task: TaskName,
@@ -85,6 +89,14 @@ impl Notice {
             }),
             // The executor has said how the attempt ended.
             Self::Ended { .. } => {}
+            Self::Died { task, died } => logger.write(Entry::RunDied {
+                task: task.as_str(),
+                run_id: &died.id,
+                attempt: u64::from(died.attempt),
+                state: &died.state,
+                deaths: u64::from(died.deaths),
+                node: &died.node,
+            }),
             Self::Paused { task, pause } => logger.write(Entry::TaskPaused { task: task.as_str(), pause }),
             Self::Resumed { task } => logger.write(Entry::TaskResumed { task: task.as_str() }),
             Self::Rescheduled { task, schedule } => {
@@ -108,6 +120,7 @@ impl Notice {
                 SchedulerEvent::AttemptFailed { task, run: id, attempt, next_at: at, failure }
             }
             Self::Ended { task, id, state } => SchedulerEvent::RunEnded { task, run: id, state },
+            Self::Died { task, died } => SchedulerEvent::RunEnded { task, run: died.id, state: died.state },
             Self::Paused { task, pause } => SchedulerEvent::TaskPaused { task, pause },
             Self::Resumed { task } => SchedulerEvent::TaskResumed { task },
             Self::Rescheduled { task, schedule } => SchedulerEvent::TaskRescheduled { task, schedule },

@@ -10,11 +10,12 @@ use super::CLAIM_EVERY;
 use super::event::{Actions, Event, Withdraw};
 use super::notice::Notice;
 use super::state::{BATCH_MAX, CancelledRun, Doubted, Next, Now, Phase, State, delayed};
-use crate::backend::{Claims, End, Finish, Holding, Stored, TaskKey, Token};
+use crate::backend::{Claims, End, Finish, Holding, Stored, TaskKey, Token, Unregistration};
 use crate::executor::{Ended, Job};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Delivery;
+use crate::task::LiveTask;
 
 /// The pause after the second claim in a row of which runs went back at once; each further one is twice as long.
 const VAIN_CLAIM_PAUSE: Duration = Duration::from_millis(10);
@@ -110,6 +111,11 @@ impl State {
     /// Starts a run that the store has just given, unless its task was removed or paused while the answer was under way:
     /// nothing begins after the answer to a pause. One that was asked to cancel meanwhile is cancelled as it starts.
     pub(super) fn start_unless_held_back(&mut self, job: Job, place: Option<u32>, actions: &mut Actions) {
+        if self.deaths.is_over(job.id) {
+            // The answer that brings it was given before this node was taken for dead.
+            self.held -= 1;
+            return;
+        }
         let is_paused = |place: u32| self.tasks[place as usize].pause.is_some() && is_held_back(&job);
         if place.is_none_or(is_paused) {
             return self.give_back(job.task.key, job.id, job.token, job.due_at);
@@ -147,8 +153,8 @@ impl State {
     pub(super) fn ended(&mut self, ended: Vec<Ended>, now: Now, actions: &mut Actions) {
         self.to_finish.reserve(ended.len());
         for Ended { job, outcome, advice, ran } in ended {
-            if outcome == Outcome::Cancelled(CancelCause::TakenOver) {
-                // Whoever has it stores how it ends.
+            if outcome == Outcome::Cancelled(CancelCause::TakenOver) || self.deaths.is_over(job.id) {
+                // Whoever has it stores how it ends, or it has ended and is counted.
                 job.task.tally().given_back(ran.is_some());
                 self.held -= 1;
                 continue;
@@ -165,7 +171,9 @@ impl State {
                 (Some(wait), _) => {
                     let at = finished_at.plus(wait);
                     job.task.tally().retries();
-                    self.put_off.insert(job.id, Arc::clone(&job.task));
+                    if self.has(job.task.key) {
+                        self.put_off.insert(job.id, Arc::clone(&job.task));
+                    }
                     actions.counted.retried += 1;
                     let failure = outcome.text().unwrap_or_default();
                     actions.notices.push(Notice::Retries {
@@ -244,16 +252,27 @@ impl State {
         }
     }
 
+    pub(super) fn unregister_what_was_removed(&mut self, actions: &mut Actions) {
+        if !self.unregistering && !self.to_unregister.is_empty() {
+            self.unregistering = true;
+            let rest = self.to_unregister.split_off(self.to_unregister.len().min(BATCH_MAX));
+            actions.unregister = std::mem::replace(&mut self.to_unregister, rest);
+        }
+    }
+
     pub(super) fn store_what_has_ended(&mut self, actions: &mut Actions) {
         if !self.finishing && !self.to_finish.is_empty() {
             self.finishing = true;
             let rest = self.to_finish.split_off(self.to_finish.len().min(BATCH_MAX));
             actions.finish = std::mem::replace(&mut self.to_finish, rest);
+            let ends = actions.finish.iter().filter(|finish| matches!(finish.end, End::Final(_)));
+            self.storing.extend(ends.map(|finish| finish.id));
         }
     }
 
     pub(super) fn stored(&mut self, ended: &[Finish], stored: &[Stored], actions: &mut Actions) {
         self.finishing = false;
+        self.storing.clear();
         self.held -= ended.len();
         let mut stale = 0;
         for (finish, stored) in ended.iter().zip(stored) {
@@ -270,7 +289,10 @@ impl State {
                 End::Retry { .. } if *stored == Stored::Stale => self.resumed(finish.id),
                 End::Retry { at, .. } => self.claims.at = self.claims.at.into_iter().chain([at]).min(),
                 End::HandBack => {}
-                End::Final(_) if *stored == Stored::Stale => actions.look.push(finish.task),
+                End::Final(_) if *stored == Stored::Stale => {
+                    self.deaths.was_stale(finish.id);
+                    actions.look.push(finish.task);
+                }
                 End::Final(_) => self.delay_after(finish),
             }
         }
@@ -298,9 +320,13 @@ impl State {
     /// A task is not to fire any more. Its runs that wait go back to the store, those that execute go on.
     pub(super) fn remove(&mut self, key: TaskKey, actions: &mut Actions) {
         let Some(place) = self.place(key) else { return };
+        let nobody = Arc::clone(self.nobody.get_or_insert_with(LiveTask::nobody));
         let task = &mut self.tasks[place as usize];
-        (task.next, task.wake) = (Next::Over, Timestamp::MAX);
-        actions.withdraw.push((Arc::clone(&task.live), Withdraw::All));
+        (task.next, task.wake, task.pause) = (Next::Over, Timestamp::MAX, None);
+        actions.withdraw.push((std::mem::replace(&mut task.live, nobody), Withdraw::All));
+        self.to_unregister.push(Unregistration { task: key, version: task.version });
+        // Whoever has its retries from now on counts them.
+        self.put_off.retain(|_, task| task.key != key);
         if let Some(places) = &mut self.places {
             places.remove(&key);
         }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
+use super::deaths::Deaths;
 use super::timer::Timer;
-use crate::backend::{Capabilities, Finish, Pause, Record, Registered, TaskKey};
+use crate::backend::{Capabilities, Finish, Pause, Record, Registered, TaskKey, Unregistration};
 use crate::outcome::CancelCause;
 use crate::run::{RunId, RunIds};
 use crate::schedule::Plan;
@@ -36,6 +37,11 @@ pub(crate) struct State {
     pub(super) tasks: Vec<TaskState>,
     /// Places of tasks that were removed.
     pub(super) free: Vec<u32>,
+    /// What stands in them, so that nothing of those tasks stays.
+    pub(super) nobody: Option<Arc<LiveTask>>,
+    /// Removed tasks of which the store does not know yet.
+    pub(super) to_unregister: Vec<Unregistration>,
+    pub(super) unregistering: bool,
     /// The place of each task, made when it is first needed and kept from then on.
     pub(super) places: Option<HashMap<TaskKey, u32>>,
     pub(super) timer: Timer,
@@ -56,6 +62,9 @@ pub(crate) struct State {
     /// Firings that the backend has not answered.
     pub(super) enqueueing: usize,
     pub(super) finishing: bool,
+    /// Runs whose end is counted and just being stored.
+    pub(super) storing: Vec<RunId>,
+    pub(super) deaths: Deaths,
     pub(super) doubted: Doubted,
     /// Whether the present is [sure](Now::is_sure).
     pub(super) is_sure: bool,
@@ -210,6 +219,9 @@ impl State {
         Self {
             tasks: Vec::new(),
             free: Vec::new(),
+            nobody: None,
+            to_unregister: Vec::new(),
+            unregistering: false,
             places: None,
             timer: Timer::default(),
             ready: BTreeMap::new(),
@@ -223,6 +235,8 @@ impl State {
             claims: Claiming::default(),
             enqueueing: 0,
             finishing: false,
+            storing: Vec::new(),
+            deaths: Deaths::default(),
             doubted: Doubted::default(),
             is_sure: true,
             to_finish: Vec::new(),
@@ -302,9 +316,9 @@ impl State {
         }
     }
 
-    /// Whether the task has not been removed from its place. Places are known once one was.
-    pub(super) fn is_at(&self, key: TaskKey, place: u32) -> bool {
-        self.places.as_ref().is_none_or(|places| places.get(&key) == Some(&place))
+    /// Whether this scheduler has the task. All that it was given it has until one was removed; then places are known.
+    pub(super) fn has(&self, key: TaskKey) -> bool {
+        self.places.as_ref().is_none_or(|places| places.contains_key(&key))
     }
 
     /// Has the timer look at the task when what it waits for is due.
@@ -320,10 +334,13 @@ impl State {
 
     pub(super) fn arm_at(&mut self, task: u32, next: Next, wake: Timestamp) {
         let state = &mut self.tasks[task as usize];
+        let is_awaited = state.wake == wake;
         (state.next, state.wake) = (next, wake);
-        if wake < Timestamp::MAX {
+        if wake < Timestamp::MAX && !is_awaited {
             self.timer.wake(task, wake);
+            self.timer.sweep_if_stale(self.tasks.len(), |task, at| self.tasks[task as usize].wake == at);
         }
+        let state = &mut self.tasks[task as usize];
         if state.plan.fixed_delay().is_some() {
             state.live.shown().next = if let Next::Delayed(at) = next { Some(at) } else { None };
         }

@@ -4,6 +4,7 @@
 mod clock;
 mod clocks_differ;
 mod dead_nodes;
+mod deaths;
 mod decide;
 mod failing_store;
 mod firing;
@@ -19,5 +20,6 @@ mod rig;
 mod stopping;
 mod store_clock;
 mod two_nodes;
+mod unregistering;
 mod vain_claims;
 mod zones;

@@ -335,7 +335,10 @@ impl SchedulerHandle {
     }
 
     /// Takes a task out: it fires no more on this node. Runs of it that execute go on; those that wait stay in the store,
-    /// as its history does, and begin if it is registered again.
+    /// as its mark and its history do, and begin if it is registered again. The memory backend keeps the last 10,000 tasks that
+    /// no scheduler has, and forgets others with what waits of them.
+    ///
+    /// The store is told that this node has the task no more; if it does not answer now, as soon as it does.
     ///
     /// # Errors
     /// [`Error::is_unknown_task`]; [`Error::is_stopped`].

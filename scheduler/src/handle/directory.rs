@@ -102,6 +102,7 @@ impl Directory {
             && let Some((key, name)) = self.removed.pop_front()
             && !self.places.contains_key(&name)
             && let Some(names) = &mut self.names
+            && self.removed.iter().all(|(known, _)| *known != key)
         {
             names.remove(&key);
         }

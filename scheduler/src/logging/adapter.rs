@@ -155,9 +155,10 @@ impl Logger {
 
     /// Writes one event. Never panics: a subscriber, an adapter and the `Display` of a foreign error are the program's.
     pub(crate) fn write(&self, entry: Entry<'_>) {
+        let raise = entry.is_raised(self.task_success);
         let written = catch_unwind(AssertUnwindSafe(|| match &self.adapter {
-            Some(adapter) => entry.tell(&**adapter, self.task_success),
-            None => entry.trace(self.task_success),
+            Some(adapter) => entry.tell(&**adapter, raise),
+            None => entry.trace(raise),
         }));
         if let Err(payload) = written
             && let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload)))

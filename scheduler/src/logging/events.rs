@@ -20,7 +20,8 @@ pub const TARGET: &str = "symphra_scheduler";
 pub struct KnownEvent {
     /// Its stable name, such as `task.paused`.
     pub name: &'static str,
-    /// Its level, which [`LoggingConfig::task_success`](super::LoggingConfig::task_success) may raise.
+    /// Its level. That of `run.succeeded` may be raised by
+    /// [`LoggingConfig::task_success`](super::LoggingConfig::task_success), that of `run.died` is for several deaths.
     pub level: Level,
     /// What is said; it may change between versions.
     pub message: &'static str,
@@ -174,6 +175,10 @@ events! {
     /// A run that executed was cancelled.
     RunCancelled = "run.cancelled", WARN, "run cancelled",
         { task: text, run_id: shown, attempt: count, duration_ms: number, cause: shown };
+    /// A run has ended by the death of its node, which `node` names. It was abandoned, or, at ERROR, it has failed because
+    /// several have died: it may be what kills them.
+    RunDied = "run.died", WARN or ERROR, "a run has ended by the death of its node",
+        { task: text, run_id: shown, attempt: count, state: shown, deaths: count, node: text };
     /// Another attempt follows one that has failed.
     RunRetrying = "run.retrying", WARN, "run is tried again",
         { task: text, run_id: shown, attempt: count, next_at: shown, error: text };
@@ -241,6 +246,16 @@ events! {
         { lines: count, total: count };
     /// In the foreground: what a terminal would show cannot be written.
     OutputClosed = "output.closed", DEBUG, "standard output is closed", {};
+}
+
+impl Entry<'_> {
+    /// Whether it is written at the higher of its two levels, if it has two.
+    pub(super) const fn is_raised(&self, task_success: bool) -> bool {
+        match self {
+            Self::RunDied { deaths, .. } => *deaths > 1,
+            _ => task_success,
+        }
+    }
 }
 
 /// The span of one attempt, in which its body and what is said of its end stand.

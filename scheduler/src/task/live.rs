@@ -12,7 +12,7 @@ use super::{Metadata, Source, Task, TaskInfo, TaskName, TaskStatus};
 use crate::backend::{Pause, Registered, TaskKey};
 use crate::handler::Call;
 use crate::retry::RetryPolicy;
-use crate::schedule::{Delivery, Misfire, Overlap, Plan};
+use crate::schedule::{Delivery, Misfire, Moment, Overlap, Plan, Schedule};
 use crate::tally::Tally;
 
 /// A registered task. What of it may change while it is registered is behind the two locks.
@@ -87,6 +87,15 @@ impl LiveTask {
             first: None,
             shown: Mutex::new(shown),
         }
+    }
+
+    /// What stands in the place of a task that was removed: none.
+    pub(crate) fn nobody() -> Arc<Self> {
+        let task = Task::new("nobody", Schedule::from_moment(Moment::utc(0)), || async {});
+        let registered =
+            Registered::at_first_sight(TaskKey(u64::MAX), task.timetable(Tz::UTC), Timestamp::from_millis(0));
+        let name = TaskName::new(task.name()).expect("a valid name");
+        Arc::new(Self::new(&task, name, &registered, registered.anchor))
     }
 
     /// This declaration, in place of `before`. Runs that have begun keep the options with which they began.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
     Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey,
+    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::{RunId, RunState};
 
@@ -325,6 +325,10 @@ impl Backend for Chaos {
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
         by_entry!(self, register(holder, tasks))
+    }
+
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
+        through!(self, unregister(holder, tasks))
     }
 
     fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {

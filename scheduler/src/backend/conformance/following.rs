@@ -6,7 +6,7 @@ use super::{
     Subject, Ticking, cancel, changes, control, declared, every, node, now, pause, register, retry, submit, trigger,
     version,
 };
-use crate::backend::{Admission, Command, End, Firing, TaskRules};
+use crate::backend::{Admission, Command, Died, End, Firing, TaskRules};
 use crate::outcome::Outcome;
 use crate::run::RunState;
 use crate::schedule::{Delay, Delivery, Timetable};
@@ -152,6 +152,56 @@ pub async fn the_end_of_a_run_by_the_death_of_its_node_is_told(backend: Subject)
     tokio::time::timeout(super::PATIENCE, ending).await.expect("the run of a dead node ends");
     let told = following.await.expect("the wait does not panic").tasks;
     assert!(told.iter().any(|told| told.key == task.key && told.last_end.is_some()), "{told:?}");
+}
+
+/// A run that ends with its node is told to everybody who follows, once, whoever has ended it: as abandoned if it may be
+/// executed once, else, at the third death, as failed.
+pub async fn a_run_that_ends_with_its_node_is_told_once(backend: Subject) {
+    let rules = TaskRules { delivery: Delivery::AtMostOnce, ..TaskRules::default() };
+    let (once, killer) = (Ticking::with(&backend, "once", rules).await, Ticking::new(&backend, "killer").await);
+    let before = version(&backend).await;
+    once.hold(&super::dying("dead"), 1).await;
+    killer.hold(&super::dying("first"), 1).await;
+    for name in ["second", "third"] {
+        killer.claim_until_some(&super::mortal(name), 1).await;
+    }
+    let following = async {
+        let (mut told, mut version) = (Vec::new(), before);
+        while told.len() < 2 {
+            let more = changes(&backend, version).await;
+            (told, version) = ([told, more.died].concat(), more.version);
+        }
+        (told, version)
+    };
+    let ending = async {
+        for number in 1.. {
+            // Of several who might, one ends it.
+            for heir in ["b", "c"] {
+                super::beat(&backend, &node(heir)).await;
+                let claimed = super::claim(&backend, &node(heir), number, &[once.key, killer.key]).await.runs;
+                assert_eq!(claimed, [], "neither is executed again");
+            }
+            let ended = (once.row(1).await.finished_at, killer.row(1).await.finished_at);
+            if let (Some(one), Some(other)) = ended {
+                return (one, other);
+            }
+            tokio::time::sleep(super::SHORT / 5).await;
+        }
+        unreachable!("the numbers do not end")
+    };
+    let both = async { tokio::join!(following, ending) };
+    let ((mut told, version), ended) = tokio::time::timeout(super::PATIENCE, both).await.expect("both end");
+    let (id, task, node) = (once.id(1), once.key, Arc::from("dead"));
+    let abandoned = Died { id, task, node, attempt: 1, deaths: 1, state: RunState::Abandoned, ended_at: ended.0 };
+    let (id, task, node) = (killer.id(1), killer.key, Arc::from("third"));
+    let failed = Died { id, task, node, attempt: 3, deaths: 3, state: RunState::Failed, ended_at: ended.1 };
+    told.sort_by_key(|died| died.attempt);
+    assert_eq!(told, [abandoned, failed]);
+    submit(&backend, trigger(once.key, 1)).await;
+    assert_eq!(changes(&backend, version).await.died, [], "nothing is told twice");
+    let mut again = changes(&backend, before).await.died;
+    again.sort_by_key(|died| died.attempt);
+    assert_eq!(again, told, "but to another who follows from before");
 }
 
 /// A fixed delay counts from the end that was stored last, also where a clock that was set back says that it was earlier.

@@ -9,7 +9,7 @@ use super::{
 use crate::backend::{Admission, Command, End, Reason, Record, Refusal, TaskRules};
 use crate::outcome::Outcome;
 use crate::run::RunState;
-use crate::schedule::Overlap;
+use crate::schedule::{Delivery, Overlap};
 
 const PAUSED: Admission = Admission::Recorded(Refusal::Paused);
 
@@ -198,6 +198,29 @@ pub async fn failures_in_a_row_pause_a_task(backend: Subject) {
     run(6, disk_full()).await;
     assert_eq!(task.look().await.pause, None, "after a pause the count begins anew");
     task.accounts_for(5, 1).await;
+}
+
+/// A run that ends with its node has failed, and counts towards the pause: also as one that is abandoned.
+pub async fn deaths_in_a_row_pause_a_task(backend: Subject) {
+    let rules = TaskRules { pause_after: Some(2), delivery: Delivery::AtMostOnce, ..TaskRules::default() };
+    let task = Ticking::with(&backend, "pay", rules).await;
+    for n in 1..=2 {
+        assert_eq!(task.look().await.pause, None, "one is not enough");
+        task.hold(&super::dying("dead"), n).await;
+        let ending = async {
+            for number in 1.. {
+                super::beat(&backend, &node("b")).await;
+                assert_eq!(task.claim(&node("b"), n * 1_000_000 + number).await, [], "it may run once");
+                if task.row(n).await.state == RunState::Abandoned {
+                    return;
+                }
+                tokio::time::sleep(super::SHORT / 5).await;
+            }
+        };
+        tokio::time::timeout(super::PATIENCE, ending).await.expect("the run of a dead node ends");
+    }
+    let pause = task.look().await.pause.expect("the second in a row pauses it");
+    assert!(pause.to_string().contains("2 failed runs"), "{pause}");
 }
 
 /// An attempt that failed and is tried again is no failed run.

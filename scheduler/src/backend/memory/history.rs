@@ -6,7 +6,9 @@
 
 use symphra_scheduler_core::Timestamp;
 
-use crate::backend::{Retention, RunRow, TaskKey};
+use super::store::index;
+
+use crate::backend::{Retention, RunRow};
 
 /// The rows kept over all tasks; at some 130 bytes each they are 13 MB.
 pub(super) const ROWS_MAX: usize = 100_000;
@@ -145,15 +147,18 @@ impl History {
         self.free.push(u32::try_from(oldest.index()).expect("a slot is a u32"));
     }
 
+    /// Drops the rows of a task that is forgotten.
+    pub(super) fn drop_all_of(&mut self, kept: &mut Kept) {
+        while let Some(oldest) = kept.failures.oldest.or(kept.last.oldest) {
+            self.forget(oldest, kept);
+        }
+    }
+
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &RunRow> {
         let row = |slot: Slot| &self.rows[slot.index()];
         std::iter::successors(self.all.newest.map(row), move |ended| ended.in_all.older.map(row))
             .map(|ended| &ended.run)
     }
-}
-
-fn index(task: TaskKey) -> usize {
-    usize::try_from(task.0).expect("a run is of a task that this store has registered")
 }
 
 fn append(rows: &mut [Ended], chain: &mut Chain, slot: Slot, side: Side) {
@@ -184,7 +189,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::backend::NewRun;
+    use crate::backend::{NewRun, TaskKey};
     use crate::run::{Origin, RunId, RunState};
 
     fn run(task: u64, at: i64) -> RunRow {

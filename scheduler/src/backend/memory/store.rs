@@ -11,6 +11,7 @@ mod control;
 mod finish;
 mod holders;
 mod list;
+mod owners;
 mod waiting;
 
 use std::cmp::Reverse;
@@ -32,6 +33,7 @@ use crate::schedule::Timetable;
 use alive::{Begun, Links, Slab};
 use control::{Change, Log};
 use holders::HolderRow;
+use owners::{Neighbours, Owner, Unowned};
 use waiting::Waiting;
 
 /// The order in which runs are claimed.
@@ -41,7 +43,11 @@ type Rank = (Reverse<i8>, Timestamp);
 pub(super) struct Store {
     /// The places of the first tasks in `tasks`, as far as they have been [indexed](Self::index_names).
     keys: HashMap<TaskName, u32>,
+    indexed: usize,
     tasks: Vec<TaskRow>,
+    /// Places of tasks that were forgotten.
+    vacant: Vec<u32>,
+    unowned: Unowned,
     groups: Vec<GroupRow>,
     alive: Slab,
     by_id: HashMap<RunId, u32, BuildHasherDefault<RandomBits>>,
@@ -66,6 +72,12 @@ struct Submitted {
 
 struct TaskRow {
     name: TaskName,
+    /// How often its place was given to a task and became [vacant](Self::is_vacant).
+    generation: u32,
+    /// A node that has it; most tasks have one.
+    owner: Option<Owner>,
+    /// Of a task that no node has.
+    neighbours: Neighbours,
     rules: TaskRules,
     declared: Arc<Timetable>,
     /// What an operator put in the place of what is declared.
@@ -98,8 +110,8 @@ struct TaskRow {
 #[derive(Default)]
 struct Seldom {
     records: Vec<Record>,
-    /// The nodes that declared it, where that matters.
-    known_by: Vec<u32>,
+    /// The nodes that have it beside its owner.
+    further_owners: Vec<Owner>,
     /// [`Registered::behind`].
     behind: Option<Timestamp>,
 }
@@ -115,6 +127,8 @@ struct GroupRow {
     max: u32,
     /// How many runs of its tasks are held.
     held: u32,
+    /// How many tasks are in it. One that has none leaves its place to another.
+    tasks: u32,
     /// Its tasks that have something which might be claimed.
     runnable: BTreeSet<(Rank, u32)>,
     /// Under what it is among those of the store.
@@ -171,22 +185,38 @@ impl Store {
             return tasks.iter().map(|task| self.add(holder, task, now)).collect();
         }
         self.index_names();
-        tasks
+        let registered = tasks
             .iter()
             .map(|task| match self.keys.get(&task.name) {
                 Some(&known) => self.declare_again(known, holder, task, now, present),
                 None => {
                     let registered = self.add(holder, task, now);
                     self.keys.insert(task.name.clone(), number(index(registered.key)));
+                    self.indexed = self.tasks.len();
                     registered
                 }
             })
-            .collect()
+            .collect();
+        // Those of a node that has stopped have had the time to be taken over by the next.
+        self.forget_the_oldest(now);
+        registered
+    }
+
+    /// The key of the task in a place: the place, under the generation that it is in.
+    fn key(&self, number: u32) -> TaskKey {
+        TaskKey(u64::from(self.tasks[number as usize].generation) << 32 | u64::from(number))
+    }
+
+    /// The place of a task; `None` for one that was forgotten, and for a key of another store.
+    fn find(&self, key: TaskKey) -> Option<u32> {
+        let place = index(key);
+        (place < self.tasks.len()).then(|| number(place)).filter(|&number| self.key(number) == key)
     }
 
     /// Names are looked up from the second registration on: most stores see one, of perhaps a million tasks.
     fn index_names(&mut self) {
-        let unknown = self.keys.len()..self.tasks.len();
+        let unknown = self.indexed..self.tasks.len();
+        self.indexed = self.tasks.len();
         self.keys.reserve(unknown.len());
         for index in unknown {
             self.keys.insert(self.tasks[index].name.clone(), number(index));
@@ -194,11 +224,14 @@ impl Store {
     }
 
     fn add(&mut self, holder: u32, task: &Registration, now: Timestamp) -> Registered {
-        let number = number(self.tasks.len());
-        let seen = Registered::at_first_sight(key(number), Arc::clone(&task.timetable), now);
+        let seen = Registered::at_first_sight(TaskKey(0), Arc::clone(&task.timetable), now);
         let group = self.join_group(&task.rules, 0);
-        self.tasks.push(TaskRow {
+        let place = self.vacant.pop();
+        let row = TaskRow {
             name: task.name.clone(),
+            generation: place.map_or(0, |place| self.tasks[place as usize].generation.wrapping_add(1)),
+            owner: Some(self.owner(holder, &task.rules)),
+            neighbours: Neighbours::default(),
             rules: task.rules.clone(),
             declared: Arc::clone(&task.timetable),
             rescheduled: None,
@@ -219,9 +252,11 @@ impl Store {
             last_success: None,
             last_end: None,
             failed_in_a_row: 0,
-        });
-        if task.rules.run_on_start {
-            self.tasks[number as usize].seldom.get_or_insert_default().known_by.push(holder);
+        };
+        let number = place.unwrap_or_else(|| number(self.tasks.len()));
+        match place {
+            Some(place) => self.tasks[place as usize] = row,
+            None => self.tasks.push(row),
         }
         Registered { run_on_start: task.rules.run_on_start, ..self.view(number) }
     }
@@ -236,9 +271,9 @@ impl Store {
     ) -> Registered {
         self.unlist(number);
         let group = self.change_group(&task.rules, number);
-        let known_elsewhere = self.tasks[number as usize].known_by().iter().any(|&other| {
-            let row = &self.holders[other as usize];
-            other != holder && row.lives(present)
+        let known_elsewhere = self.tasks[number as usize].owners().any(|other| {
+            let row = &self.holders[other.holder as usize];
+            other.runs_on_start && other.holder != holder && row.lives(present)
         });
         let is_other = self.tasks[number as usize].declared != task.timetable;
         let ended = is_other.then(|| {
@@ -259,10 +294,8 @@ impl Store {
         }
         known.rules = task.rules.clone();
         known.group = group;
-        if task.rules.run_on_start && !known.known_by().contains(&holder) {
-            known.seldom.get_or_insert_default().known_by.push(holder);
-        }
         self.log.push(Change::Task(number));
+        self.own(number, holder);
         self.list(number);
         let run_on_start = task.rules.run_on_start && !known_elsewhere;
         Registered { run_on_start, ended: ended.flatten(), ..self.view(number) }
@@ -276,6 +309,7 @@ impl Store {
         let held = number(held.count());
         if let Some(before) = row.group {
             self.groups[before as usize].held -= held;
+            self.groups[before as usize].tasks -= 1;
             self.list_group(before);
         }
         self.join_group(rules, held)
@@ -284,14 +318,17 @@ impl Store {
     /// The place of the group that the rules name, for a task of which `held` runs are.
     fn join_group(&mut self, rules: &TaskRules, held: u32) -> Option<u32> {
         let group = rules.group.as_ref()?;
-        let place = self.groups.iter().position(|row| row.name == group.name).unwrap_or_else(|| {
+        let known = self.groups.iter().position(|row| row.name == group.name);
+        let place = known.or_else(|| self.groups.iter().position(|row| row.tasks == 0)).unwrap_or_else(|| {
             let name = Arc::clone(&group.name);
-            self.groups.push(GroupRow { name, max: 0, held: 0, runnable: BTreeSet::new(), listed: None });
+            self.groups.push(GroupRow { name, max: 0, held: 0, tasks: 0, runnable: BTreeSet::new(), listed: None });
             self.groups.len() - 1
         });
         let row = &mut self.groups[place];
+        row.name = Arc::clone(&group.name);
         row.max = group.max;
         row.held += held;
+        row.tasks += 1;
         self.list_group(number(place));
         Some(number(place))
     }
@@ -299,12 +336,13 @@ impl Store {
     #[cfg(any(test, feature = "test-util"))]
     pub(super) fn key_of(&mut self, task: &str) -> Option<TaskKey> {
         self.index_names();
-        self.keys.get(task).map(|&number| key(number))
+        self.keys.get(task).map(|&number| self.key(number))
     }
 
     pub(super) fn named_tasks(&self) -> Vec<NamedTask> {
         let mut tasks: Vec<_> = (self.tasks.iter().zip(0..))
-            .map(|(task, place)| NamedTask { name: task.name.clone(), key: key(place) })
+            .filter(|(task, _)| !task.is_vacant())
+            .map(|(task, place)| NamedTask { name: task.name.clone(), key: self.key(place) })
             .collect();
         tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         tasks
@@ -312,7 +350,7 @@ impl Store {
 
     /// Where a task stands; `None` for a key of another store.
     pub(super) fn look(&self, task: TaskKey) -> Option<Registered> {
-        self.tasks.get(index(task)).map(|_| self.view(number(index(task))))
+        self.find(task).map(|number| self.view(number))
     }
 
     fn view(&self, number: u32) -> Registered {
@@ -321,7 +359,7 @@ impl Store {
         let scheduled = begun.chain(row.waiting.iter().flat_map(|waiting| waiting.scheduled()));
         let mut scheduled = scheduled.map(|slot| &self.alive.get(slot).row);
         Registered {
-            key: key(number),
+            key: self.key(number),
             version: self.log.version(),
             mark: row.mark,
             behind: row.behind(),
@@ -387,15 +425,14 @@ impl Store {
     }
 
     pub(super) fn records(&self, task: TaskKey) -> Vec<Record> {
-        self.tasks
-            .get(index(task))
-            .and_then(|task| task.seldom.as_ref())
+        self.find(task)
+            .and_then(|task| self.tasks[task as usize].seldom.as_ref())
             .map(|seldom| seldom.records.clone())
             .unwrap_or_default()
     }
 
     pub(super) fn ledger(&self, task: TaskKey) -> Ledger {
-        self.tasks.get(index(task)).map(|task| task.ledger).unwrap_or_default()
+        self.find(task).map(|task| self.tasks[task as usize].ledger).unwrap_or_default()
     }
 }
 
@@ -406,13 +443,9 @@ fn number(index: usize) -> u32 {
     u32::try_from(index).expect("a process holds fewer than 2^32 of anything")
 }
 
-fn key(index: u32) -> TaskKey {
-    TaskKey(u64::from(index))
-}
-
-/// A key of another store gives an index beyond all tasks, which no row has.
-fn index(key: TaskKey) -> usize {
-    usize::try_from(key.0).unwrap_or(usize::MAX)
+/// The place of a task that is there: of a run's task, say. A key that comes from outside is [looked up](Store::find).
+pub(super) const fn index(key: TaskKey) -> usize {
+    (key.0 & u32::MAX as u64) as usize
 }
 
 impl TaskRow {
@@ -431,10 +464,6 @@ impl TaskRow {
         } else if upto.is_some() {
             self.seldom.get_or_insert_default().behind = upto;
         }
-    }
-
-    fn known_by(&self) -> &[u32] {
-        self.seldom.as_ref().map_or(&[], |seldom| &seldom.known_by)
     }
 
     /// Whether it is paused itself, whatever holds for all tasks.

@@ -24,6 +24,7 @@ struct ChangeRow {
     run: Option<String>,
     cause: Option<String>,
     was: Option<String>,
+    died: Option<String>,
 }
 
 impl<D: Database> Shared<D> {
@@ -56,6 +57,10 @@ impl<D: Database> Shared<D> {
                     was: text::state(change.was.as_deref().unwrap_or_default())?,
                 }),
                 ("resumed", _, Some(run)) => changes.resumed.push(text::run_id(run)?),
+                ("died", Some(task), Some(run)) => {
+                    let (id, task) = (text::run_id(run)?, TaskKey(task.unsigned_abs()));
+                    changes.died.push(text::read_died(id, task, change.died.as_deref().unwrap_or_default())?);
+                }
                 ("runnable", ..) => changes.runnable = true,
                 // A kind that only a newer version knows: whatever it is about, all is looked at.
                 _ => all = true,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::rows::{Run, at};
 use super::step::Change;
 use super::{Database, Failed, Shared, Step, Transaction, text};
-use crate::backend::{Cancelled, Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, TaskKey};
+use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, TaskKey};
 use crate::outcome::{Failure, Outcome};
 use crate::run::RunState;
 
@@ -163,14 +163,31 @@ impl<T: Transaction> Step<'_, T> {
             self.log.push(Change::Cancelled(Cancelled { id, task, cause, was: RunState::Queued }));
             self.end_run(run.clone(), &Outcome::Cancelled(cause), None, now);
         } else if task.at_most_once != 0 {
+            self.tell_of_death(run, RunState::Abandoned)?;
             self.end_in(run.clone(), RunState::Abandoned, Some("its node died".into()), None, now);
         } else if deaths >= i64::from(NODE_DEATHS_MAX) {
             let deaths = u32::try_from(deaths).unwrap_or(u32::MAX);
+            self.tell_of_death(run, RunState::Failed)?;
             self.end_run(run.clone(), &Outcome::Failed(Failure::node_died(deaths)), None, now);
         } else {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Tells the nodes of a run that is about to end because its holder died.
+    fn tell_of_death(&mut self, run: &Run, state: RunState) -> Result<(), Failed> {
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.log.push(Change::Died(Died {
+            id: run.run_id()?,
+            task: TaskKey(run.task.unsigned_abs()),
+            node: run.holder.as_deref().unwrap_or_default().into(),
+            attempt: count(run.attempt),
+            deaths: count(run.deaths + 1),
+            state,
+            ended_at: self.now,
+        }));
+        Ok(())
     }
 
     /// When the next attempt of a run of the claim's tasks is due.

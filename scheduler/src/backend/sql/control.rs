@@ -77,9 +77,11 @@ impl<D: Database> Shared<D> {
             step.log.push(Change::Runnable);
         }
         self.commit(step).await?;
-        let mut changes = self.changes_since(before).await?;
+        let changes = self.changes_since(before).await?;
+        // What others have changed meanwhile comes to this node by another way, and is counted there.
+        let Changes { version, tasks, runnable, .. } = changes;
+        let mut changes = Changes { version, tasks, runnable, ..Changes::default() };
         if let Some(task) = known {
-            // What others have changed meanwhile comes to this node by another way.
             changes.tasks.retain(|changed| changed.key == TaskKey(task.unsigned_abs()));
             if let [changed] = &mut changes.tasks[..] {
                 changed.ended = ended.map(Box::new);

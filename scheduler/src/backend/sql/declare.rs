@@ -1,16 +1,16 @@
 //! Tasks as programs declare them, and where they stand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rows::{Task, at, count};
 use super::step::Change;
 use super::{Database, Failed, Shared, Step, Transaction, text};
 use crate::TaskName;
-use crate::backend::{Holder, Pause, Record, Registered, Registration, Retention, TaskKey, TaskRules};
+use crate::backend::{Holder, Pause, Record, Registered, Registration, Retention, TaskKey, TaskRules, Unregistration};
 use crate::schedule::{Delivery, Timetable};
 
 /// How many tasks are registered, or looked at, in one step: few enough that nobody waits long for their locks.
@@ -51,7 +51,27 @@ fn kept(retention: &Retention) -> (u32, u32, i64) {
     (retention.runs, retention.failures, failures_ms)
 }
 
+/// Whether this step has made a task: nobody has to be told of one that nobody knew.
+#[derive(Clone, Copy, PartialEq)]
+enum Sight {
+    First,
+    Again,
+}
+
 impl<D: Database> Shared<D> {
+    pub(super) async fn unregister(&self, holder: &Holder, tasks: &[Unregistration]) -> Result<(), Failed> {
+        for some in tasks.chunks(TASKS_PER_STEP) {
+            let mut step = self.begin().await?;
+            // In the order in which a registration locks them.
+            step.lock(some.iter().map(|given_up| super::rows::id(given_up.task))).await?;
+            let row = |given_up: &Unregistration| json!({ "task": super::rows::id(given_up.task), "version": count(given_up.version) });
+            let given_up: Vec<_> = some.iter().map(row).collect();
+            step.tell(&self.statements.unknow, json!({ "node": &*holder.node, "given_up": given_up })).await?;
+            self.commit(step).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn register(&self, holder: &Holder, tasks: &[Registration]) -> Result<Vec<Registered>, Failed> {
         self.greet(holder).await?;
         let mut registered = Vec::with_capacity(tasks.len());
@@ -72,9 +92,12 @@ impl<D: Database> Shared<D> {
             known.extend(step.lock_named(&names).await?);
         }
         step.retain(&known, tasks).await?;
+        let new: HashSet<&str> = new.iter().map(|task| task.name.as_str()).collect();
         step.declare_groups(tasks).await?;
         let mut ids = Vec::with_capacity(tasks.len());
         let mut replaced = Vec::new();
+        // Of a task that was there the nodes are told, which is another change; of one that nobody knew they are not.
+        let mut since = Vec::with_capacity(tasks.len());
         for task in tasks {
             let (id, declared) = known.get(task.name.as_str()).ok_or_else(|| Failed::broken("a task is gone"))?;
             ids.push(*id);
@@ -83,10 +106,12 @@ impl<D: Database> Shared<D> {
                 let counts = Arc::clone(&task.timetable);
                 replaced.push(Replaced { task: *id, declared: Some(now_declared), rescheduled: None, counts });
             }
-            step.declare(*id, &task.rules);
+            let sight = if new.contains(task.name.as_str()) { Sight::First } else { Sight::Again };
+            step.declare(*id, &task.rules, sight);
+            since.push(json!({ "task": id, "since": step.version + i64::from(sight == Sight::Again) }));
         }
         let mut ended = step.replace_timetables(replaced).await?;
-        let at_start = step.first_to_know(&ids, tasks, &holder.node).await?;
+        let at_start = step.first_to_know(&ids, tasks, &holder.node, since).await?;
         self.commit(step).await?;
 
         let mut step = self.read().await?;
@@ -165,11 +190,10 @@ impl<T: Transaction> Step<'_, T> {
     }
 
     /// Takes over the rules of a task as they are declared.
-    fn declare(&mut self, id: i64, rules: &TaskRules) {
+    fn declare(&mut self, id: i64, rules: &TaskRules, sight: Sight) {
         let now = self.now.as_millis();
         let row = self.task_mut(id);
-        // Nobody has to be told of a task that nobody knew.
-        let is_new = row.anchor == now;
+        let is_new = sight == Sight::First;
         let disabled = i64::from(rules.disabled);
         if !is_new && row.disabled != disabled {
             row.declared_at = now;
@@ -232,6 +256,7 @@ impl<T: Transaction> Step<'_, T> {
         ids: &[i64],
         tasks: &[Registration],
         node: &str,
+        since: Vec<Value>,
     ) -> Result<BTreeSet<i64>, Failed> {
         let at_start = ids.iter().zip(tasks).filter(|(_, task)| task.rules.run_on_start);
         let at_start: BTreeSet<i64> = at_start.map(|(&id, _)| id).collect();
@@ -241,8 +266,10 @@ impl<T: Transaction> Step<'_, T> {
         // Of nodes that are gone nothing is kept.
         self.tell(&self.sql.forget, json!({})).await?;
         let input = json!({ "ids": at_start, "node": node });
-        let elsewhere: Vec<i64> = self.list(&self.sql.known, input.clone()).await?;
-        self.tell(&self.sql.know, input).await?;
+        let elsewhere: Vec<i64> = self.list(&self.sql.known, input).await?;
+        let asked = since.into_iter().zip(tasks).filter(|(_, task)| task.rules.run_on_start);
+        let since: Vec<Value> = asked.map(|(since, _)| since).collect();
+        self.tell(&self.sql.know, json!({ "node": node, "since": since })).await?;
         Ok(at_start.into_iter().filter(|id| !elsewhere.contains(id)).collect())
     }
 

@@ -117,6 +117,7 @@ pub(super) const CHANGE: &[(&str, Type)] = &[
     ("run", Type::Id),
     ("cause", Type::Text),
     ("was", Type::Text),
+    ("died", Type::Text),
 ];
 
 /// What a column holds.

@@ -51,6 +51,7 @@ pub(crate) struct Statements {
     pub(super) prune_nodes: String,
     pub(super) forget: String,
     pub(super) know: String,
+    pub(super) unknow: String,
     pub(super) known: String,
     pub(super) pause_all: String,
     pub(super) count_changes: String,
@@ -245,10 +246,16 @@ impl Statements {
                  NOT EXISTS (SELECT 1 FROM {runs} AS r WHERE r.holder = n.name)",
             ),
             forget: say("DELETE FROM {known} WHERE node NOT IN (SELECT name FROM {nodes})"),
-            know: say(
-                "INSERT INTO {known} (task, node) SELECT CAST(e.value AS {int}), {in:node} FROM {words:ids} WHERE TRUE ON \
-                 CONFLICT (task, node) DO NOTHING",
-            ),
+            know: say(&format!(
+                "INSERT INTO {{known}} (task, node, since) SELECT x.task, {{in:node}}, x.since FROM {} AS x WHERE TRUE ON \
+                 CONFLICT (task, node) DO UPDATE SET since = excluded.since",
+                given("since", &[("task", Type::Int), ("since", Type::Int)])
+            )),
+            unknow: say(&format!(
+                "DELETE FROM {{known}} AS k WHERE k.node = {{in:node}} AND EXISTS (SELECT 1 FROM {} AS x WHERE x.task = k.task \
+                 AND k.since <= x.version)",
+                given("given_up", &[("task", Type::Int), ("version", Type::Int)])
+            )),
             known: say(&format!(
                 "SELECT {{array}}(k.task) FROM (SELECT DISTINCT k.task FROM {{known}} AS k JOIN {{nodes}} AS n ON n.name = \
                  k.node WHERE {} AND k.node <> {{in:node}} AND n.has_left = 0 AND n.lease_until >= {{now}}) AS k",

@@ -14,7 +14,7 @@ use super::rows::{Ended, Run, Task, at};
 use super::statements::Statements;
 use super::text;
 use super::{Failed, Transaction};
-use crate::backend::{BackendError, Cancelled, Pause, Record, TaskKey, add_record};
+use crate::backend::{BackendError, Cancelled, Died, Pause, Record, TaskKey, add_record};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{RunId, RunState};
 
@@ -48,7 +48,7 @@ pub(super) struct Step<'a, T> {
 }
 
 /// Something that nodes should know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Change {
     /// Where a task stands.
     Task(i64),
@@ -58,6 +58,8 @@ pub(super) enum Change {
     Cancelled(Cancelled),
     /// A run is tried again by another node than had put that off.
     Resumed(RunId),
+    /// A run has ended by the death of its node.
+    Died(Died),
     /// Runs wait that may be claimed.
     Runnable,
 }
@@ -255,6 +257,7 @@ impl<'a, T: Transaction> Step<'a, T> {
         run.started_at = started_at.map(Timestamp::as_millis).or(run.started_at);
         let id = run.task;
         let is_own = run.origin == "schedule";
+        let is_failure = matches!(state, RunState::Failed | RunState::TimedOut | RunState::Abandoned);
         let task = self.task_mut(id);
         if is_own {
             // Not the latest of all ends: from one before the clock was set back an instant would follow that has run.
@@ -265,14 +268,14 @@ impl<'a, T: Transaction> Step<'a, T> {
                 task.failures = 0;
                 task.last_success = task.last_success.max(Some(run.scheduled_at));
             }
-            RunState::Failed | RunState::TimedOut => task.failures += 1,
+            _ if is_failure => task.failures += 1,
             _ => {}
         }
         task.kept += 1;
         let is_delay = is_own && task.is_delay != 0;
         let failures = task.failures;
         let is_too_many = task.pause_after.is_some_and(|limit| failures >= limit) && task.paused.is_none();
-        if is_too_many && matches!(state, RunState::Failed | RunState::TimedOut) {
+        if is_too_many && is_failure {
             task.failures = 0;
             let by = format!("its option pause_after, after {failures} failed runs in a row").into();
             task.paused = Some(text::pause(&Pause { by, reason: None, since: at }));
@@ -427,15 +430,19 @@ impl<'a, T: Transaction> Step<'a, T> {
 }
 
 impl Change {
-    fn row(self, version: i64) -> Value {
+    fn row(&self, version: i64) -> Value {
         match self {
             Self::Task(task) => json!({ "version": version, "kind": "task", "task": task }),
             Self::AllTasks => json!({ "version": version, "kind": "all_tasks" }),
             Self::Cancelled(Cancelled { id, task, cause, was }) => json!({
-                "version": version, "kind": "cancelled", "task": super::rows::id(task), "run": id.to_string(),
-                "cause": text::cause(cause), "was": was.to_string(),
+                "version": version, "kind": "cancelled", "task": super::rows::id(*task), "run": id.to_string(),
+                "cause": text::cause(*cause), "was": was.to_string(),
             }),
             Self::Resumed(run) => json!({ "version": version, "kind": "resumed", "run": run.to_string() }),
+            Self::Died(died) => json!({
+                "version": version, "kind": "died", "task": super::rows::id(died.task), "run": died.id.to_string(),
+                "died": text::died(died),
+            }),
             Self::Runnable => json!({ "version": version, "kind": "runnable" }),
         }
     }

@@ -15,7 +15,7 @@ use serde_json::{Serializer, Value};
 use symphra_scheduler_core::Timestamp;
 
 use super::rows::{at, count};
-use crate::backend::{BackendError, Pause, Reason, Record, Refusal};
+use crate::backend::{BackendError, Died, Pause, Reason, Record, Refusal, TaskKey};
 use crate::outcome::CancelCause;
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::{Delay, Moment, Overlap, Rule, Schedule, Timetable, Window};
@@ -117,6 +117,32 @@ pub(super) fn read_pause(text: &str) -> Result<Pause, BackendError> {
     let stored: StoredPause =
         serde_json::from_str(text).map_err(|error| unreadable("pause", text, error.to_string()))?;
     Ok(Pause { by: stored.by.into(), reason: stored.reason.map(Into::into), since: at(stored.since_ms) })
+}
+
+/// How a run ended by the death of its node; which run that is stands in columns of its own.
+#[derive(Serialize, Deserialize)]
+struct StoredDeath {
+    node: String,
+    attempt: u32,
+    deaths: u32,
+    state: String,
+    at_ms: i64,
+}
+
+pub(super) fn died(died: &Died) -> String {
+    json(&StoredDeath {
+        node: died.node.to_string(),
+        attempt: died.attempt,
+        deaths: died.deaths,
+        state: died.state.to_string(),
+        at_ms: died.ended_at.as_millis(),
+    })
+}
+
+pub(super) fn read_died(id: RunId, task: TaskKey, text: &str) -> Result<Died, BackendError> {
+    let StoredDeath { node, attempt, deaths, state: ended_as, at_ms } =
+        serde_json::from_str(text).map_err(|error| unreadable("death", text, error.to_string()))?;
+    Ok(Died { id, task, node: node.into(), attempt, deaths, state: state(&ended_as)?, ended_at: at(at_ms) })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -9,11 +9,12 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::super::event::{Actions, Batch, EndRunning, Event};
+use super::super::notice::Notice;
 use super::super::state::{Now, State};
 use super::rig::{every, instant, millis, seconds};
 use crate::TaskName;
 use crate::backend::{
-    Admission, Capabilities, Claimed, Claims, Finish, Hold, Refusal, Registered, Stored, TaskKey, Token,
+    Admission, Capabilities, Changes, Claimed, Claims, Died, Finish, Hold, Refusal, Registered, Stored, TaskKey, Token,
 };
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, Ran};
@@ -55,6 +56,8 @@ struct World {
     claim_max: usize,
     leaving: bool,
     transcript: String,
+    /// What was told of ends.
+    ends: Vec<(RunId, RunState)>,
 }
 
 impl World {
@@ -72,6 +75,7 @@ impl World {
             claim_max: 0,
             leaving: false,
             transcript: String::new(),
+            ends: Vec::new(),
         }
     }
 
@@ -80,6 +84,11 @@ impl World {
         let started: Vec<_> = self.actions.start.iter().map(|job| (job.id, job.scheduled_at, job.missed)).collect();
         let actions = &mut self.actions;
         let enqueue = actions.enqueue.take();
+        self.ends.extend(actions.notices.iter().filter_map(|notice| match notice {
+            Notice::Ended { id, state, .. } => Some((*id, *state)),
+            Notice::Died { died, .. } => Some((died.id, died.state)),
+            _ => None,
+        }));
         writeln!(
             self.transcript,
             "{:?} {started:?} {:?} {:?} {:?} {:?}",
@@ -324,7 +333,7 @@ fn told(world: &World, version: u64, pause: Option<&str>) -> Event {
     let pause = pause.map(|by| crate::backend::Pause { by: by.into(), reason: None, since: world.now.wall });
     let seen = Registered::at_first_sight(task.live.key, Arc::clone(task.plan.timetable()), task.mark);
     let registered = Registered { version, pause, ..seen };
-    Event::Changed(crate::backend::Changes { version, tasks: vec![registered], ..crate::backend::Changes::default() })
+    Event::Changed(Changes { version, tasks: vec![registered], ..Changes::default() })
 }
 
 #[test]
@@ -337,4 +346,97 @@ fn what_comes_late_by_another_way_does_not_undo_what_is_newer() {
     world.feed(told(&world, 6, None));
     world.feed(told(&world, 5, Some("ada")));
     assert_eq!(paused_by(&world), None, "and so does the beginning of one that has ended");
+}
+
+/// What happens to a run that its node holds, in one order or another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    /// Its body ends.
+    Ends,
+    /// The store says that its end came too late.
+    Stale,
+    /// The store tells that it has ended by the death of its node.
+    Died,
+}
+
+#[test]
+fn the_end_of_a_run_whose_node_was_only_taken_for_dead_is_counted_once_in_every_order() {
+    use Step::{Died, Ends, Stale};
+    for (steps, state) in [
+        (&[Died, Ends][..], RunState::Abandoned),
+        (&[Died, Died, Ends], RunState::Abandoned),
+        (&[Ends, Died, Stale], RunState::Succeeded),
+        (&[Ends, Stale, Died], RunState::Succeeded),
+        (&[Ends, Died, Stale, Died], RunState::Succeeded),
+    ] {
+        for is_behind_another in [false, true] {
+            let told = ends_told(steps, is_behind_another);
+            assert_eq!(told, [state], "{steps:?}, behind another: {is_behind_another}");
+        }
+    }
+}
+
+fn died(id: RunId, ended_at: Timestamp) -> Event {
+    let (task, node, state) = (TaskKey(0), Arc::from("a"), RunState::Abandoned);
+    let died = Died { id, task, node, attempt: 1, deaths: 1, state, ended_at };
+    Event::Changed(Changes { died: vec![died], ..Changes::default() })
+}
+
+#[test]
+fn a_run_that_is_over_does_not_begin_when_a_late_answer_brings_it() {
+    let mut world = World::new(7);
+    world.begin_claim();
+    let id = RunId::from_parts(world.now.wall, 1);
+    world.feed(died(id, world.now.wall));
+    let (scheduled_at, due_at, was) = (world.now.wall, world.now.wall, RunState::Queued);
+    let (task, origin) = (TaskKey(0), Origin::Schedule);
+    let late =
+        Claimed { task, id, hold: hold(1), origin, scheduled_at, due_at, missed: None, attempt: 1, abandoned: 0, was };
+    world.feed(Event::Claimed(Claims { runs: vec![late], next_at: None }));
+    assert!(world.executing.is_empty() && world.finishing.is_none(), "nor is it given back");
+}
+
+/// Lets a run of task 0 go through `steps`, beside one of task 1 whose end may be just being stored; what was told of the
+/// ends of the first.
+fn ends_told(steps: &[Step], is_behind_another: bool) -> Vec<RunState> {
+    let mut world = World::new(7);
+    world.now.wall = world.now.wall.plus(millis(399));
+    world.actions.with_ends = true;
+    world.feed(Event::Woke);
+    let batch = world.enqueueing.take().expect("two tasks are due");
+    let admissions = vec![Admission::Claimed(hold(1)); batch.firings.len()];
+    world.feed(Event::Enqueued(batch, admissions));
+    let place = |world: &World, key| world.executing.iter().position(|job| job.task.key == TaskKey(key));
+    let end = |world: &mut World, place: usize| {
+        let job = world.executing.remove(place);
+        job.task.tally().began(Duration::ZERO);
+        let ran = Some(Ran { began: world.now.at, duration: Duration::ZERO });
+        world.feed(Event::Ended(vec![Ended { job, outcome: Outcome::Succeeded, advice: Advice::ByPolicy, ran }]));
+    };
+    if is_behind_another {
+        let other = place(&world, 1).expect("its run executes");
+        end(&mut world, other);
+    }
+    let run = world.executing[place(&world, 0).expect("its run executes")].id;
+    for step in steps {
+        match step {
+            Step::Ends => {
+                let its = place(&world, 0).expect("its run executes");
+                end(&mut world, its);
+            }
+            Step::Stale => {
+                while let Some(ended) = world.finishing.take() {
+                    let stale = |end: &Finish| if end.id == run { Stored::Stale } else { Stored::Done { more: false } };
+                    let stored = ended.iter().map(stale).collect();
+                    world.feed(Event::Stored(ended, stored));
+                }
+            }
+            Step::Died => world.feed(died(run, world.now.wall)),
+        }
+    }
+    let tally = *world.state.tasks[0].live.tally();
+    assert_eq!((tally.ended_runs(), tally.running), (1, 0), "{steps:?}");
+    assert_eq!(world.actions.cancel, [(run, CancelCause::TakenOver)], "what of it is here is given up, once");
+    assert!(world.state.claims_in(world.now).is_some_and(|wait| wait.is_zero()), "its place is free");
+    world.ends.iter().filter(|(id, _)| *id == run).map(|&(_, state)| state).collect()
 }

@@ -10,7 +10,7 @@ use super::rig::{every, seconds};
 use crate::backend::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command, Finish,
     Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Token,
+    RunRow, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::{MemoryBackend, Scheduler, Task};
@@ -68,6 +68,10 @@ impl Backend for Pushy {
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
         self.store.register(holder, tasks)
+    }
+
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
+        self.store.unregister(holder, tasks)
     }
 
     fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {

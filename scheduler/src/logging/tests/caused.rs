@@ -17,7 +17,9 @@ use crate::clock::{Clock, StoreClock};
 use crate::engine::{Heartbeat, Link};
 use crate::events::Teller;
 use crate::test_util::{Chaos, Fault};
-use crate::{MemoryBackend, RetryPolicy, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task};
+use crate::{
+    Delivery, MemoryBackend, RetryPolicy, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task,
+};
 
 /// Who takes what is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -355,11 +357,12 @@ fn a_heartbeat_that_fails_or_is_not_answered_is_said() {
 }
 
 /// Starts a scheduler whose run never ends, and ends its runtime: the run stays alive for a lease.
-fn a_dead_node(stage: &Stage, task: Task) {
+fn a_dead_node(stage: &Stage, tasks: [Task; 2]) {
     runtime().block_on(async {
         let config = SchedulerConfig::new().node("dead");
         let scheduler = Scheduler::empty().clock(stage.clock.clone()).backend(stage.store.clone()).config(config);
-        drop(scheduler.register(task).start().await.expect("it starts"));
+        let scheduler = tasks.into_iter().fold(scheduler, Scheduler::register);
+        drop(scheduler.start().await.expect("it starts"));
         pass(2).await;
     });
 }
@@ -378,17 +381,21 @@ fn what_a_dead_node_left_is_said_by_the_one_that_goes_on() {
     for way in [Way::Tracing, Way::Adapter] {
         // The clock follows the paused time of a runtime, so both are made in one.
         let stage = runtime().block_on(async { Stage::new(way) });
-        a_dead_node(&stage, import().run_on_start(false));
+        let once = || Task::new("once", every(1), async || pending::<()>().await).delivery(Delivery::AtMostOnce);
+        a_dead_node(&stage, [import().run_on_start(false), once()]);
         let _listening = (way == Way::Tracing).then(|| tracing::subscriber::set_default(stage.seen.clone()));
         runtime().block_on(async {
             stage.clock.step(10_000);
-            stage.start([import()]).await;
+            stage.start([import(), once()]).await;
             pass(60).await;
         });
         let seen = [(way, stage.seen.all())];
         seen[0].1.iter().for_each(as_listed);
         assert_eq!(each(&seen, "start_run.refused")[0].field("task"), "import");
         assert_eq!(each(&seen, "runs.taken_over")[0].field("runs"), "1");
+        let died = each(&seen, "run.died")[0];
+        assert_eq!((died.field("task"), died.field("state")), ("once", "abandoned"));
+        assert!(died.field("node").starts_with("dead-"), "the node as its store calls it: {died:?}");
     }
 }
 

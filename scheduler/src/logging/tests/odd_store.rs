@@ -8,7 +8,7 @@ use crate::MemoryBackend;
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
     Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
-    Stored, Submission, Submitted, TaskKey,
+    Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::RunId;
 
@@ -42,6 +42,10 @@ impl Backend for OddStore {
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
         self.store.register(holder, tasks)
+    }
+
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
+        self.store.unregister(holder, tasks)
     }
 
     fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {

@@ -4,7 +4,7 @@ use symphra_scheduler_core::Timestamp;
 
 use super::alive::Links;
 use super::waiting::{Lane, Waiting};
-use super::{AliveRun, FIRST_TOKEN, Step, Store, index, number};
+use super::{AliveRun, FIRST_TOKEN, Step, Store, index};
 use crate::backend::{Admission, Firing, NewRun, Record, Refusal, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX};
 use crate::outcome::CancelCause;
 use crate::run::{Missed, Origin, RunState};
@@ -28,7 +28,8 @@ enum Room {
 
 impl Store {
     pub(in super::super) fn fire(&mut self, firing: &Firing, holder: u32, now: Timestamp) -> Admission {
-        let Some(task) = self.tasks.get(index(firing.task)) else { return Admission::MarkMoved(firing.advance_to) };
+        let Some(number) = self.find(firing.task) else { return Admission::MarkMoved(firing.advance_to) };
+        let task = &self.tasks[number as usize];
         let is_repeated = task.last_step.is_some_and(|(id, _)| id == firing.id);
         if is_repeated || task.mark != firing.mark {
             return self.repeated(firing, holder);
@@ -50,7 +51,6 @@ impl Store {
         if run.accept_until.is_some_and(|until| now > until) {
             return Admission::Late(now);
         }
-        let number = number(index(firing.task));
         if self.is_paused(task) {
             return self.refuse(firing, run, Refusal::Paused, now);
         }
@@ -166,9 +166,8 @@ impl Store {
         if self.submitted.ids.contains(&submission.id) {
             return Submitted::Queued { cancel: None };
         }
-        let Some(row) = self.tasks.get(index(submission.task)) else {
-            return Submitted::UnknownTask;
-        };
+        let Some(number) = self.find(submission.task) else { return Submitted::UnknownTask };
+        let row = &self.tasks[number as usize];
         if submission.origin == Origin::Start && self.is_paused(row) {
             return Submitted::Refused(Refusal::Paused);
         }
@@ -180,7 +179,6 @@ impl Store {
         if submission.origin != Origin::Start && submitted >= TRIGGERS_WAITING_MAX {
             return Submitted::TooMany;
         }
-        let number = number(index(submission.task));
         let mut cancel = None;
         match self.room(number, submission.overlap, submission.origin) {
             Room::Refused(refusal) => return Submitted::Refused(refusal),

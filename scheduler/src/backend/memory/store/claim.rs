@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::control::Change;
 use super::holders::HolderRow;
 use super::{Store, index, number};
-use crate::backend::{Cancelled, Claim, Claimed, Claims, Holder, NODE_DEATHS_MAX, Token};
+use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{Origin, RunState};
 use crate::schedule::Delivery;
@@ -101,8 +101,8 @@ impl Store {
 
     /// The runs that have begun of the tasks that a claim names.
     fn of_tasks(&self, claim: &Claim) -> Vec<u32> {
-        let rows = claim.tasks.iter().filter_map(|&task| self.tasks.get(index(task)));
-        rows.flat_map(|task| task.begun.iter(&self.alive)).collect()
+        let rows = claim.tasks.iter().filter_map(|&task| self.find(task));
+        rows.flat_map(|task| self.tasks[task as usize].begun.iter(&self.alive)).collect()
     }
 
     /// The runs of other holders that are free for the claimant and may be executed again; the others end. Under a pause they stay
@@ -127,8 +127,10 @@ impl Store {
                 self.log.push(Change::Cancelled(Cancelled { id, task, cause, was }));
                 self.end_run(slot, &Outcome::Cancelled(cause), None, now);
             } else if delivery == Delivery::AtMostOnce {
+                self.tell_of_death(slot, RunState::Abandoned, now);
                 self.abandon(slot, now);
             } else if deaths >= NODE_DEATHS_MAX {
+                self.tell_of_death(slot, RunState::Failed, now);
                 self.end_run(slot, &Outcome::Failed(Failure::node_died(deaths)), None, now);
             } else {
                 return !self.is_held_back(slot);
@@ -136,6 +138,15 @@ impl Store {
             false
         });
         orphans
+    }
+
+    /// Tells the nodes of a run that is about to end because its holder died.
+    fn tell_of_death(&mut self, slot: u32, state: RunState, ended_at: Timestamp) {
+        let run = self.alive.get(slot);
+        let Some(holder) = run.holder else { return };
+        let node = self.holders[holder as usize].name();
+        let (id, task, attempt, deaths) = (run.row.id, run.row.task, run.row.attempt, run.deaths + 1);
+        self.log.push(Change::Died(Died { id, task, node, attempt, deaths, state, ended_at }));
     }
 
     /// Whether a pause keeps the run from going on: a trigger and a backfill are not kept.

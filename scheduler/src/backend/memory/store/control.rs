@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
-use super::{Operator, Store, TaskRow, index, number};
-use crate::backend::{Cancelled, Changes, Command, Pause, Record, TaskKey};
+use super::{Operator, Store, TaskRow, number};
+use crate::backend::{Cancelled, Changes, Command, Died, Pause, Record, TaskKey};
 use crate::run::RunId;
 
 /// How many changes are kept: a node that is further behind looks at everything.
 const CHANGES_MAX: usize = 1_024;
 
 /// Something that nodes should know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Change {
     /// Where a task stands.
     Task(u32),
@@ -23,6 +23,8 @@ pub(super) enum Change {
     Cancelled(Cancelled),
     /// A run is tried again by another node than had put that off.
     Resumed(RunId),
+    /// A run has ended by the death of its node.
+    Died(Died),
     /// Runs wait that may be claimed.
     Runnable,
 }
@@ -48,9 +50,9 @@ impl Log {
     }
 
     /// The changes after `version`; `None` if they are no longer all here.
-    fn since(&self, version: u64) -> Option<impl Iterator<Item = Change> + '_> {
+    fn since(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
         let behind = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
-        (behind <= self.last.len()).then(|| self.last.iter().skip(self.last.len() - behind).copied())
+        (behind <= self.last.len()).then(|| self.last.iter().skip(self.last.len() - behind))
     }
 }
 
@@ -67,10 +69,11 @@ impl Store {
             Some(since) => {
                 for change in since {
                     match change {
-                        Change::Task(task) => drop(tasks.insert(task)),
+                        Change::Task(task) => drop(tasks.insert(*task)),
                         Change::AllTasks => all = true,
-                        Change::Cancelled(cancelled) => changes.cancelled.push(cancelled),
-                        Change::Resumed(resumed) => changes.resumed.push(resumed),
+                        Change::Cancelled(cancelled) => changes.cancelled.push(*cancelled),
+                        Change::Resumed(resumed) => changes.resumed.push(*resumed),
+                        Change::Died(died) => changes.died.push(died.clone()),
                         Change::Runnable => changes.runnable = true,
                     }
                 }
@@ -89,7 +92,9 @@ impl Store {
         if all {
             tasks = (0..number(self.tasks.len())).collect();
         }
-        changes.tasks = tasks.into_iter().map(|task| self.view(task)).collect();
+        // One that was forgotten meanwhile is nobody's.
+        let tasks = tasks.into_iter().filter(|&task| !self.tasks[task as usize].is_vacant());
+        changes.tasks = tasks.map(|task| self.view(task)).collect();
         changes
     }
 
@@ -101,7 +106,7 @@ impl Store {
                 let pause = Pause { by: Arc::clone(by), reason: reason.clone(), since: now };
                 match task {
                     Some(task) => {
-                        if let Some(row) = self.tasks.get_mut(index(*task)) {
+                        if let Some(row) = self.find(*task).map(|task| &mut self.tasks[task as usize]) {
                             row.operator = Some(Operator::Paused(Box::new(pause)));
                         }
                     }
@@ -112,7 +117,7 @@ impl Store {
             Command::Resume { task } => {
                 match task {
                     Some(task) => {
-                        if let Some(row) = self.tasks.get_mut(index(*task))
+                        if let Some(row) = self.find(*task).map(|task| &mut self.tasks[task as usize])
                             && row.is_paused()
                         {
                             row.operator = Some(Operator::Resumed);
@@ -125,24 +130,22 @@ impl Store {
                         }
                     }
                 }
-                let all = 0..self.tasks.len();
-                for task in task.map_or(all.clone(), |task| index(task)..index(task).saturating_add(1)) {
-                    if all.contains(&task) {
-                        self.list(number(task));
-                    }
+                match task {
+                    Some(task) => _ = self.find(*task).map(|task| self.list(task)),
+                    None => (0..).take(self.tasks.len()).for_each(|task| _ = self.list(task)),
                 }
                 self.changed(*task);
                 self.log.push(Change::Runnable);
             }
             Command::Reschedule { task, timetable } => {
-                if index(*task) < self.tasks.len() {
+                if let Some(task) = self.find(*task) {
                     let with = |row: &mut TaskRow| row.rescheduled = Some(Arc::clone(timetable));
-                    ended = self.replace_timetable(number(index(*task)), now, with);
+                    ended = self.replace_timetable(task, now, with);
                 }
                 self.changed(Some(*task));
             }
             Command::ResetMark { task } => {
-                if let Some(row) = self.tasks.get_mut(index(*task)) {
+                if let Some(row) = self.find(*task).map(|task| &mut self.tasks[task as usize]) {
                     row.mark = row.mark.min(now);
                     row.settle_behind(row.behind().filter(|&behind| behind < row.mark));
                     row.last_step = None;
@@ -155,10 +158,7 @@ impl Store {
 
     fn changed(&mut self, task: Option<TaskKey>) {
         match task {
-            Some(task) if index(task) < self.tasks.len() => {
-                self.log.push(Change::Task(number(index(task))));
-            }
-            Some(_) => {}
+            Some(task) => _ = self.find(task).map(|task| self.log.push(Change::Task(task))),
             None => self.log.push(Change::AllTasks),
         }
     }

@@ -51,6 +51,10 @@ impl HolderRow {
         now.duration_since(self.last_beat) > self.silence_max
     }
 
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.node)
+    }
+
     /// Whether its runs are its own.
     pub(super) fn lives(&self, now: Instant) -> bool {
         !self.has_left && now.duration_since(self.last_beat) <= self.lease
@@ -109,8 +113,7 @@ impl Store {
         };
         self.holders[left] = row;
         let left = number(left);
-        let seldom = self.tasks.iter_mut().filter_map(|task| task.seldom.as_mut());
-        seldom.for_each(|seldom| seldom.known_by.retain(|&known| known != left));
+        self.disown_all(left);
         left
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use symphra_scheduler_core::Timestamp;
 
 use super::waiting::{Lane, Waiting};
-use super::{Listed, Rank, Store, index, key, number};
+use super::{Listed, Rank, Store, index, number};
 use crate::backend::Claim;
 use crate::run::Origin;
 
@@ -135,7 +135,7 @@ impl Store {
     fn first_of(&mut self, task: u32, claim: &Claim) -> Option<(Rank, u32)> {
         #[cfg(test)]
         tests::LOOKS.set(tests::LOOKS.get() + 1);
-        if claim.tasks.binary_search(&key(task)).is_err() {
+        if claim.tasks.binary_search(&self.key(task)).is_err() {
             return None;
         }
         let waiting = self.tasks[task as usize].waiting.as_ref()?;
