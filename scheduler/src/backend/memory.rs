@@ -112,9 +112,7 @@ impl Backend for MemoryBackend {
     }
 
     fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
-        let mut store = self.store();
-        let by = store.holder(holder, self.clock.monotonic());
-        store.unregister(by, tasks, self.clock.now());
+        self.store().unregister(holder, tasks, self.clock.now());
         ready(())
     }
 

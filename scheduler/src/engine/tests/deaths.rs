@@ -1,6 +1,5 @@
 //! A run that ends by the death of its node: who hears of it, and what is counted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Level;

@@ -101,10 +101,14 @@ impl Store {
         self.holders[index as usize].beat(holder, now);
     }
 
+    pub(super) fn known_holder(&self, holder: &Holder) -> Option<u32> {
+        self.holders.iter().rposition(|row| row.node == holder.node).map(number)
+    }
+
     /// The row of a holder; one that is new begins with a full lease, in the row of one that has left and holds nothing.
     pub(in super::super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
-        if let Some(known) = self.holders.iter().rposition(|row| row.node == holder.node) {
-            return number(known);
+        if let Some(known) = self.known_holder(holder) {
+            return known;
         }
         let row = HolderRow::new(holder, now);
         let Some(left) = self.holders.iter().position(|row| row.has_left && row.held == 0) else {

@@ -6,7 +6,7 @@
 use symphra_scheduler_core::Timestamp;
 
 use super::{Store, TaskRow};
-use crate::backend::{TaskRules, Unregistration};
+use crate::backend::{Holder, TaskRules, Unregistration};
 use crate::outcome::{CancelCause, Outcome};
 
 /// How many tasks that no node has are kept, with their marks, ledgers and histories: as many as a scheduler knows by name
@@ -131,7 +131,9 @@ impl Store {
     }
 
     /// `holder` gives up tasks, but for those that it has registered again since.
-    pub(in super::super) fn unregister(&mut self, holder: u32, tasks: &[Unregistration], now: Timestamp) {
+    pub(in super::super) fn unregister(&mut self, holder: &Holder, tasks: &[Unregistration], now: Timestamp) {
+        // Whoever is not known has nothing, and is not made known by this.
+        let Some(holder) = self.known_holder(holder) else { return };
         for given_up in tasks {
             let Some(task) = self.find(given_up.task) else { continue };
             let is_meant = |owner: &Owner| owner.holder == holder && owner.since <= given_up.version;

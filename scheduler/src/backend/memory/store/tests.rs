@@ -75,8 +75,7 @@ impl Stage {
     fn unregister(&mut self, known: &[Registered]) {
         let given_up: Vec<_> =
             known.iter().map(|known| Unregistration { task: known.key, version: known.version }).collect();
-        let by = self.store.holder(&self.node, self.present);
-        self.store.unregister(by, &given_up, self.now);
+        self.store.unregister(&self.node.clone(), &given_up, self.now);
     }
 
     /// Adds a run that waits.
