@@ -46,7 +46,7 @@ on_each_store! {
     crashes::a_node_killed_at_any_step_of_a_run_loses_nothing,
     crashes::nodes_killed_at_random_lose_nothing,
     nodes::three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing,
-    nodes::a_frozen_node_finishes_nothing_when_it_wakes,
+    nodes::a_frozen_node_begins_and_finishes_nothing_when_it_wakes,
     nodes::a_clean_stop_hands_back_at_once,
     nodes::the_last_to_start_rules_the_schedule,
     nodes::a_run_waits_for_a_node_that_knows_its_task,
