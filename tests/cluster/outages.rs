@@ -17,7 +17,7 @@ struct Load {
     body_ms: usize,
 }
 
-const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 30 };
+const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 10 };
 
 const MANY: Load = Load { tasks: 60, every_ms: 1_000, body_ms: 0 };
 
@@ -48,7 +48,7 @@ impl Load {
 
 /// By how much a node's memory may grow while its store is away, and while it makes up for what was missed: rows, texts and
 /// answers of a few full batches, whatever the outage lasts.
-const GROWTH_KB_MAX: u64 = 16 * 1_024;
+const GROWTH_KB_MAX: u64 = 4 * 1_024;
 
 #[test]
 fn a_server_that_is_away_for_longer_than_a_lease_costs_nothing() {
@@ -70,7 +70,7 @@ fn is_away_for<const N: usize>(away: Duration, load: &Load) {
     let store = Store::on(&server.url());
     let first = soon(Duration::from_secs(2));
     let nodes: [Node; N] = load.nodes(&store, first);
-    sleep_until(first + 5_000);
+    sleep_until(first + 3_000);
     let before = memory(&nodes);
     server.stop();
     thread::sleep(away);
@@ -115,11 +115,11 @@ fn connections_cut_in_mid_statement_cost_nothing() {
     sleep_until(first);
     let began = Instant::now();
     let mut cut = 0;
-    while began.elapsed() < Duration::from_secs(8) {
+    while began.elapsed() < Duration::from_secs(5) {
         thread::sleep(Duration::from_millis(random.u64(10..400)));
         cut += proxy.cut();
     }
-    assert!(cut > 20, "{cut} connections were cut");
+    assert!(cut > 12, "{cut} connections were cut");
     store.fires_again();
     FEW.settles(&store, first);
     nodes.into_iter().for_each(Node::stop);
