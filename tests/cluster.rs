@@ -6,10 +6,15 @@ use symphra_scheduler_tests::services::has_postgres;
 
 #[path = "cluster/checker.rs"]
 mod checker;
+#[cfg(target_os = "linux")]
+#[path = "cluster/clock.rs"]
+mod clock;
 #[path = "cluster/crashes.rs"]
 mod crashes;
 #[path = "cluster/file.rs"]
 mod file;
+#[path = "cluster/leftovers.rs"]
+mod leftovers;
 #[path = "cluster/nodes.rs"]
 mod nodes;
 #[path = "cluster/outages.rs"]
@@ -20,6 +25,9 @@ mod proxy;
 mod restarts;
 #[path = "cluster/rig.rs"]
 mod rig;
+#[cfg(target_os = "linux")]
+#[path = "cluster/storm.rs"]
+mod storm;
 
 /// Each of these on a new store of each kind.
 macro_rules! on_each_store {
@@ -45,8 +53,9 @@ macro_rules! on_each_store {
 on_each_store! {
     crashes::a_node_killed_at_any_step_of_a_run_loses_nothing,
     crashes::nodes_killed_at_random_lose_nothing,
+    leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end,
     nodes::three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing,
-    nodes::a_frozen_node_finishes_nothing_when_it_wakes,
+    nodes::a_frozen_node_begins_and_finishes_nothing_when_it_wakes,
     nodes::a_clean_stop_hands_back_at_once,
     nodes::the_last_to_start_rules_the_schedule,
     nodes::a_run_waits_for_a_node_that_knows_its_task,

@@ -16,6 +16,9 @@ use symphra_scheduler_tests::services::{has_postgres, postgres_url};
 
 #[path = "examples/configuration.rs"]
 mod configuration;
+#[cfg(unix)]
+#[path = "examples/killed.rs"]
+mod killed;
 
 /// How long a program may take for anything at all, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -327,18 +327,22 @@ impl Worker {
     async fn run(mut self) {
         let mut slot = self.executor.0.slots.enter(&self.executor.0.surroundings);
         let mut runs = 0;
-        while let Some(job) = self.next_job() {
+        let mut now = self.executor.0.clock.monotonic();
+        while let Some(job) = self.next_job(now) {
             let ended = attempt::run(job, &mut slot, &self.executor.0, &mut || {
                 tell(&self.executor.0, &mut self.untold);
                 self.executor.hand_over();
             })
             .await;
+            // As it was read at the end of the run: so no run costs another reading.
+            now = ended.ran.map_or(now, |ran| ran.began + ran.duration);
             self.executor.0.ended().push(ended);
             self.untold += 1;
             runs += 1;
             if runs % RUNS_PER_TURN == 0 {
                 tell(&self.executor.0, &mut self.untold);
                 tokio::task::yield_now().await;
+                now = self.executor.0.clock.monotonic();
             }
         }
         self.executor.0.slots.leave(slot);
@@ -347,9 +351,9 @@ impl Worker {
 
     /// The next run; `None` ends the worker, in one step with the look that found none which may begin, so that a run
     /// submitted afterwards finds the worker's place free.
-    fn next_job(&self) -> Option<Job> {
+    fn next_job(&self, now: Instant) -> Option<Job> {
         let mut waiting = self.executor.0.waiting();
-        let may_begin = self.executor.0.surroundings.lease.may_begin();
+        let may_begin = self.executor.0.surroundings.lease.may_begin_at(now);
         let job = if may_begin { waiting.queue.pop() } else { None };
         if job.is_none() {
             waiting.workers -= 1;

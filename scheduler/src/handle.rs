@@ -25,6 +25,8 @@ use crate::executor::{Executor, Surroundings};
 use crate::logging::Logger;
 use crate::run::{RunId, RunIds};
 
+#[cfg(feature = "cli")]
+pub(crate) use backfill::BackfillOf;
 pub use backfill::{Backfill, Backfilled};
 pub use change::Triggered;
 pub(crate) use directory::Directory;

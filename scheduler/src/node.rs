@@ -1,10 +1,11 @@
 //! The name of this node, and of this start of it; and whether it can still trust in its leases.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Whether this node reaches its store, whether it may have lost its hold on its runs because it has not for too long, and
 /// whether runs that it holds may begin.
@@ -13,6 +14,8 @@ pub(crate) struct Lease {
     contact: watch::Sender<Contact>,
     /// From the first heartbeat that was not answered until somebody has looked what the node still holds.
     holds_back: AtomicBool,
+    /// How long the last heartbeat that was answered is good for; `None` before the first.
+    good_until: Mutex<Option<Instant>>,
 }
 
 /// How a node stands to its store.
@@ -28,7 +31,8 @@ pub(crate) enum Contact {
 
 impl Default for Lease {
     fn default() -> Self {
-        Self { contact: watch::Sender::new(Contact::Fine), holds_back: AtomicBool::new(false) }
+        let (holds_back, good_until) = (AtomicBool::new(false), Mutex::default());
+        Self { contact: watch::Sender::new(Contact::Fine), holds_back, good_until }
     }
 }
 
@@ -62,9 +66,31 @@ impl Lease {
         });
     }
 
+    /// A heartbeat was answered, which is good until then.
+    pub(crate) fn renew(&self, good_until: Instant) {
+        *self.good_until() = Some(good_until);
+    }
+
     /// Whether runs that the node holds may begin.
     pub(crate) fn may_begin(&self) -> bool {
         !self.holds_back.load(Ordering::SeqCst)
+    }
+
+    /// The same for whoever is about to have one begin at `now`. A process that was frozen finds here that time has passed,
+    /// before a heartbeat could tell; from then on nothing begins until one has been answered.
+    pub(crate) fn may_begin_at(&self, now: Instant) -> bool {
+        // Held back under the lock, so that whoever renews it knows.
+        let good_until = self.good_until();
+        if good_until.is_some_and(|until| now >= until) {
+            self.hold_back();
+        }
+        drop(good_until);
+        self.may_begin()
+    }
+
+    /// The lock guards one value, which is always whole.
+    fn good_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.good_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns when the hold may be lost.
@@ -92,6 +118,20 @@ pub(crate) fn this_start(node: &str, random: &mut fastrand::Rng) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_begins_once_the_last_heartbeat_is_too_old_until_it_is_let_again() {
+        let (lease, second) = (Lease::default(), std::time::Duration::from_secs(1));
+        let start = Instant::now();
+        assert!(lease.may_begin_at(start + 100 * second), "no heartbeat has begun");
+        lease.renew(start + 5 * second);
+        assert!(lease.may_begin_at(start + 4 * second));
+        assert!(!lease.may_begin_at(start + 5 * second));
+        lease.renew(start + 10 * second);
+        assert!(!lease.may_begin_at(start + 6 * second), "nobody has looked what is still held");
+        lease.let_begin();
+        assert!(lease.may_begin_at(start + 6 * second));
+    }
 
     #[test]
     fn the_default_name_ends_with_the_process_id() {

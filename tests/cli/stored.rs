@@ -3,9 +3,10 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use symphra_scheduler_tests::services::{has_postgres, postgres_url};
 
+use super::commands::not_run;
 use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said};
 
 /// A program with a store, in a folder of its own.
@@ -132,7 +133,6 @@ fn a_running_program_is_operated_through_its_store() {
         );
         assert_eq!(kept.json(&["health"])["well"], true);
         kept.symphra(&["pause", "repotr"]).fails(1, &["did you mean \"report\"?"]);
-        kept.symphra(&["backfill", "report", "--from", "2026-01-01"]).fails(3, &["no program"]);
         assert_eq!(program.ends_by("TERM"), Some(0));
         let health = kept.symphra(&["health"]);
         assert_eq!(health.code, Some(1), "nobody fires: {health:?}");
@@ -168,6 +168,39 @@ fn after_a_kill_the_store_still_tells_the_story() {
 }
 
 #[test]
+fn a_backfill_is_asked_of_the_store_and_done_by_the_next_start() {
+    for kept in Kept::everywhere() {
+        let program = kept.runs();
+        let (from, to, count) = not_run(&kept.home);
+        assert_eq!(program.ends_by("TERM"), Some(0));
+        let span = ["backfill", "often", "--from", &from, "--to", &to];
+        let with = |more: &[&'static str]| [&span[..], more].concat();
+        let preview = kept.json(&with(&["--preview"]));
+        assert_eq!((preview["occurrences"].as_array().map(Vec::len), &preview["id"]), (Some(count), &Value::Null));
+        assert_eq!(preview["occurrences"][0]["utc"], from);
+        kept.symphra(&with(&["--wait"])).fails(1, &["no program runs on this store", "leave out --wait"]);
+        assert_eq!(kept.json(&["runs", "often"]), json!([]), "neither has begun anything");
+
+        let begun = kept.json(&span);
+        assert_eq!((begun["runs"].as_array().map(Vec::len), &begun["ended"]), (Some(count), &Value::Null), "{begun}");
+        assert_eq!(kept.json(&["runs", "often"])[0]["state"], "queued");
+        let program = kept.runs();
+        kept.until(&["runs", "often"], |runs| {
+            let runs = runs.as_array().expect("a list");
+            runs.len() == count && runs.iter().all(|run| run["state"] == "succeeded")
+        });
+        let nothing = kept.symphra(&with(&["--wait"])).well();
+        assert_eq!(nothing, "nothing to run: no occurrence of the range since the first registration lacks a success");
+        let waited = kept.json(&with(&["--rerun", "--wait"]));
+        assert_eq!(waited["ended"], json!({ "succeeded": count }));
+        assert_eq!(program.ends_by("TERM"), Some(0));
+        // Where there is nothing to wait for nobody is missed.
+        assert_eq!(kept.symphra(&with(&["--wait"])).well(), nothing);
+        kept.symphra(&["backfill", "oftne", "--from", &from]).fails(1, &["did you mean \"often\"?"]);
+    }
+}
+
+#[test]
 fn a_command_that_asks_makes_no_store_and_migrate_does() {
     let kept = Kept::in_sqlite();
     kept.symphra(&["list"]).fails(1, &["it has no tables", "`migrate`", "store.db"]);
@@ -178,7 +211,7 @@ fn a_command_that_asks_makes_no_store_and_migrate_does() {
 
     let said = kept.app(&["migrate"]).well();
     assert!(said.contains("store.db are up to date"), "{said}");
-    assert_eq!(kept.json(&["list"]), serde_json::json!([]));
+    assert_eq!(kept.json(&["list"]), json!([]));
     assert!(kept.app(&["list"]).out.contains("report"), "what is declared and has never run");
     assert_eq!(kept.symphra(&["migrate"]).code, Some(0), "a second time changes nothing");
 

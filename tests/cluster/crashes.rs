@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::checker::{Promise, Seen, judge};
-use crate::rig::{LEASE, RECOVERY, Store, now, sleep_until, soon};
+use crate::rig::{LEASE, RECOVERY, Store, drawn, now, sleep_until, soon};
 
 /// Where a node dies, of which task, and which attempts of the run that it was about are then seen to start, on any node.
 const DEATHS: [(&str, &str, &[u32]); 9] = [
@@ -31,7 +31,7 @@ pub(crate) fn a_node_killed_at_any_step_of_a_run_loses_nothing(store: fn() -> St
 }
 
 fn killed(store: &Store, die: &str, task: &str, attempts: &[u32]) {
-    let first = soon(Duration::from_millis(1_500));
+    let first = soon(Duration::from_millis(2_500));
     let period = if task.contains("2000") { 2_000 } else { 1_000 };
     let task = format!("task=beat,start={first},misfire=run_all,{task}");
     let mut node = store.node("a", &[&task, &format!("die={die}")]);
@@ -53,9 +53,7 @@ fn killed(store: &Store, die: &str, task: &str, attempts: &[u32]) {
 }
 
 pub(crate) fn nodes_killed_at_random_lose_nothing(store: fn() -> Store) {
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(drawn());
     let store = store();
     let first = soon(Duration::from_millis(1_000));
     let tasks: Vec<String> = (0..8)

@@ -23,7 +23,7 @@ fn settles(store: &Store, first: i64) {
 }
 
 /// Locks the file against all who write.
-fn locked_for(url: &str, duration: Duration) {
+pub(crate) fn locked_for(url: &str, duration: Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut connection = SqliteConnection::connect(url).await.expect("it opens");

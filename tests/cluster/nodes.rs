@@ -51,39 +51,51 @@ pub(crate) fn three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing(
     }
 }
 
-pub(crate) fn a_frozen_node_finishes_nothing_when_it_wakes(store: fn() -> Store) {
+pub(crate) fn a_frozen_node_begins_and_finishes_nothing_when_it_wakes(store: fn() -> Store) {
     let store = store();
     let first = soon(Duration::from_secs(2));
-    let task = format!("task=long,every=3600000,start={first},body=3000");
-    let mut nodes = [store.node("a", &[&task]), store.node("b", &[&task])];
+    let long = format!("task=long,every=3600000,start={first},body=4000");
+    let waiting: Vec<String> =
+        (0..6).map(|number| format!("task=w{number},every=3600000,start={},body=50", first + 500)).collect();
+    let tasks: Vec<&str> = std::iter::once(&long).chain(&waiting).map(String::as_str).collect();
+    // It holds all of them, and its only worker has one of them begun.
+    let mut frozen = store.node("a", &[&*tasks, &["workers=1"]].concat());
     store.until("it runs", |lines| started(lines, "long", 1).is_some());
-    let zombie = started(&store.lines(), "long", 1).expect("it runs").node.clone();
-    if zombie == "b" {
-        nodes.reverse();
+    while frozen.ask("runs w5").is_empty() {
+        thread::sleep(Duration::from_millis(20));
     }
-    let [frozen, other] = &mut nodes;
+    let mut other = store.node("b", &tasks);
     frozen.signal(Signal::STOP);
     let frozen_at = now();
-    store.until("the other takes it over", |lines| started(lines, "long", 2).is_some());
+    store.until("the other takes all over", |lines| {
+        let taken_over = |number| started(lines, &format!("w{number}"), 2).is_some();
+        started(lines, "long", 2).is_some() && (0..6).all(taken_over)
+    });
     let taken_over = started(&store.lines(), "long", 2).expect("it was").at - frozen_at;
     // The last heartbeat before was at most a beat earlier, which is less than half a lease.
     assert!(taken_over > 5_000, "it was taken over after {taken_over} ms, and the lease is {LEASE:?}");
-    // It ends its attempt while the other is in the middle of the next.
+    // It ends its attempt while the other is in the middle of the next, and has a worker for what waits.
     frozen.signal(Signal::CONT);
     frozen.says("runs.stale");
     store.until("the other ends it", |lines| {
-        lines.iter().any(|line| line.seen == Seen::End && line.attempt == 2 && line.node != zombie)
+        lines.iter().any(|line| line.seen == Seen::End && line.task == "long" && line.node == "b")
     });
     while other.ask("runs long") == format!("{first}:running:2") {
         thread::sleep(Duration::from_millis(20));
     }
-    for node in [frozen, other] {
+    for node in [&mut frozen, &mut other] {
         assert_eq!(node.ask("runs long"), format!("{first}:succeeded:2"), "{}", store.story());
-        assert_eq!(node.said().contains("runs.stale"), node.name() == zombie, "{}", store.story());
+        assert_eq!(node.said().contains("runs.stale"), node.name() == "a", "{}", store.story());
     }
-    let verdict = store.settles(&[promise("long", first, 3_600_000, first)], Vec::new, &[&zombie], RECOVERY);
+    let begun = |line: &&Line| line.node == "a" && line.seen == Seen::Start && line.task != "long";
+    let lines = store.lines();
+    assert_eq!(lines.iter().filter(begun).count(), 0, "it began what the other had done:\n{}", store.story());
+    let mut promises = vec![promise("long", first, 3_600_000, first)];
+    promises.extend((0..6).map(|number| promise(&format!("w{number}"), first + 500, 3_600_000, first + 500)));
+    let verdict = store.settles(&promises, Vec::new, &["a"], RECOVERY);
     assert!(verdict.is_clean(), "{verdict}{}", store.story());
-    nodes.into_iter().for_each(crate::rig::Node::stop);
+    frozen.stop();
+    other.stop();
 }
 
 pub(crate) fn a_clean_stop_hands_back_at_once(store: fn() -> Store) {

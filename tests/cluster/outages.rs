@@ -7,67 +7,100 @@ use symphra_scheduler_tests::services::{Postgres, has_postgres, postgres_url};
 
 use crate::checker::Promise;
 use crate::proxy::Proxy;
-use crate::rig::{LEASE, Node, RECOVERY, Store, now, sleep_until, soon};
+use crate::rig::{LEASE, Node, RECOVERY, Store, drawn, is_nightly, now, sleep_until, soon};
 
-const TASKS: usize = 12;
-
-/// Tasks that fire four times a second each.
-fn load(first: i64) -> Vec<String> {
-    (0..TASKS)
-        .map(|number| format!("task=t{number},every=250,start={first},body={},misfire=run_all", number * 30))
-        .collect()
+/// Tasks that are all alike.
+struct Load {
+    tasks: usize,
+    every_ms: i64,
+    /// How much longer than the one before it each of their bodies takes.
+    body_ms: usize,
 }
 
-fn promises(first: i64, last: i64) -> Vec<Promise> {
-    let promise = |number| Promise { task: format!("t{number}"), first, period: 250, last, at_most_once: false };
-    (0..TASKS).map(promise).collect()
+const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 10 };
+
+const MANY: Load = Load { tasks: 60, every_ms: 1_000, body_ms: 0 };
+
+impl Load {
+    fn nodes<const N: usize>(&self, store: &Store, first: i64) -> [Node; N] {
+        let task = |number| {
+            let (every, body) = (self.every_ms, number * self.body_ms);
+            format!("task=t{number},every={every},start={first},body={body},misfire=run_all")
+        };
+        let tasks: Vec<String> = (0..self.tasks).map(task).collect();
+        let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
+        let names: [&str; N] = std::array::from_fn(|place| ["a", "b", "c"][place]);
+        names.map(|name| store.node(name, &tasks))
+    }
+
+    /// What has fallen due until now has run, once each: nobody was lost, so nothing may be started twice.
+    fn settles(&self, store: &Store, first: i64) {
+        let last = now() - 500;
+        let promise = |number| {
+            let task = format!("t{number}");
+            Promise { task, first, period: self.every_ms, last, at_most_once: false }
+        };
+        let promises: Vec<Promise> = (0..self.tasks).map(promise).collect();
+        let verdict = store.settles(&promises, Vec::new, &[], RECOVERY);
+        assert!(verdict.is_clean(), "{verdict}{}", store.story());
+    }
 }
 
-fn nodes(store: &Store, first: i64) -> [Node; 2] {
-    let tasks = load(first);
-    let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
-    [store.node("a", &tasks), store.node("b", &tasks)]
-}
-
-/// What has fallen due until now has run, once each: nobody was lost, so nothing may be started twice.
-fn settles(store: &Store, first: i64) {
-    let promises = promises(first, now() - 500);
-    let verdict = store.settles(&promises, Vec::new, &[], RECOVERY);
-    assert!(verdict.is_clean(), "{verdict}{}", store.story());
-}
+/// By how much a node's memory may grow while its store is away, and while it makes up for what was missed: rows, texts and
+/// answers of a few full batches, whatever the outage lasts.
+const GROWTH_KB_MAX: u64 = 4 * 1_024;
 
 #[test]
 fn a_server_that_is_away_for_longer_than_a_lease_costs_nothing() {
-    if !has_postgres() {
-        return;
+    if has_postgres() {
+        // Every lease runs out meanwhile, and hands nothing over.
+        is_away_for::<2>(LEASE + Duration::from_secs(2), &FEW);
     }
+}
+
+#[test]
+fn a_server_that_is_away_for_a_minute_under_load_costs_nothing() {
+    if is_nightly() && has_postgres() {
+        is_away_for::<3>(Duration::from_secs(60), &MANY);
+    }
+}
+
+fn is_away_for<const N: usize>(away: Duration, load: &Load) {
     let mut server = Postgres::start();
     let store = Store::on(&server.url());
     let first = soon(Duration::from_secs(2));
-    let nodes = nodes(&store, first);
-    sleep_until(first + 2_000);
+    let nodes: [Node; N] = load.nodes(&store, first);
+    sleep_until(first + 3_000);
+    let before = memory(&nodes);
     server.stop();
-    // Every lease runs out meanwhile, and hands nothing over.
-    thread::sleep(LEASE + Duration::from_secs(2));
+    thread::sleep(away);
     for node in &nodes {
         node.says("store.unreachable");
     }
+    let during = memory(&nodes);
     server.run();
     for node in &nodes {
         node.says("store.reachable");
     }
     store.fires_again();
-    settles(&store, first);
+    load.settles(&store, first);
+    let after = memory(&nodes);
+    println!("away for {away:?}: {before:?} kB before, {during:?} at its end, {after:?} after");
+    for (before, later) in before.iter().zip(&during).chain(before.iter().zip(&after)) {
+        assert!(later.saturating_sub(*before) <= GROWTH_KB_MAX, "{before:?}, {during:?}, {after:?} kB");
+    }
     nodes.into_iter().for_each(Node::stop);
+}
+
+/// What each node has in use.
+fn memory(nodes: &[Node]) -> Vec<u64> {
+    nodes.iter().filter_map(Node::memory_kb).collect()
 }
 
 /// A store behind a proxy.
 fn behind_a_proxy() -> (Proxy, Store) {
-    let (before, after) = postgres_url().rsplit_once(':').expect("the URL names a port");
-    let (port, database) = after.split_once('/').expect("the URL names a database");
-    let proxy = Proxy::to(port.parse().expect("a port"));
-    let store = Store::on(&format!("{before}:{}/{database}", proxy.port()));
-    (proxy, store)
+    let (proxy, url) = Proxy::before(postgres_url());
+    (proxy, Store::on(&url))
 }
 
 #[test]
@@ -75,22 +108,20 @@ fn connections_cut_in_mid_statement_cost_nothing() {
     if !has_postgres() {
         return;
     }
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = fastrand::Rng::with_seed(drawn());
     let (proxy, store) = behind_a_proxy();
     let first = soon(Duration::from_secs(2));
-    let nodes = nodes(&store, first);
+    let nodes: [Node; 2] = FEW.nodes(&store, first);
     sleep_until(first);
     let began = Instant::now();
     let mut cut = 0;
-    while began.elapsed() < Duration::from_secs(8) {
+    while began.elapsed() < Duration::from_secs(5) {
         thread::sleep(Duration::from_millis(random.u64(10..400)));
         cut += proxy.cut();
     }
-    assert!(cut > 20, "{cut} connections were cut");
+    assert!(cut > 12, "{cut} connections were cut");
     store.fires_again();
-    settles(&store, first);
+    FEW.settles(&store, first);
     nodes.into_iter().for_each(Node::stop);
 }
 
@@ -99,13 +130,12 @@ fn connections_that_fall_silent_are_given_up_and_new_ones_made() {
     if !has_postgres() {
         return;
     }
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(drawn());
     let (proxy, store) = behind_a_proxy();
     let first = soon(Duration::from_secs(2));
-    let nodes = nodes(&store, first);
+    let nodes: [Node; 2] = FEW.nodes(&store, first);
     sleep_until(first + 1_000);
-    assert!(proxy.silence(&mut fastrand::Rng::with_seed(seed)) > 2);
+    assert!(proxy.silence(&mut random) > 2);
     for node in &nodes {
         node.says("store.unreachable");
     }
@@ -113,6 +143,6 @@ fn connections_that_fall_silent_are_given_up_and_new_ones_made() {
     store.until("both fire again", |lines| {
         ["a", "b"].iter().all(|node| lines.iter().any(|line| line.node == *node && line.instant > silent + 2_000))
     });
-    settles(&store, first);
+    FEW.settles(&store, first);
     nodes.into_iter().for_each(Node::stop);
 }

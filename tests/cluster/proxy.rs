@@ -22,7 +22,7 @@ struct Wire {
 
 impl Proxy {
     /// A proxy in front of the server at a port of this host.
-    pub(crate) fn to(server: u16) -> Self {
+    fn to(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let wires = Arc::<Mutex<Vec<Arc<Wire>>>>::default();
@@ -41,8 +41,13 @@ impl Proxy {
         Self { port, wires }
     }
 
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
+    /// A proxy in front of the server of a URL, and the URL by which that is reached through it.
+    pub(crate) fn before(url: &str) -> (Self, String) {
+        let (before, after) = url.rsplit_once(':').expect("the URL names a port");
+        let (port, database) = after.split_once('/').expect("the URL names a database");
+        let proxy = Self::to(port.parse().expect("a port"));
+        let url = format!("{before}:{}/{database}", proxy.port);
+        (proxy, url)
     }
 
     /// Cuts every connection, wherever it is in what it says; how many there were.

@@ -23,6 +23,19 @@ pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// what the guarantees say, and what a machine under load takes for it.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(LEASE.as_secs() + 5 + 10);
 
+/// Whether the long runs are asked for.
+pub(crate) fn is_nightly() -> bool {
+    std::env::var_os("SYMPHRA_NIGHTLY").is_some_and(|value| value == "1")
+}
+
+/// The seed of what a test draws, which it prints; `SYMPHRA_SEED` draws the same again.
+pub(crate) fn drawn() -> u64 {
+    let seed = std::env::var("SYMPHRA_SEED").ok().map(|seed| seed.parse().expect("SYMPHRA_SEED is a number"));
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("seed {seed}");
+    seed
+}
+
 /// A store, the diaries of its nodes, and what they say.
 pub(crate) struct Store {
     pub(crate) url: String,
@@ -51,6 +64,11 @@ impl Store {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// How one of its tables is called.
+    pub(crate) fn table(&self, name: &str) -> String {
+        format!("{}_{name}", self.namespace)
     }
 
     /// Starts a node, and waits until it is up.
@@ -184,6 +202,13 @@ impl Node {
             assert!(began.elapsed() < PATIENCE, "{} never says {part:?}:\n{}", self.name, self.said());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// How much memory it has in use, in kilobytes; `None` where the system does not tell.
+    pub(crate) fn memory_kb(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it uses memory");
+        Some(line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes"))
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -89,10 +89,8 @@ async fn stored(
         return told;
     }
     let question = question(command);
-    match store.answer(&question).await? {
-        Some(value) => tell(&question, value, output),
-        None => Err(target.not_running()),
-    }
+    let value = store.answer(&question).await?;
+    tell(&question, value, output)
 }
 
 /// What can be told without a running program.

@@ -1,6 +1,6 @@
 //! What a running scheduler answers to each question.
 
-mod backfill;
+pub(super) mod backfill;
 #[cfg(test)]
 mod tests;
 

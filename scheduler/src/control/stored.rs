@@ -3,6 +3,8 @@
 //! It fires nothing and holds no run. A change is kept in the store, which every node heeds; what only a running program
 //! knows is not here.
 
+mod backfill;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -62,9 +64,9 @@ impl Stored {
         self.names.is_empty()
     }
 
-    /// The answer; nothing, if only a running program has one.
-    pub(crate) async fn answer(&self, question: &Question) -> Result<Option<serde_json::Value>, Error> {
-        Ok(Some(match question {
+    /// The answer.
+    pub(crate) async fn answer(&self, question: &Question) -> Result<serde_json::Value, Error> {
+        Ok(match question {
             Question::List { status, tag } => json(&self.listed(status.as_deref(), tag.as_deref()).await?),
             Question::Show { task } => json(&self.page(task).await?),
             Question::Next { task, count } => json(&self.next(task.as_deref(), *count).await?),
@@ -75,9 +77,11 @@ impl Stored {
             Question::Explain { task, at } => json(&self.explained(task, at).await?),
             Question::Nodes => json(&self.nodes().await?),
             Question::Health => json(&self.health().await?),
-            Question::Backfill { .. } => return Ok(None),
+            Question::Backfill { task, from, to, rerun, how } => {
+                json(&self.backfilled(task, from, to.as_deref(), *rerun, *how).await?)
+            }
             change => json(&self.changed(change).await?),
-        }))
+        })
     }
 
     fn declared(&self, name: &str) -> Option<&Task> {
@@ -295,10 +299,15 @@ impl Stored {
         Ok(rows.iter().map(|row| NodeView::of(row, self.backend.name(), self.zone)).collect())
     }
 
+    /// Whether a node is there that may execute what waits.
+    async fn has_node(&self) -> Result<bool, Error> {
+        Ok(self.backend.nodes().await?.iter().any(|node| node.presence == Presence::Alive))
+    }
+
     /// What can be told of how a program is without it: whether a node is there, and which tasks are stale.
     async fn health(&self) -> Result<HealthView, Error> {
         let now = self.clock.now();
-        let alive = self.backend.nodes().await?.iter().any(|node| node.presence == Presence::Alive);
+        let alive = self.has_node().await?;
         let mut stale = Vec::new();
         let mut repeats_until: Option<Timestamp> = None;
         for Seen { name, task, plan } in self.firing().await? {

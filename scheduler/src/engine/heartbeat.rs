@@ -49,6 +49,7 @@ impl Heartbeat {
         let every = holder.silence_max() / BEATS_PER_SILENCE;
         let warn_after = holder.lease.saturating_sub(WARN_BEFORE_END);
         let renewed = clock.monotonic();
+        link.renewed(renewed + holder.lease);
         let pause = every / PAUSES_PER_BEAT;
         #[cfg(any(test, feature = "test-util"))]
         let is_virtual = clock.local().is_virtual();
@@ -118,7 +119,8 @@ impl Heart {
         let error = match tokio::time::timeout(patience, self.backend.heartbeat(&self.holder)).await {
             Ok(Ok(stores)) => {
                 let measured = question.answered(&self.clock, stores);
-                self.link.answered(self.silence(&measured), measured, asked);
+                let good_until = measured.asked() + self.holder.lease;
+                self.link.answered(self.silence(&measured), measured, good_until, asked);
                 (self.renewed, self.stores) = (measured.asked(), Some(stores));
                 self.pause = self.every / PAUSES_PER_BEAT;
                 return self.every;

@@ -139,8 +139,13 @@ impl Link {
         self.lease.set(contact);
     }
 
-    /// A heartbeat was answered.
-    pub(super) fn answered(&self, silence: Silence, measured: Measurement, asked: u64) {
+    /// A first heartbeat was answered, which is good until then.
+    pub(super) fn renewed(&self, good_until: Instant) {
+        self.lease.renew(good_until);
+    }
+
+    /// A heartbeat was answered, which is good until then.
+    pub(super) fn answered(&self, silence: Silence, measured: Measurement, good_until: Instant, asked: u64) {
         let mut state = self.state();
         state.measured = Some((measured, asked));
         self.has_measured.store(true, Ordering::SeqCst);
@@ -152,6 +157,7 @@ impl Link {
             state.doubt = Some(Doubt::All);
             self.lease.hold_back();
         }
+        self.lease.renew(good_until);
         self.lease.set(Contact::Fine);
         self.end_outage(&mut state);
         let is_awaited = std::mem::replace(&mut state.answered, asked) != asked;

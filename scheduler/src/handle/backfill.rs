@@ -12,9 +12,10 @@ use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
 use super::change::too_many;
-use crate::backend::{RunQuery, Submission, Submitted};
+use crate::backend::{Backend, RunQuery, Submission, Submitted, TaskKey};
 use crate::error::Error;
 use crate::run::{Origin, RunId, RunState};
+use crate::schedule::Plan;
 
 /// How many occurrences one backfill runs.
 const OCCURRENCES_MAX: usize = 1_000;
@@ -92,82 +93,126 @@ impl Backfill<'_> {
     /// Safe: it changes nothing.
     pub async fn preview(&self) -> Result<Vec<DateTime<Tz>>, Error> {
         let zone = self.handle.task(&self.task)?.timezone;
-        let (wanted, _) = self.wanted().await?;
-        Ok(wanted.into_iter().map(|at| at.to_utc().with_timezone(&zone)).collect())
+        let (_, wanted) = self.wanted().await?;
+        Ok(wanted.instants.into_iter().map(|at| at.to_utc().with_timezone(&zone)).collect())
     }
 
-    /// The occurrences to run, and how many are too many.
-    async fn wanted(&self) -> Result<(Vec<Timestamp>, usize), Error> {
+    async fn wanted(&self) -> Result<(TaskKey, Wanted), Error> {
         let shared = &self.handle.0;
         let task = shared.directory().get(&self.task)?;
         let plan = task.shown().plan.clone();
-        if plan.fixed_delay().is_some() {
-            return Err(Error::refused(format!(
-                "task \"{}\" has a fixed delay: its instants depend on its runs, so there are none to run again; \
-                 trigger it instead",
-                self.task
-            )));
-        }
         let Some(from) = self.from else {
             return Err(Error::refused(
                 "a backfill needs the instant from which on to run; write `from..` or `from..to`",
             ));
         };
-        let to = self.to.unwrap_or(Timestamp::MAX).min(shared.clock.now());
+        let backend = &*shared.backend;
+        let (to, successful_too) = (self.to.unwrap_or(Timestamp::MAX), self.successful_too);
+        let range = BackfillOf { backend, name: &self.task, key: task.key, plan: &plan, from, to, successful_too };
+        Ok((task.key, range.wanted(shared.clock.now()).await?))
+    }
+
+    async fn begin(self) -> Result<Backfilled, Error> {
+        self.handle.running()?;
+        let (task, wanted) = self.wanted().await?;
+        let id = self.handle.new_id();
+        let submissions = wanted.submissions(task, id, || self.handle.new_id());
+        let ids: Vec<RunId> = submissions.iter().map(|submission| submission.id).collect();
+        let answers = if ids.is_empty() { Vec::new() } else { self.handle.submit(submissions).await? };
+        Backfilled::of(&self.task, id, ids, &answers, wanted.left_out)
+    }
+}
+
+/// A range of a task of a store, whose occurrences are to run.
+pub(crate) struct BackfillOf<'a> {
+    pub(crate) backend: &'a dyn Backend,
+    pub(crate) name: &'a str,
+    pub(crate) key: TaskKey,
+    pub(crate) plan: &'a Plan,
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    pub(crate) successful_too: bool,
+}
+
+/// The occurrences that a backfill runs.
+pub(crate) struct Wanted {
+    /// Oldest first.
+    pub(crate) instants: Vec<Timestamp>,
+    /// How many are too many.
+    pub(crate) left_out: usize,
+}
+
+impl BackfillOf<'_> {
+    /// The occurrences to run, those up to `now`.
+    pub(crate) async fn wanted(&self, now: Timestamp) -> Result<Wanted, Error> {
+        let Self { plan, from, .. } = *self;
+        if plan.fixed_delay().is_some() {
+            return Err(Error::refused(format!(
+                "task \"{}\" has a fixed delay: its instants depend on its runs, so there are none to run again; \
+                 trigger it instead",
+                self.name
+            )));
+        }
+        let to = self.to.min(now);
         let mut done = HashSet::new();
         if !self.successful_too {
             let query = RunQuery {
-                task: Some(task.key),
+                task: Some(self.key),
                 states: vec![RunState::Succeeded],
                 from: Some(from),
                 to: Some(to),
                 ..RunQuery::default()
             };
             let of_occurrences = |origin| matches!(origin, Origin::Schedule | Origin::Backfill(_));
-            let runs = shared.backend.runs(&query).await?;
+            let runs = self.backend.runs(&query).await?;
             done = runs.iter().filter(|run| of_occurrences(run.origin)).map(|run| run.scheduled_at).collect();
         }
         let first = plan.next(from.minus(Duration::from_millis(1)));
         let all = std::iter::successors(first, |&at| plan.next(at)).take_while(|&at| at <= to);
         let mut wanted = all.filter(|at| !done.contains(at));
-        let taken: Vec<Timestamp> = wanted.by_ref().take(OCCURRENCES_MAX).collect();
-        let left_out = match taken.last().filter(|_| taken.len() == OCCURRENCES_MAX) {
+        let instants: Vec<Timestamp> = wanted.by_ref().take(OCCURRENCES_MAX).collect();
+        let left_out = match instants.last().filter(|_| instants.len() == OCCURRENCES_MAX) {
             Some(&last) => {
                 let after = usize::try_from(plan.count(last, to)).unwrap_or(usize::MAX);
                 after - done.iter().filter(|&&at| at > last && at <= to).count().min(after)
             }
             None => 0,
         };
-        Ok((taken, left_out))
+        Ok(Wanted { instants, left_out })
     }
+}
 
-    async fn begin(self) -> Result<Backfilled, Error> {
-        self.handle.running()?;
-        let (wanted, left_out) = self.wanted().await?;
-        let task = self.handle.key(&self.task)?;
-        let id = self.handle.new_id();
-        let submissions: Vec<Submission> = wanted
-            .into_iter()
-            .map(|at| Submission {
-                id: self.handle.new_id(),
-                task,
-                origin: Origin::Backfill(id),
-                scheduled_at: Some(at),
-                overlap: None,
-            })
-            .collect();
-        let mut runs: Vec<_> = submissions.iter().map(|submission| submission.id).collect();
-        if runs.is_empty() {
-            return Ok(Backfilled { id, runs, left_out });
-        }
+impl Wanted {
+    /// The runs of the backfill `id` of these occurrences.
+    pub(crate) fn submissions(&self, task: TaskKey, id: RunId, mut new_id: impl FnMut() -> RunId) -> Vec<Submission> {
+        let run = |&at| Submission {
+            id: new_id(),
+            task,
+            origin: Origin::Backfill(id),
+            scheduled_at: Some(at),
+            overlap: None,
+        };
+        self.instants.iter().map(run).collect()
+    }
+}
+
+impl Backfilled {
+    /// What was accepted of the runs that were asked for.
+    pub(crate) fn of(
+        task: &str,
+        id: RunId,
+        mut runs: Vec<RunId>,
+        answers: &[Submitted],
+        left_out: usize,
+    ) -> Result<Self, Error> {
         let wanted = runs.len();
-        let mut answers = self.handle.submit(submissions).await?.into_iter();
-        runs.retain(|_| answers.next() != Some(Submitted::TooMany));
-        if runs.is_empty() {
-            return Err(too_many(&self.task));
+        let mut answers = answers.iter();
+        runs.retain(|_| answers.next() != Some(&Submitted::TooMany));
+        if runs.is_empty() && wanted > 0 {
+            return Err(too_many(task));
         }
         let left_out = left_out + (wanted - runs.len());
-        Ok(Backfilled { id, runs, left_out })
+        Ok(Self { id, runs, left_out })
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Actor, in_time, instant, zone_of};
 use crate::control::view::{At, BackfillView};
 use crate::error::Error;
 use crate::events::{Events, SchedulerEvent};
-use crate::handle::{Backfill, Backfilled, Run, RunFilter, SchedulerHandle};
+use crate::handle::{Backfill, Backfilled, RunFilter, SchedulerHandle};
 use crate::logging::Entry;
 use crate::run::{RunId, RunState};
 
@@ -57,18 +57,13 @@ impl Asked {
 
     pub(super) async fn begun(&self, handle: &SchedulerHandle, actor: &Actor) -> Result<Begun, Error> {
         handle.logger().write(Entry::ControlAsked { actor: &actor.0, change: &self.words });
-        let Backfilled { id, runs, left_out, .. } = self.on(handle).await?;
-        let view = BackfillView {
-            id: Some(id.to_string()),
-            runs: runs.iter().map(RunId::to_string).collect(),
-            left_out,
-            ..of_task(&self.task)
-        };
-        Ok(Begun { view, runs })
+        let accepted = self.on(handle).await?;
+        Ok(Begun { view: shown(&self.task, &accepted), runs: accepted.runs })
     }
 }
 
-fn of_task(task: &str) -> BackfillView {
+/// What is shown of a backfill of a task, before there is anything of it.
+pub(in crate::control) fn of_task(task: &str) -> BackfillView {
     BackfillView {
         task: task.to_owned(),
         id: None,
@@ -76,6 +71,16 @@ fn of_task(task: &str) -> BackfillView {
         runs: Vec::new(),
         left_out: 0,
         ended: None,
+    }
+}
+
+/// What is shown of one that was accepted.
+pub(in crate::control) fn shown(task: &str, accepted: &Backfilled) -> BackfillView {
+    BackfillView {
+        id: Some(accepted.id.to_string()),
+        runs: accepted.runs.iter().map(RunId::to_string).collect(),
+        left_out: accepted.left_out,
+        ..of_task(task)
     }
 }
 
@@ -94,7 +99,7 @@ impl Begun {
         progress: &mpsc::Sender<(usize, usize)>,
     ) -> Result<BackfillView, Error> {
         let Self { mut view, runs } = self;
-        let mut watched = Watched { alive: runs.into_iter().collect(), ended: BTreeMap::new() };
+        let mut watched = Watched::new(runs);
         let of = watched.alive.len();
         let mut look = interval(LOOK_EACH);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -112,7 +117,7 @@ impl Begun {
                     }
                     // Events may have been missed. A store that does not answer now is asked again.
                     if let Ok(known) = in_time(handle.runs(&RunFilter::new().task(&view.task))).await {
-                        watched.see(&known);
+                        watched.see(known.iter().map(|run| (run.id, run.state)));
                     }
                 }
             }
@@ -127,12 +132,21 @@ impl Begun {
 }
 
 /// The runs that are waited for, and how those ended that have.
-struct Watched {
+pub(in crate::control) struct Watched {
     alive: HashSet<RunId>,
     ended: BTreeMap<String, usize>,
 }
 
 impl Watched {
+    pub(in crate::control) fn new(runs: Vec<RunId>) -> Self {
+        Self { alive: runs.into_iter().collect(), ended: BTreeMap::new() }
+    }
+
+    /// How all have ended; nothing, as long as one has not.
+    pub(in crate::control) fn all_ended(&self) -> Option<&BTreeMap<String, usize>> {
+        self.alive.is_empty().then_some(&self.ended)
+    }
+
     fn hear(&mut self, event: Option<SchedulerEvent>) -> Result<(), Error> {
         match event {
             Some(SchedulerEvent::RunEnded { run, state, .. }) => self.end(run, state.to_string()),
@@ -144,8 +158,9 @@ impl Watched {
         Ok(())
     }
 
-    fn see(&mut self, known: &[Run]) {
-        let states: HashMap<RunId, RunState> = known.iter().map(|run| (run.id, run.state)).collect();
+    /// Takes in which runs of the task are known. One that is not is known to have ended.
+    pub(in crate::control) fn see(&mut self, known: impl Iterator<Item = (RunId, RunState)>) {
+        let states: HashMap<RunId, RunState> = known.collect();
         let is_alive = |run: &&RunId| states.get(*run).is_some_and(|state| !state.is_final());
         let gone: Vec<RunId> = self.alive.iter().filter(|run| !is_alive(run)).copied().collect();
         for run in gone {
