@@ -142,7 +142,7 @@ impl LoggingConfig {
     }
 
     /// The file that is written to, if one is named.
-    pub(crate) fn named_file(&self) -> Option<&Path> {
+    pub(crate) fn named_file(&self) -> Option<&std::path::Path> {
         self.file.as_deref()
     }
 
