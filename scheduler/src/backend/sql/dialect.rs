@@ -15,6 +15,9 @@ pub(crate) const TABLES: [&str; 9] =
 pub(crate) enum Dialect {
     #[cfg(feature = "sqlite")]
     Sqlite,
+    /// SQLite before 3.51: it has no `jsonb_each`, which takes rows apart without reading each again for each column.
+    #[cfg(feature = "sqlite")]
+    OlderSqlite,
     #[cfg(feature = "postgres")]
     Postgres,
 }
@@ -71,11 +74,13 @@ impl Dialect {
         }
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => match kind {
+            Self::Sqlite | Self::OlderSqlite => match kind {
+                "each" if self == Self::Sqlite => format!("jsonb_each($1, '$.{name}') AS e"),
                 "each" | "words" => format!("json_each($1, '$.{name}') AS e"),
                 "in" => format!("($1 ->> '{name}')"),
                 "array" => "json_group_array".into(),
                 "object" => "json_object".into(),
+                "list" => "json_array".into(),
                 // What comes out of a subquery is taken for text otherwise.
                 "nested" => "json".into(),
                 "now" => "CAST(unixepoch('subsec') * 1000 AS integer)".into(),
@@ -92,6 +97,7 @@ impl Dialect {
                 "in" => format!("(CAST($1 AS jsonb) ->> '{name}')"),
                 "array" => "json_agg".into(),
                 "object" => "json_build_object".into(),
+                "list" => "json_build_array".into(),
                 "nested" => String::new(),
                 // Rounded down: the present is not before it is.
                 "now" => "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)".into(),
@@ -112,17 +118,32 @@ impl Dialect {
     }
 }
 
-/// The rows of the parameter's list `list`, as a table.
+/// The rows of the parameter's list `list`, which are objects, as a table.
 pub(super) fn given(list: &str, columns: &[(&str, Type)]) -> String {
-    let cast = columns.iter().map(|(column, kind)| {
-        let kind = match kind {
-            Type::Int => "{int}",
-            Type::Text => "{text}",
-            Type::Id => "{id}",
-        };
-        format!("CAST(e.value ->> '{column}' AS {kind}) AS {column}")
-    });
-    format!("(SELECT {} FROM {{each:{list}}})", cast.collect::<Vec<_>>().join(", "))
+    let columns = columns.iter().map(|(column, kind)| cast(&format!("'{column}'"), column, *kind));
+    format!("(SELECT {} FROM {{each:{list}}})", columns.collect::<Vec<_>>().join(", "))
+}
+
+/// The rows of the parameter's list `list`, which are lists of `columns`, as a table of those columns that are `wanted`.
+pub(super) fn given_rows(list: &str, columns: &[(&str, Type)], wanted: impl Fn(&str) -> bool) -> String {
+    let columns = columns.iter().enumerate().filter(|(_, (column, _))| wanted(column));
+    let columns = columns.map(|(place, (column, kind))| cast(&place.to_string(), column, *kind));
+    format!("(SELECT {} FROM {{each:{list}}})", columns.collect::<Vec<_>>().join(", "))
+}
+
+fn cast(key: &str, column: &str, kind: Type) -> String {
+    let kind = match kind {
+        Type::Int => "{int}",
+        Type::Text => "{text}",
+        Type::Id => "{id}",
+    };
+    format!("CAST(e.value ->> {key} AS {kind}) AS {column}")
+}
+
+/// The columns of a row of `from` as one JSON list.
+pub(super) fn row(from: &str, columns: &[(&str, Type)]) -> String {
+    let columns = columns.iter().map(|(column, _)| format!("{from}.{column}"));
+    format!("{{list}}({})", columns.collect::<Vec<_>>().join(", "))
 }
 
 /// The columns of a row of `from`, and `more`, as one JSON object.
@@ -138,7 +159,7 @@ pub(super) fn names(columns: &[(&str, Type)]) -> String {
 }
 
 /// Assignments of the given rows' columns, the key apart.
-pub(super) fn assignments(columns: &[(&str, Type)]) -> String {
-    let columns = columns.iter().filter(|(column, _)| *column != "id");
-    columns.map(|(column, _)| format!("{column} = x.{column}")).collect::<Vec<_>>().join(", ")
+pub(super) fn assignments<'a>(columns: impl IntoIterator<Item = &'a str>) -> String {
+    let columns = columns.into_iter().filter(|column| *column != "id");
+    columns.map(|column| format!("{column} = x.{column}")).collect::<Vec<_>>().join(", ")
 }

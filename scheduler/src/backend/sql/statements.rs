@@ -1,8 +1,8 @@
 //! The statements of a store. Each has one parameter, a JSON object, and gives one JSON value or none; so a batch is one
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
-use super::dialect::{Dialect, Names, assignments, given, names, object};
-use super::rows::{CHANGE, ENDED, NEW_TASK, RUN, TASK, Type};
+use super::dialect::{Dialect, Names, assignments, given, given_rows, names, object, row};
+use super::rows::{CHANGE, ENDED, FIRED, NEW_TASK, PROGRESS, RUN, TASK, Type};
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Statements {
     pub(super) names: String,
     pub(super) nodes: String,
     pub(super) save_tasks: String,
+    /// Saves what changes as runs come and go, and no more.
+    pub(super) save_progress: String,
     pub(super) records: String,
     pub(super) save_records: String,
     pub(super) crowd: String,
@@ -90,34 +92,34 @@ const NEWEST: &str = "r.due_at DESC, r.scheduled_at DESC, r.made DESC";
 /// What failed is kept longer in the history.
 const IS_FAILURE: &str = "state IN ('failed', 'timed_out', 'abandoned')";
 
-/// The mark as it was when its row was locked: compared once more as it is advanced.
-const GUARD: (&str, Type) = ("mark_was", Type::Int);
-
 impl Statements {
     /// The statements on the tables of one store.
     pub(crate) fn new(dialect: Dialect, tables: &Names) -> Self {
         let say = |text: &str| dialect.say(text, tables);
-        let guarded: Vec<(&str, Type)> = TASK.iter().copied().chain([GUARD]).collect();
+        let fired: Vec<(&str, Type)> = TASK.iter().copied().chain([FIRED]).collect();
+        let is_progress = |column: &str| column == "id" || PROGRESS.contains(&column);
         let advance = format!(
             "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND t.mark = x.mark_was",
-            assignments(TASK),
-            given("tasks", &guarded)
+            assignments(PROGRESS.iter().copied()),
+            given_rows("tasks", &fired, |column| is_progress(column) || column == FIRED.0)
         );
         let insert_runs = format!(
             "INSERT INTO {{runs}} ({}) SELECT {} FROM {} AS x",
             names(RUN),
             RUN.iter().map(|(column, _)| format!("x.{column}")).collect::<Vec<_>>().join(", "),
-            given("runs", RUN)
+            given_rows("runs", RUN, |_| true)
         );
         let delete_runs = format!("DELETE FROM {{runs}} WHERE {}", run_ids("id"));
         let insert_ended = format!(
             "INSERT INTO {{history}} ({columns}) SELECT {columns} FROM {} AS x",
-            given("ended", ENDED),
+            given_rows("ended", ENDED, |_| true),
             columns = names(ENDED)
         );
         let (fire, end_runs) = match dialect {
             #[cfg(feature = "sqlite")]
-            Dialect::Sqlite => (vec![advance, insert_runs.clone()], vec![delete_runs, insert_ended]),
+            Dialect::Sqlite | Dialect::OlderSqlite => {
+                (vec![advance, insert_runs.clone()], vec![delete_runs, insert_ended])
+            }
             #[cfg(feature = "postgres")]
             Dialect::Postgres => (
                 vec![format!(
@@ -156,8 +158,13 @@ impl Statements {
             ),
             save_tasks: say(&format!(
                 "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(TASK),
-                given("tasks", TASK)
+                assignments(TASK.iter().map(|(column, _)| *column)),
+                given_rows("tasks", TASK, |_| true)
+            )),
+            save_progress: say(&format!(
+                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
+                assignments(PROGRESS.iter().copied()),
+                given_rows("tasks", TASK, is_progress)
             )),
             records: say(&format!(
                 "SELECT {{array}}({{object}}('id', id, 'records', records)) FROM {{tasks}} WHERE {}",
@@ -174,7 +181,7 @@ impl Statements {
             runs_of_keys: say(&format!(
                 "SELECT {{array}}({}) FROM {{runs}} AS r JOIN {} AS x ON r.task = x.task AND r.scheduled_at = x.scheduled_at \
                  WHERE r.origin = 'schedule'",
-                object("r", RUN, &[]),
+                row("r", RUN),
                 given("keys", &[("task", Type::Int), ("scheduled_at", Type::Int)])
             )),
             known_runs: say(&format!(
@@ -197,8 +204,8 @@ impl Statements {
             insert_runs: say(&insert_runs),
             save_runs: say(&format!(
                 "UPDATE {{runs}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(RUN),
-                given("runs", RUN)
+                assignments(RUN.iter().map(|(column, _)| *column)),
+                given_rows("runs", RUN, |_| true)
             )),
             end_runs: end_runs.iter().map(|text| say(text)).collect(),
             prune: say(&prune()),
@@ -286,10 +293,10 @@ fn run_ids(column: &str) -> String {
 }
 
 fn locked(which: &str, how: &str, more: &[(&str, &str)]) -> String {
+    let task = if more.is_empty() { row("t", TASK) } else { object("t", TASK, more) };
     format!(
-        "SELECT {{object}}({SEEN}, 'tasks', {{nested}}((SELECT {{array}}({}) FROM (SELECT * FROM {{tasks}} WHERE {which} \
-         ORDER BY id {how}) AS t)))",
-        object("t", TASK, more)
+        "SELECT {{object}}({SEEN}, 'tasks', {{nested}}((SELECT {{array}}({task}) FROM (SELECT * FROM {{tasks}} WHERE {which} \
+         ORDER BY id {how}) AS t)))"
     )
 }
 
@@ -320,7 +327,7 @@ fn crowd() -> String {
 }
 
 fn runs_of(which: &str) -> String {
-    format!("SELECT {{array}}({}) FROM {{runs}} AS r WHERE {which}", object("r", RUN, &[]))
+    format!("SELECT {{array}}({}) FROM {{runs}} AS r WHERE {which}", row("r", RUN))
 }
 
 /// Tasks in which something might be claimed, the first first: those with queued runs, and room, or runs that need none;
@@ -352,7 +359,7 @@ fn candidates() -> String {
          place FROM {{runs}} AS r WHERE {} AND (r.began IS NULL OR (r.state = 'retrying' AND r.due_at <= {{now}}) OR \
          (r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND {IS_DEAD})))) AS r \
          WHERE r.place <= CAST({{in:max}} AS {{int}})",
-        object("r", RUN, &[("is_followed", is_followed)]),
+        format_args!("{{list}}({}, {is_followed})", row("r", RUN)),
         ids("r.task")
     )
 }

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use symphra_scheduler_core::Timestamp;
 
-use super::rows::{Ended, Run, Task, at};
+use super::rows::{Ended, Fired, Run, Task, at};
 use super::statements::Statements;
 use super::text;
 use super::{Failed, Transaction};
@@ -44,7 +44,8 @@ pub(super) struct Step<'a, T> {
     /// The number of the store's last change.
     pub(super) version: i64,
     pub(super) tasks: BTreeMap<i64, Task>,
-    changed_tasks: BTreeSet<i64>,
+    /// Tasks that were changed since the last write, each as it was then.
+    changed_tasks: BTreeMap<i64, Task>,
     /// Marks that this step advances, each with where it stood.
     advanced: BTreeMap<i64, i64>,
     born: Vec<Run>,
@@ -90,7 +91,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             all_resumed_at: None,
             version: 0,
             tasks: BTreeMap::new(),
-            changed_tasks: BTreeSet::new(),
+            changed_tasks: BTreeMap::new(),
             advanced: BTreeMap::new(),
             born: Vec::new(),
             changed_runs: BTreeMap::new(),
@@ -154,8 +155,9 @@ impl<'a, T: Transaction> Step<'a, T> {
 
     /// A locked task that is about to be changed.
     pub(super) fn task_mut(&mut self, id: i64) -> &mut Task {
-        self.changed_tasks.insert(id);
-        self.tasks.get_mut(&id).expect("a task that is changed is locked")
+        let task = self.tasks.get_mut(&id).expect("a task that is changed is locked");
+        self.changed_tasks.entry(id).or_insert_with(|| task.clone());
+        task
     }
 
     /// A task that this step has made or read under a lock of its own.
@@ -339,12 +341,12 @@ impl<'a, T: Transaction> Step<'a, T> {
         let sql = self.sql;
         if !self.gone.is_empty() {
             let (gone, ended) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.ended));
-            let input = text::input(&json!({ "run_ids": gone, "ended": ended }));
+            let input = text::input(&EndedRuns { run_ids: &gone, ended: &ended });
             for statement in &sql.end_runs {
                 expect_rows(self.tx.tell(statement, &input).await?, ended.len(), "a run ended twice")?;
             }
             let full: Vec<i64> =
-                self.changed_tasks.iter().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
+                self.changed_tasks.keys().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
             if !full.is_empty() {
                 full.iter().for_each(|&id| self.task_mut(id).kept = 0);
                 let input = json!({
@@ -355,44 +357,29 @@ impl<'a, T: Transaction> Step<'a, T> {
         }
         if !self.changed_runs.is_empty() {
             let runs: Vec<Run> = std::mem::take(&mut self.changed_runs).into_values().collect();
-            let (count, input) = (runs.len(), json!({ "runs": runs }));
-            expect_rows(self.tell(&sql.save_runs, input).await?, count, "a run is gone")?;
+            let input = text::input(&Rows { tasks: NONE, runs: &runs });
+            expect_rows(self.tx.tell(&sql.save_runs, &input).await?, runs.len(), "a run is gone")?;
         }
         let advanced = std::mem::take(&mut self.advanced);
-        let (mut fired, mut others) = (Vec::new(), Vec::new());
-        for id in std::mem::take(&mut self.changed_tasks) {
-            let mut task = self.tasks[&id].clone();
-            match advanced.get(&id) {
-                Some(&was) => {
-                    task.mark_was = was;
-                    fired.push(task);
-                }
-                None => others.push(task),
-            }
-        }
-        if !others.is_empty() {
-            self.tell(&sql.save_tasks, json!({ "tasks": others })).await?;
-        }
         let born = std::mem::take(&mut self.born);
-        if fired.is_empty() && !born.is_empty() {
-            let count = born.len();
-            return expect_rows(self.tell(&sql.insert_runs, json!({ "runs": born })).await?, count, "a run is there");
-        }
-        if fired.is_empty() {
-            return Ok(());
-        }
-        let input = text::input(&json!({ "tasks": fired, "runs": born }));
-        match &sql.fire[..] {
-            [advance, insert] => {
-                expect_rows(self.tx.tell(advance, &input).await?, fired.len(), "a mark moved under its lock")?;
-                if !born.is_empty() {
-                    expect_rows(self.tx.tell(insert, &input).await?, born.len(), "a run is there already")?;
-                }
-                Ok(())
+        let (mut fired, mut in_progress, mut declared) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, before) in std::mem::take(&mut self.changed_tasks) {
+            let task = &self.tasks[&id];
+            let mark_was = advanced.get(&id).copied();
+            fired.extend(mark_was.map(|mark_was| Fired { task, mark_was }));
+            match task.differs_in_progress_only(&before) {
+                true if mark_was.is_some() => {}
+                true => in_progress.push(task),
+                false => declared.push(task),
             }
-            [both] => expect_rows(self.tx.tell(both, &input).await?, born.len(), "a mark moved under its lock"),
-            _ => unreachable!("a firing is one statement or two"),
         }
+        write_marks_and_runs(&mut self.tx, sql, &fired, &born).await?;
+        for (tasks, statement) in [(in_progress, &sql.save_progress), (declared, &sql.save_tasks)] {
+            if !tasks.is_empty() {
+                self.tx.tell(statement, &text::input(&Rows { tasks: &tasks, runs: NONE })).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn write_records(&mut self, sql: &Statements) -> Result<(), Failed> {
@@ -424,7 +411,9 @@ impl<'a, T: Transaction> Step<'a, T> {
         struct Counted {
             version: i64,
         }
-        let log = std::mem::take(&mut self.log);
+        let mut log = std::mem::take(&mut self.log);
+        let mut is_said = false;
+        log.retain(|change| !matches!(change, Change::Runnable) || !std::mem::replace(&mut is_said, true));
         let count = i64::try_from(log.len()).unwrap_or(i64::MAX);
         let counted: Option<Counted> = self.ask(&sql.count_changes, json!({ "count": count })).await?;
         let last = counted.ok_or_else(|| Failed::broken("the store has no row of its own"))?.version;
@@ -450,6 +439,49 @@ impl Change {
             Self::Runnable => json!({ "version": version, "kind": "runnable" }),
         }
     }
+}
+
+/// Advances marks, and inserts runs, where there are such.
+async fn write_marks_and_runs<T: Transaction>(
+    tx: &mut T,
+    sql: &Statements,
+    fired: &[Fired<'_>],
+    born: &[Run],
+) -> Result<(), Failed> {
+    if fired.is_empty() && born.is_empty() {
+        return Ok(());
+    }
+    let input = text::input(&Rows { tasks: fired, runs: born });
+    if fired.is_empty() {
+        return expect_rows(tx.tell(&sql.insert_runs, &input).await?, born.len(), "a run is there");
+    }
+    match &sql.fire[..] {
+        [advance, insert] => {
+            expect_rows(tx.tell(advance, &input).await?, fired.len(), "a mark moved under its lock")?;
+            if !born.is_empty() {
+                expect_rows(tx.tell(insert, &input).await?, born.len(), "a run is there already")?;
+            }
+            Ok(())
+        }
+        [both] => expect_rows(tx.tell(both, &input).await?, born.len(), "a mark moved under its lock"),
+        _ => unreachable!("a firing is one statement or two"),
+    }
+}
+
+/// Rows to be written.
+#[derive(Serialize)]
+struct Rows<'a, T, R> {
+    tasks: &'a [T],
+    runs: &'a [R],
+}
+
+const NONE: &[()] = &[];
+
+/// Runs that end: which they are, and their rows of history.
+#[derive(Serialize)]
+struct EndedRuns<'a> {
+    run_ids: &'a [String],
+    ended: &'a [Ended],
 }
 
 /// What a locked row and the statements say of one another: otherwise the step is undone, and its caller is told.
