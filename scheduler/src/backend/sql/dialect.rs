@@ -64,6 +64,18 @@ impl Dialect {
         said
     }
 
+    /// A statement of several parts, the first of which is named, that reads its parameter once: to read a long one takes a
+    /// database longer than what the statement does with it.
+    #[cfg(feature = "postgres")]
+    pub(super) fn read_once(statement: &str) -> String {
+        const READ: &str = "CAST($1 AS jsonb)";
+        let parts = statement.strip_prefix("WITH ").expect("its first part is named");
+        format!(
+            "WITH given AS MATERIALIZED (SELECT {READ} AS rows), {}",
+            parts.replace(READ, "(SELECT rows FROM given)")
+        )
+    }
+
     fn word(self, word: &str, names: &Names) -> String {
         if TABLES.contains(&word) {
             return names.table(word);
@@ -124,9 +136,9 @@ pub(super) fn given(list: &str, columns: &[(&str, Type)]) -> String {
     format!("(SELECT {} FROM {{each:{list}}})", columns.collect::<Vec<_>>().join(", "))
 }
 
-/// The rows of the parameter's list `list`, which are lists of `columns`, as a table of those columns that are `wanted`.
-pub(super) fn given_rows(list: &str, columns: &[(&str, Type)], wanted: impl Fn(&str) -> bool) -> String {
-    let columns = columns.iter().enumerate().filter(|(_, (column, _))| wanted(column));
+/// The rows of the parameter's list `list`, which are lists of `columns`, as a table.
+pub(super) fn given_rows(list: &str, columns: &[(&str, Type)]) -> String {
+    let columns = columns.iter().enumerate();
     let columns = columns.map(|(place, (column, kind))| cast(&place.to_string(), column, *kind));
     format!("(SELECT {} FROM {{each:{list}}})", columns.collect::<Vec<_>>().join(", "))
 }
@@ -159,7 +171,7 @@ pub(super) fn names(columns: &[(&str, Type)]) -> String {
 }
 
 /// Assignments of the given rows' columns, the key apart.
-pub(super) fn assignments<'a>(columns: impl IntoIterator<Item = &'a str>) -> String {
-    let columns = columns.into_iter().filter(|column| *column != "id");
-    columns.map(|column| format!("{column} = x.{column}")).collect::<Vec<_>>().join(", ")
+pub(super) fn assignments(columns: &[(&str, Type)]) -> String {
+    let columns = columns.iter().filter(|(column, _)| *column != "id");
+    columns.map(|(column, _)| format!("{column} = x.{column}")).collect::<Vec<_>>().join(", ")
 }

@@ -42,6 +42,42 @@ pub(super) const CHANGE: &[(&str, Type)] = &[
     ("was", Type::Text),
 ];
 
+/// A row, some of whose columns may travel without the others.
+pub(super) trait Row {
+    /// Writes its columns, but for those that are not wanted: `which` has a word for each, or for none of them.
+    fn write<T: SerializeTuple>(&self, which: &[bool], row: &mut T) -> Result<(), T::Error>;
+}
+
+/// Some columns of a row, and a number behind them.
+pub(super) struct Part<'a, R> {
+    pub(super) row: &'a R,
+    /// Which columns, by [`which`].
+    pub(super) which: &'a [bool],
+    pub(super) more: Option<i64>,
+}
+
+impl<R: Row> Serialize for Part<'_, R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let columns = self.which.iter().filter(|is_wanted| **is_wanted).count();
+        let mut row = serializer.serialize_tuple(columns + usize::from(self.more.is_some()))?;
+        self.row.write(self.which, &mut row)?;
+        if let Some(more) = self.more {
+            row.serialize_element(&more)?;
+        }
+        row.end()
+    }
+}
+
+/// Which of the columns are among `wanted`.
+pub(super) fn which(columns: &[(&str, Type)], wanted: &[&str]) -> Vec<bool> {
+    columns.iter().map(|(column, _)| wanted.contains(column)).collect()
+}
+
+/// Those of the columns that are among `wanted`, in their own order.
+pub(super) fn only(columns: &[(&'static str, Type)], wanted: &[&str]) -> Vec<(&'static str, Type)> {
+    columns.iter().filter(|(column, _)| wanted.contains(column)).copied().collect()
+}
+
 /// A row that travels as a list of its columns, in this order: half as long as with their names, and taken apart by the
 /// databases in a fraction of the time. What is read may also be an object.
 macro_rules! row {
@@ -55,9 +91,12 @@ macro_rules! row {
         #[doc = concat!("The columns of a [`", stringify!($row), "`], with the type of each.")]
         pub(super) const $columns: &[(&str, Type)] = &[$((stringify!($column), Type::$kind),)*];
 
-        impl $row {
-            fn write<T: SerializeTuple>(&self, row: &mut T) -> Result<(), T::Error> {
-                $(row.serialize_element(&self.$column)?;)*
+        impl Row for $row {
+            fn write<T: SerializeTuple>(&self, which: &[bool], row: &mut T) -> Result<(), T::Error> {
+                let mut which = which.iter();
+                $(if which.next().is_none_or(|is_wanted| *is_wanted) {
+                    row.serialize_element(&self.$column)?;
+                })*
                 Ok(())
             }
         }
@@ -65,7 +104,7 @@ macro_rules! row {
         impl Serialize for $row {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut row = serializer.serialize_tuple($columns.len())?;
-                self.write(&mut row)?;
+                self.write(&[], &mut row)?;
                 row.end()
             }
         }
@@ -122,8 +161,9 @@ row! {
     kept: i64 = Int,
 }
 
-/// The columns of a task that change as its runs come and go.
+/// The columns of a task that change as its runs come and go, and its key.
 pub(super) const PROGRESS: &[&str] = &[
+    "id",
     "mark",
     "behind",
     "step_id",
@@ -143,23 +183,30 @@ pub(super) const PROGRESS: &[&str] = &[
     "kept",
 ];
 
-/// A task whose mark a step advances, with the mark as it was when the row was locked.
-pub(super) struct Fired<'a> {
-    pub(super) task: &'a Task,
-    pub(super) mark_was: i64,
-}
+/// The mark of a task as it was when its row was locked, behind its [`PROGRESS`].
+pub(super) const MARK_WAS: (&str, Type) = ("mark_was", Type::Int);
 
-/// The columns of a [`Fired`] after those of its task.
-pub(super) const FIRED: (&str, Type) = ("mark_was", Type::Int);
+/// The columns of a run that is new; of the others, [`NOT_NEW`] tells what is in them.
+pub(super) const NEW_RUN: &[&str] = &[
+    "id",
+    "task",
+    "origin",
+    "origin_id",
+    "scheduled_at",
+    "due_at",
+    "missed",
+    "missed_first",
+    "state",
+    "attempt",
+    "token",
+    "holder",
+    "beside",
+    "made",
+    "began",
+];
 
-impl Serialize for Fired<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut row = serializer.serialize_tuple(TASK.len() + 1)?;
-        self.task.write(&mut row)?;
-        row.serialize_element(&self.mark_was)?;
-        row.end()
-    }
-}
+/// Columns of a run that say something of its past, of which a new one has none; they may not be NULL.
+pub(super) const NOT_NEW: &[(&str, &str)] = &[("abandoned", "0"), ("deaths", "0")];
 
 impl Task {
     /// Whether nothing is different but what [`PROGRESS`] names.

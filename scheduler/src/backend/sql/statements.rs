@@ -2,7 +2,7 @@
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
 use super::dialect::{Dialect, Names, assignments, given, given_rows, names, object, row};
-use super::rows::{CHANGE, ENDED, FIRED, NEW_TASK, PROGRESS, RUN, TASK, Type};
+use super::rows::{CHANGE, ENDED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RUN, TASK, Type, only};
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -96,44 +96,50 @@ impl Statements {
     /// The statements on the tables of one store.
     pub(crate) fn new(dialect: Dialect, tables: &Names) -> Self {
         let say = |text: &str| dialect.say(text, tables);
-        let fired: Vec<(&str, Type)> = TASK.iter().copied().chain([FIRED]).collect();
-        let is_progress = |column: &str| column == "id" || PROGRESS.contains(&column);
+        let progress = only(TASK, PROGRESS);
+        let fired: Vec<(&str, Type)> = progress.iter().copied().chain([MARK_WAS]).collect();
         let advance = format!(
             "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND t.mark = x.mark_was",
-            assignments(PROGRESS.iter().copied()),
-            given_rows("tasks", &fired, |column| is_progress(column) || column == FIRED.0)
+            assignments(&progress),
+            given_rows("tasks", &fired)
         );
+        let born = only(RUN, NEW_RUN);
+        let (not_new, nothing): (Vec<&str>, Vec<&str>) = NOT_NEW.iter().copied().unzip();
         let insert_runs = format!(
-            "INSERT INTO {{runs}} ({}) SELECT {} FROM {} AS x",
-            names(RUN),
-            RUN.iter().map(|(column, _)| format!("x.{column}")).collect::<Vec<_>>().join(", "),
-            given_rows("runs", RUN, |_| true)
+            "INSERT INTO {{runs}} ({}, {}) SELECT {}, {} FROM {} AS x",
+            names(&born),
+            not_new.join(", "),
+            born.iter().map(|(column, _)| format!("x.{column}")).collect::<Vec<_>>().join(", "),
+            nothing.join(", "),
+            given_rows("runs", &born)
         );
         let delete_runs = format!("DELETE FROM {{runs}} WHERE {}", run_ids("id"));
         let insert_ended = format!(
             "INSERT INTO {{history}} ({columns}) SELECT {columns} FROM {} AS x",
-            given_rows("ended", ENDED, |_| true),
+            given_rows("ended", ENDED),
             columns = names(ENDED)
         );
         let (fire, end_runs) = match dialect {
             #[cfg(feature = "sqlite")]
             Dialect::Sqlite | Dialect::OlderSqlite => {
-                (vec![advance, insert_runs.clone()], vec![delete_runs, insert_ended])
+                (vec![say(&advance), say(&insert_runs)], vec![say(&delete_runs), say(&insert_ended)])
             }
             #[cfg(feature = "postgres")]
-            Dialect::Postgres => (
-                vec![format!(
-                    "WITH moved AS ({advance} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at \
-                     <= {{now}}"
-                )],
-                vec![format!("WITH gone AS ({delete_runs} RETURNING 1) {insert_ended}")],
-            ),
+            Dialect::Postgres => {
+                let fire = format!(
+                    "WITH moved AS ({advance} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at <= \
+                     {{now}}"
+                );
+                let end_runs = format!("WITH gone AS ({delete_runs} RETURNING 1) {insert_ended}");
+                (vec![Dialect::read_once(&say(&fire))], vec![Dialect::read_once(&say(&end_runs))])
+            }
         };
         Self {
-            lock: say(&locked(&ids("id"), "{lock}", &[])),
-            lock_free: say(&locked(&ids("id"), "{lock_free}", &[])),
-            lock_all: say(&locked("FALSE", "", &[]).replace("{share}", "{lock}")),
+            lock: say(&locked(dialect, &ids("id"), "{lock}", &[])),
+            lock_free: say(&locked(dialect, &ids("id"), "{lock_free}", &[])),
+            lock_all: say(&locked(dialect, "FALSE", "", &[]).replace("{share}", "{lock}")),
             lock_named: say(&locked(
+                dialect,
                 "name IN (SELECT e.value FROM {words:names})",
                 "{lock}",
                 &[("name", "t.name"), ("declared", "t.declared")],
@@ -148,7 +154,7 @@ impl Statements {
                 "UPDATE {{tasks}} AS t SET declared = COALESCE(x.declared, t.declared), rescheduled = x.rescheduled FROM {} AS x WHERE t.id = x.id",
                 given("texts", &[("id", Type::Int), ("declared", Type::Text), ("rescheduled", Type::Text)])
             )),
-            view: say(&view()),
+            view: say(&view(dialect)),
             all_ids: say("SELECT {array}(id) FROM {tasks}"),
             names: say("SELECT {array}({object}('id', id, 'name', name)) FROM {tasks}"),
             nodes: say(
@@ -158,13 +164,13 @@ impl Statements {
             ),
             save_tasks: say(&format!(
                 "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(TASK.iter().map(|(column, _)| *column)),
-                given_rows("tasks", TASK, |_| true)
+                assignments(TASK),
+                given_rows("tasks", TASK)
             )),
             save_progress: say(&format!(
                 "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(PROGRESS.iter().copied()),
-                given_rows("tasks", TASK, is_progress)
+                assignments(&progress),
+                given_rows("tasks", &progress)
             )),
             records: say(&format!(
                 "SELECT {{array}}({{object}}('id', id, 'records', records)) FROM {{tasks}} WHERE {}",
@@ -200,14 +206,14 @@ impl Statements {
             candidates: say(&candidates()),
             retrying: say(&retrying("")),
             retrying_known: say(&retrying("AND task IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
-            fire: fire.iter().map(|text| say(text)).collect(),
+            fire,
             insert_runs: say(&insert_runs),
             save_runs: say(&format!(
                 "UPDATE {{runs}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(RUN.iter().map(|(column, _)| *column)),
-                given_rows("runs", RUN, |_| true)
+                assignments(RUN),
+                given_rows("runs", RUN)
             )),
-            end_runs: end_runs.iter().map(|text| say(text)).collect(),
+            end_runs,
             prune: say(&prune()),
             groups: say(
                 "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
@@ -292,19 +298,28 @@ fn run_ids(column: &str) -> String {
     format!("{column} IN (SELECT CAST(e.value AS {{id}}) FROM {{words:run_ids}})")
 }
 
-fn locked(which: &str, how: &str, more: &[(&str, &str)]) -> String {
+fn locked(dialect: Dialect, which: &str, how: &str, more: &[(&str, &str)]) -> String {
     let task = if more.is_empty() { row("t", TASK) } else { object("t", TASK, more) };
-    format!(
-        "SELECT {{object}}({SEEN}, 'tasks', {{nested}}((SELECT {{array}}({task}) FROM (SELECT * FROM {{tasks}} WHERE {which} \
-         ORDER BY id {how}) AS t)))"
-    )
+    let tasks = format!("(SELECT * FROM {{tasks}} WHERE {which} ORDER BY id {how}) AS t");
+    match dialect {
+        // What a subquery gives it takes for text, and would read it once more.
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite | Dialect::OlderSqlite => {
+            format!("SELECT {{object}}({SEEN}, 'tasks', {{array}}({task})) FROM {tasks}")
+        }
+        // What holds for all tasks is locked before them.
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            format!("SELECT {{object}}({SEEN}, 'tasks', (SELECT {{array}}({task}) FROM {tasks}))")
+        }
+    }
 }
 
-fn view() -> String {
+fn view(dialect: Dialect) -> String {
     let alive = "(SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.origin = 'schedule' ORDER BY CASE WHEN r.began IS \
                  NULL THEN 1 ELSE 0 END, r.began, r.due_at, r.scheduled_at, r.made LIMIT 1)";
     let more = [("name", "t.name"), ("declared", "t.declared"), ("rescheduled", "t.rescheduled"), ("alive", alive)];
-    locked(&ids("id"), "", &more).replace("{share}", "")
+    locked(dialect, &ids("id"), "", &more).replace("{share}", "")
 }
 
 /// What the decision about one more run of a full task needs to know of those that are there.

@@ -3,32 +3,22 @@
 //! Whoever changes a run holds the lock of its task's row, and locks are taken in one order: tasks by their keys, then
 //! groups by their names, the number of the last change at the end. So no two steps wait for each other.
 
+mod write;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use symphra_scheduler_core::Timestamp;
 
-use super::rows::{Ended, Fired, Run, Task, at};
+use super::rows::{Ended, Run, Task, at};
 use super::statements::Statements;
 use super::text;
 use super::{Failed, Transaction};
 use crate::backend::{BackendError, Cancelled, Pause, Record, TaskKey, add_record};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{RunId, RunState};
-
-/// A task is pruned when it has got this many rows of history since the last time: its rows are then at most so many more
-/// than are kept.
-const PRUNE_EVERY: i64 = 50;
-
-/// The last runs kept of each task.
-const RUNS_KEPT: i64 = 100;
-
-/// The last failures kept of each task, for [`FAILURES_KEPT_MS`].
-const FAILURES_KEPT: i64 = 1_000;
-
-const FAILURES_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// How many changes are kept: a node that is further behind looks at everything.
 pub(super) const CHANGES_MAX: i64 = 1_024;
@@ -336,52 +326,6 @@ impl<'a, T: Transaction> Step<'a, T> {
         Ok(version)
     }
 
-    /// Writes what has become of runs and tasks so far, so that statements which follow find it.
-    pub(super) async fn write_runs_and_tasks(&mut self) -> Result<(), Failed> {
-        let sql = self.sql;
-        if !self.gone.is_empty() {
-            let (gone, ended) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.ended));
-            let input = text::input(&EndedRuns { run_ids: &gone, ended: &ended });
-            for statement in &sql.end_runs {
-                expect_rows(self.tx.tell(statement, &input).await?, ended.len(), "a run ended twice")?;
-            }
-            let full: Vec<i64> =
-                self.changed_tasks.keys().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
-            if !full.is_empty() {
-                full.iter().for_each(|&id| self.task_mut(id).kept = 0);
-                let input = json!({
-                    "ids": full, "runs_max": RUNS_KEPT, "failures_max": FAILURES_KEPT, "failures_ms": FAILURES_KEPT_MS,
-                });
-                self.tell(&sql.prune, input).await?;
-            }
-        }
-        if !self.changed_runs.is_empty() {
-            let runs: Vec<Run> = std::mem::take(&mut self.changed_runs).into_values().collect();
-            let input = text::input(&Rows { tasks: NONE, runs: &runs });
-            expect_rows(self.tx.tell(&sql.save_runs, &input).await?, runs.len(), "a run is gone")?;
-        }
-        let advanced = std::mem::take(&mut self.advanced);
-        let born = std::mem::take(&mut self.born);
-        let (mut fired, mut in_progress, mut declared) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, before) in std::mem::take(&mut self.changed_tasks) {
-            let task = &self.tasks[&id];
-            let mark_was = advanced.get(&id).copied();
-            fired.extend(mark_was.map(|mark_was| Fired { task, mark_was }));
-            match task.differs_in_progress_only(&before) {
-                true if mark_was.is_some() => {}
-                true => in_progress.push(task),
-                false => declared.push(task),
-            }
-        }
-        write_marks_and_runs(&mut self.tx, sql, &fired, &born).await?;
-        for (tasks, statement) in [(in_progress, &sql.save_progress), (declared, &sql.save_tasks)] {
-            if !tasks.is_empty() {
-                self.tx.tell(statement, &text::input(&Rows { tasks: &tasks, runs: NONE })).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn write_records(&mut self, sql: &Statements) -> Result<(), Failed> {
         #[derive(Deserialize)]
         struct Kept {
@@ -439,52 +383,4 @@ impl Change {
             Self::Runnable => json!({ "version": version, "kind": "runnable" }),
         }
     }
-}
-
-/// Advances marks, and inserts runs, where there are such.
-async fn write_marks_and_runs<T: Transaction>(
-    tx: &mut T,
-    sql: &Statements,
-    fired: &[Fired<'_>],
-    born: &[Run],
-) -> Result<(), Failed> {
-    if fired.is_empty() && born.is_empty() {
-        return Ok(());
-    }
-    let input = text::input(&Rows { tasks: fired, runs: born });
-    if fired.is_empty() {
-        return expect_rows(tx.tell(&sql.insert_runs, &input).await?, born.len(), "a run is there");
-    }
-    match &sql.fire[..] {
-        [advance, insert] => {
-            expect_rows(tx.tell(advance, &input).await?, fired.len(), "a mark moved under its lock")?;
-            if !born.is_empty() {
-                expect_rows(tx.tell(insert, &input).await?, born.len(), "a run is there already")?;
-            }
-            Ok(())
-        }
-        [both] => expect_rows(tx.tell(both, &input).await?, born.len(), "a mark moved under its lock"),
-        _ => unreachable!("a firing is one statement or two"),
-    }
-}
-
-/// Rows to be written.
-#[derive(Serialize)]
-struct Rows<'a, T, R> {
-    tasks: &'a [T],
-    runs: &'a [R],
-}
-
-const NONE: &[()] = &[];
-
-/// Runs that end: which they are, and their rows of history.
-#[derive(Serialize)]
-struct EndedRuns<'a> {
-    run_ids: &'a [String],
-    ended: &'a [Ended],
-}
-
-/// What a locked row and the statements say of one another: otherwise the step is undone, and its caller is told.
-fn expect_rows(changed: u64, expected: usize, broken: &'static str) -> Result<(), Failed> {
-    if changed == expected as u64 { Ok(()) } else { Err(Failed::broken(broken)) }
 }
