@@ -1,9 +1,9 @@
-//! One measurement, one JSON object a line.
+//! One measurement, one JSON object. Options follow `cargo run --release --bin symphra-scheduler-stores --`:
 //!
 //! ```text
-//! cargo run --release --bin symphra-scheduler-stores -- --measure life --contender symphra-16 --url sqlite:///tmp/bench --runs 10000
-//! cargo run --release --bin symphra-scheduler-stores -- --measure punctual --url postgres://postgres@127.0.0.1/postgres --seconds 60
-//! cargo run --release --bin symphra-scheduler-stores -- --measure nodes --work fire --nodes 4 --url postgres://postgres@127.0.0.1/postgres
+//! --measure life --contender symphra-16 --url sqlite:///tmp/bench --runs 10000
+//! --measure punctual --url postgres://postgres@127.0.0.1/postgres --seconds 60
+//! --measure nodes --work fire --nodes 4 --url postgres://postgres@127.0.0.1/postgres
 //! ```
 //!
 //! The URL is a folder for files of SQLite, a server of PostgreSQL, or `memory`.
