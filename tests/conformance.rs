@@ -1,4 +1,8 @@
-//! The conformance suite on every backend: each test is one promise of the contract.
+//! The conformance suite on every backend: each test is one promise of the contract. Beside it, what the stores in SQL do
+//! beyond it.
+
+#[path = "conformance/grouping.rs"]
+mod grouping;
 
 mod memory {
     use symphra_scheduler::{MemoryBackend, conformance_tests};

@@ -45,6 +45,7 @@ pub(crate) use dialect::{Dialect, Names};
 pub(crate) use migrate::{Refused, migrate};
 pub(crate) use statements::Statements;
 use step::Step;
+use submit::Waiting;
 pub(crate) use thread::StoreThread;
 
 /// A database that can be a store.
@@ -114,6 +115,15 @@ impl Failed {
         Self::Broken(what)
     }
 
+    /// Whether the database has refused rows of this step, and might take others.
+    fn is_of_a_row(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.kind() != sqlx::error::ErrorKind::Other,
+            Self::Database(_) | Self::Silent(_) => false,
+            Self::Row(_) | Self::Broken(_) => true,
+        }
+    }
+
     pub(crate) fn during(self, call: &'static str) -> BackendError {
         match self {
             Self::Database(error) => BackendError::new(call, error),
@@ -155,6 +165,7 @@ struct Shared<D> {
     database: D,
     statements: Statements,
     announced: Announced,
+    submitting: Waiting,
     /// Holders that the store knows.
     greeted: Mutex<HashSet<Arc<str>>>,
 }
@@ -162,8 +173,13 @@ struct Shared<D> {
 impl<D: Database> Sql<D> {
     /// The store on `database`, whose tables are there, with the thread on which it was opened.
     pub(crate) fn new(database: D, statements: Statements, thread: StoreThread) -> Self {
-        let shared =
-            Arc::new(Shared { database, statements, announced: Announced::default(), greeted: Mutex::default() });
+        let shared = Arc::new(Shared {
+            database,
+            statements,
+            announced: Announced::default(),
+            submitting: Waiting::default(),
+            greeted: Mutex::default(),
+        });
         thread.spawn(announce::follow(Arc::clone(&shared)));
         thread.spawn(announce::tell(Arc::clone(&shared)));
         Self { shared, thread }
@@ -265,8 +281,7 @@ impl<B: InSql> Backend for B {
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
-        let submissions = submissions.to_vec();
-        self.sql().run("submit runs", |shared| async move { shared.submit(&submissions).await })
+        self.sql().submit(submissions.to_vec())
     }
 
     fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {

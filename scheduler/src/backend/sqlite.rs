@@ -97,9 +97,14 @@ impl SqliteOptions {
     /// # Errors
     /// As [`SqliteBackend::connect`].
     pub async fn connect(self, url: &str) -> Result<SqliteBackend, Error> {
+        self.connect_in(url, None).await
+    }
+
+    /// Opens the file, and speaks to it in a dialect, else in the best that it understands.
+    async fn connect_in(self, url: &str, dialect: Option<Dialect>) -> Result<SqliteBackend, Error> {
         refuse_memory(url)?;
         let (options, synchronous) = options(url)?;
-        self.open(options.synchronous(synchronous), masked_url(url)).await
+        self.open(options.synchronous(synchronous), masked_url(url), dialect).await
     }
 
     /// Opens the file of `pool`, the program's own, as it does: with its key, its parameters, its `synchronous`. The
@@ -112,10 +117,15 @@ impl SqliteOptions {
         let options = (*pool.connect_options()).clone();
         let shown = options.get_filename().display().to_string();
         refuse_memory(&shown)?;
-        self.open(options, shown).await
+        self.open(options, shown, None).await
     }
 
-    async fn open(self, options: SqliteConnectOptions, shown: String) -> Result<SqliteBackend, Error> {
+    async fn open(
+        self,
+        options: SqliteConnectOptions,
+        shown: String,
+        dialect: Option<Dialect>,
+    ) -> Result<SqliteBackend, Error> {
         let namespace = sql::namespace(self.namespace.as_deref())?;
         if self.max_connections == 0 {
             return Err(Error::setting("max_connections", "0".into(), "1 or more"));
@@ -129,6 +139,7 @@ impl SqliteOptions {
         let max_connections = self.max_connections;
         let opened = thread.spawn(async move { open(options, max_connections).await });
         let database = opened.await.map_err(|gone| failed(&shown, gone))?.map_err(|error| failed(&shown, error))?;
+        let dialect = dialect.unwrap_or(database.dialect);
         let names = Names::new(None, namespace.as_str());
         let database = std::sync::Arc::new(database);
         let (opened, tables, how) = (std::sync::Arc::clone(&database), names.clone(), self.migrate);
@@ -138,7 +149,7 @@ impl SqliteOptions {
             Ok(()) => {}
             Err(refused) => return Err(failed(&shown, refused)),
         }
-        let statements = Statements::new(Dialect::Sqlite, &names);
+        let statements = Statements::new(dialect, &names);
         Ok(SqliteBackend(Sql::new(File(database), statements, thread)))
     }
 }
@@ -163,6 +174,8 @@ impl fmt::Debug for SqliteBackend {
 pub(crate) struct Connections {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// What this SQLite understands.
+    dialect: Dialect,
 }
 
 /// An opened file.
@@ -212,7 +225,9 @@ async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections
     let pool = pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
     let readers = pool.max_connections(readers).min_connections(0).connect_lazy_with(options);
-    Ok(Connections { writer, readers })
+    let is_older = sqlx::query("SELECT 1 FROM jsonb_each('[]')").fetch_optional(&writer).await.is_err();
+    let dialect = if is_older { Dialect::OlderSqlite } else { Dialect::Sqlite };
+    Ok(Connections { writer, readers, dialect })
 }
 
 async fn migrate(connections: &Connections, names: &Names, how: Migrate) -> Result<Result<(), sql::Refused>, Failed> {
@@ -285,5 +300,27 @@ impl Transaction for Tx {
 
     async fn commit(self) -> Result<(), sqlx::Error> {
         self.0.commit().await
+    }
+}
+
+/// The suite in the words for an SQLite that is older than the one of this build.
+#[cfg(all(test, feature = "conformance"))]
+mod tests {
+    use super::{Dialect, SqliteBackend};
+
+    async fn empty_store() -> SqliteBackend {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let url = format!("sqlite://{}/store.db", folder.display());
+        let options = SqliteBackend::options().namespace("older");
+        options.connect_in(&url, Some(Dialect::OlderSqlite)).await.expect("it opens")
+    }
+
+    crate::conformance_tests!(empty_store);
+
+    #[tokio::test]
+    async fn this_sqlite_is_not_older() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = format!("sqlite://{}/store.db", folder.path().display()).parse().expect("a URL");
+        assert_eq!(super::open(options, 1).await.expect("it opens").dialect, Dialect::Sqlite);
     }
 }

@@ -24,14 +24,9 @@ struct Due {
     due_at: i64,
 }
 
-/// A run that might be claimed.
+/// A run that might be claimed, and whether another run of its backfill has begun.
 #[derive(Deserialize)]
-struct Candidate {
-    #[serde(flatten)]
-    run: Run,
-    /// Whether another run of its backfill has begun.
-    is_followed: i64,
-}
+struct Candidate(Run, i64);
 
 impl<D: Database> Shared<D> {
     pub(super) async fn claim(&self, holder: &Holder, claim: &Claim) -> Result<Claims, Failed> {
@@ -104,15 +99,15 @@ impl<T: Transaction> Step<'_, T> {
         let ids: Vec<i64> = self.tasks.keys().copied().collect();
         let input = json!({ "node": node, "ids": ids, "max": wanted });
         let mut candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
-        candidates.retain(|candidate| self.tasks.contains_key(&candidate.run.task));
+        candidates.retain(|candidate| self.tasks.contains_key(&candidate.0.task));
         let mut groups = self.groups().await?;
         candidates.sort_by_key(|candidate| {
-            let run = &candidate.run;
+            let run = &candidate.0;
             (self.rank(run), run.scheduled_at, run.made)
         });
         let mut followed = BTreeSet::new();
         let mut claimed = Vec::new();
-        for Candidate { mut run, is_followed } in candidates {
+        for Candidate(mut run, is_followed) in candidates {
             let was = run.run_state()?;
             if was == RunState::Running {
                 if self.ends_with_its_node(&run)? {

@@ -15,6 +15,9 @@ pub(crate) const TABLES: [&str; 9] =
 pub(crate) enum Dialect {
     #[cfg(feature = "sqlite")]
     Sqlite,
+    /// SQLite before 3.51: it has no `jsonb_each`, which takes rows apart without reading each again for each column.
+    #[cfg(feature = "sqlite")]
+    OlderSqlite,
     #[cfg(feature = "postgres")]
     Postgres,
 }
@@ -61,6 +64,18 @@ impl Dialect {
         said
     }
 
+    /// A statement of several parts, the first of which is named, that reads its parameter once: to read a long one takes a
+    /// database longer than what the statement does with it.
+    #[cfg(feature = "postgres")]
+    pub(super) fn read_once(statement: &str) -> String {
+        const READ: &str = "CAST($1 AS jsonb)";
+        let parts = statement.strip_prefix("WITH ").expect("its first part is named");
+        format!(
+            "WITH given AS MATERIALIZED (SELECT {READ} AS rows), {}",
+            parts.replace(READ, "(SELECT rows FROM given)")
+        )
+    }
+
     fn word(self, word: &str, names: &Names) -> String {
         if TABLES.contains(&word) {
             return names.table(word);
@@ -71,11 +86,13 @@ impl Dialect {
         }
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => match kind {
+            Self::Sqlite | Self::OlderSqlite => match kind {
+                "each" if self == Self::Sqlite => format!("jsonb_each($1, '$.{name}') AS e"),
                 "each" | "words" => format!("json_each($1, '$.{name}') AS e"),
                 "in" => format!("($1 ->> '{name}')"),
                 "array" => "json_group_array".into(),
                 "object" => "json_object".into(),
+                "list" => "json_array".into(),
                 // What comes out of a subquery is taken for text otherwise.
                 "nested" => "json".into(),
                 "now" => "CAST(unixepoch('subsec') * 1000 AS integer)".into(),
@@ -92,6 +109,7 @@ impl Dialect {
                 "in" => format!("(CAST($1 AS jsonb) ->> '{name}')"),
                 "array" => "json_agg".into(),
                 "object" => "json_build_object".into(),
+                "list" => "json_build_array".into(),
                 "nested" => String::new(),
                 // Rounded down: the present is not before it is.
                 "now" => "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)".into(),
@@ -112,17 +130,32 @@ impl Dialect {
     }
 }
 
-/// The rows of the parameter's list `list`, as a table.
+/// The rows of the parameter's list `list`, which are objects, as a table.
 pub(super) fn given(list: &str, columns: &[(&str, Type)]) -> String {
-    let cast = columns.iter().map(|(column, kind)| {
-        let kind = match kind {
-            Type::Int => "{int}",
-            Type::Text => "{text}",
-            Type::Id => "{id}",
-        };
-        format!("CAST(e.value ->> '{column}' AS {kind}) AS {column}")
-    });
-    format!("(SELECT {} FROM {{each:{list}}})", cast.collect::<Vec<_>>().join(", "))
+    let columns = columns.iter().map(|(column, kind)| cast(&format!("'{column}'"), column, *kind));
+    format!("(SELECT {} FROM {{each:{list}}})", columns.collect::<Vec<_>>().join(", "))
+}
+
+/// The rows of the parameter's list `list`, which are lists of `columns`, as a table.
+pub(super) fn given_rows(list: &str, columns: &[(&str, Type)]) -> String {
+    let columns = columns.iter().enumerate();
+    let columns = columns.map(|(place, (column, kind))| cast(&place.to_string(), column, *kind));
+    format!("(SELECT {} FROM {{each:{list}}})", columns.collect::<Vec<_>>().join(", "))
+}
+
+fn cast(key: &str, column: &str, kind: Type) -> String {
+    let kind = match kind {
+        Type::Int => "{int}",
+        Type::Text => "{text}",
+        Type::Id => "{id}",
+    };
+    format!("CAST(e.value ->> {key} AS {kind}) AS {column}")
+}
+
+/// The columns of a row of `from` as one JSON list.
+pub(super) fn row(from: &str, columns: &[(&str, Type)]) -> String {
+    let columns = columns.iter().map(|(column, _)| format!("{from}.{column}"));
+    format!("{{list}}({})", columns.collect::<Vec<_>>().join(", "))
 }
 
 /// The columns of a row of `from`, and `more`, as one JSON object.

@@ -264,9 +264,9 @@ impl<T: Transaction> Step<'_, T> {
     }
 
     /// The answer to a firing that was made before, or whose mark somebody else has moved.
-    async fn repeated(&mut self, firing: &Firing, node: &str) -> Result<Admission, Failed> {
+    async fn repeated(&mut self, firing: &Firing, run: Option<Run>, node: &str) -> Result<Admission, Failed> {
         let task = self.tasks[&id(firing.task)].clone();
-        if let Some((_, run)) = self.runs([firing.id.to_string()]).await?.pop_first() {
+        if let Some(run) = run {
             match run.holder.as_deref() {
                 // A claim has brought it since the first call: given a second time, it would be executed twice.
                 Some(holder) if holder == node && run.claim.is_some() => {
@@ -305,15 +305,19 @@ impl<D: Database> Shared<D> {
         let full = full.collect();
         let crowds = step.crowds(full).await?;
         let mut groups = step.groups().await?;
+        // Where another node was quicker, these are all: they are looked up together.
+        let repeated = firings
+            .iter()
+            .filter(|firing| step.tasks.get(&id(firing.task)).is_some_and(|task| is_repeated(firing, task)));
+        let repeated: Vec<String> = repeated.map(|firing| firing.id.to_string()).collect();
+        let mut made_before = step.runs(repeated).await?;
         let mut admissions = Vec::with_capacity(firings.len());
         for firing in firings {
             let admission = match step.tasks.get(&id(firing.task)) {
                 None => Admission::MarkMoved(firing.advance_to),
-                Some(task)
-                    if task.mark != firing.mark.as_millis()
-                        || task.step_id.as_deref() == Some(firing.id.to_string().as_str()) =>
-                {
-                    step.repeated(firing, &holder.node).await?
+                Some(task) if is_repeated(firing, task) => {
+                    let run = made_before.remove(&firing.id.to_string());
+                    step.repeated(firing, run, &holder.node).await?
                 }
                 Some(task) => {
                     let crowd = crowds.get(&task.id);
@@ -325,4 +329,9 @@ impl<D: Database> Shared<D> {
         self.commit(step).await?;
         Ok(admissions)
     }
+}
+
+/// Whether the firing was made before, or somebody else has moved the mark.
+fn is_repeated(firing: &Firing, task: &Task) -> bool {
+    task.mark != firing.mark.as_millis() || task.step_id.as_deref() == Some(firing.id.to_string().as_str())
 }

@@ -1,8 +1,8 @@
 //! The statements of a store. Each has one parameter, a JSON object, and gives one JSON value or none; so a batch is one
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
-use super::dialect::{Dialect, Names, assignments, given, names, object};
-use super::rows::{CHANGE, ENDED, NEW_TASK, RETENTION, RUN, TASK, Type};
+use super::dialect::{Dialect, Names, assignments, given, given_rows, names, object, row};
+use super::rows::{CHANGE, ENDED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RETENTION, RUN, TASK, Type, only};
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Statements {
     pub(super) names: String,
     pub(super) nodes: String,
     pub(super) save_tasks: String,
+    /// Saves what changes as runs come and go, and no more.
+    pub(super) save_progress: String,
     pub(super) records: String,
     pub(super) save_records: String,
     pub(super) crowd: String,
@@ -92,48 +94,54 @@ const NEWEST: &str = "r.due_at DESC, r.scheduled_at DESC, r.made DESC";
 /// What failed is kept longer in the history.
 const IS_FAILURE: &str = "state IN ('failed', 'timed_out', 'abandoned')";
 
-/// The mark as it was when its row was locked: compared once more as it is advanced.
-const GUARD: (&str, Type) = ("mark_was", Type::Int);
-
 impl Statements {
     /// The statements on the tables of one store.
     pub(crate) fn new(dialect: Dialect, tables: &Names) -> Self {
         let say = |text: &str| dialect.say(text, tables);
-        let guarded: Vec<(&str, Type)> = TASK.iter().copied().chain([GUARD]).collect();
+        let progress = only(TASK, PROGRESS);
+        let fired: Vec<(&str, Type)> = progress.iter().copied().chain([MARK_WAS]).collect();
         let advance = format!(
             "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND t.mark = x.mark_was",
-            assignments(TASK),
-            given("tasks", &guarded)
+            assignments(&progress),
+            given_rows("tasks", &fired)
         );
+        let born = only(RUN, NEW_RUN);
+        let (not_new, nothing): (Vec<&str>, Vec<&str>) = NOT_NEW.iter().copied().unzip();
         let insert_runs = format!(
-            "INSERT INTO {{runs}} ({}) SELECT {} FROM {} AS x",
-            names(RUN),
-            RUN.iter().map(|(column, _)| format!("x.{column}")).collect::<Vec<_>>().join(", "),
-            given("runs", RUN)
+            "INSERT INTO {{runs}} ({}, {}) SELECT {}, {} FROM {} AS x",
+            names(&born),
+            not_new.join(", "),
+            born.iter().map(|(column, _)| format!("x.{column}")).collect::<Vec<_>>().join(", "),
+            nothing.join(", "),
+            given_rows("runs", &born)
         );
         let delete_runs = format!("DELETE FROM {{runs}} WHERE {}", run_ids("id"));
         let insert_ended = format!(
             "INSERT INTO {{history}} ({columns}) SELECT {columns} FROM {} AS x",
-            given("ended", ENDED),
+            given_rows("ended", ENDED),
             columns = names(ENDED)
         );
         let (fire, end_runs) = match dialect {
             #[cfg(feature = "sqlite")]
-            Dialect::Sqlite => (vec![advance, insert_runs.clone()], vec![delete_runs, insert_ended]),
+            Dialect::Sqlite | Dialect::OlderSqlite => {
+                (vec![say(&advance), say(&insert_runs)], vec![say(&delete_runs), say(&insert_ended)])
+            }
             #[cfg(feature = "postgres")]
-            Dialect::Postgres => (
-                vec![format!(
-                    "WITH moved AS ({advance} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at \
-                     <= {{now}}"
-                )],
-                vec![format!("WITH gone AS ({delete_runs} RETURNING 1) {insert_ended}")],
-            ),
+            Dialect::Postgres => {
+                let fire = format!(
+                    "WITH moved AS ({advance} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at <= \
+                     {{now}}"
+                );
+                let end_runs = format!("WITH gone AS ({delete_runs} RETURNING 1) {insert_ended}");
+                (vec![Dialect::read_once(&say(&fire))], vec![Dialect::read_once(&say(&end_runs))])
+            }
         };
         Self {
-            lock: say(&locked(&ids("id"), "{lock}", &[])),
-            lock_free: say(&locked(&ids("id"), "{lock_free}", &[])),
-            lock_all: say(&locked("FALSE", "", &[]).replace("{share}", "{lock}")),
+            lock: say(&locked(dialect, &ids("id"), "{lock}", &[])),
+            lock_free: say(&locked(dialect, &ids("id"), "{lock_free}", &[])),
+            lock_all: say(&locked(dialect, "FALSE", "", &[]).replace("{share}", "{lock}")),
             lock_named: say(&locked(
+                dialect,
                 "name IN (SELECT e.value FROM {words:names})",
                 "{lock}",
                 &[("name", "t.name"), ("declared", "t.declared")],
@@ -154,7 +162,7 @@ impl Statements {
                 assignments(RETENTION),
                 given("tasks", RETENTION)
             )),
-            view: say(&view()),
+            view: say(&view(dialect)),
             all_ids: say("SELECT {array}(id) FROM {tasks}"),
             names: say("SELECT {array}({object}('id', id, 'name', name)) FROM {tasks}"),
             nodes: say(
@@ -165,7 +173,12 @@ impl Statements {
             save_tasks: say(&format!(
                 "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
                 assignments(TASK),
-                given("tasks", TASK)
+                given_rows("tasks", TASK)
+            )),
+            save_progress: say(&format!(
+                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
+                assignments(&progress),
+                given_rows("tasks", &progress)
             )),
             records: say(&format!(
                 "SELECT {{array}}({{object}}('id', id, 'records', records)) FROM {{tasks}} WHERE {}",
@@ -182,7 +195,7 @@ impl Statements {
             runs_of_keys: say(&format!(
                 "SELECT {{array}}({}) FROM {{runs}} AS r JOIN {} AS x ON r.task = x.task AND r.scheduled_at = x.scheduled_at \
                  WHERE r.origin = 'schedule'",
-                object("r", RUN, &[]),
+                row("r", RUN),
                 given("keys", &[("task", Type::Int), ("scheduled_at", Type::Int)])
             )),
             known_runs: say(&format!(
@@ -201,14 +214,14 @@ impl Statements {
             candidates: say(&candidates()),
             retrying: say(&retrying("")),
             retrying_known: say(&retrying("AND task IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
-            fire: fire.iter().map(|text| say(text)).collect(),
+            fire,
             insert_runs: say(&insert_runs),
             save_runs: say(&format!(
                 "UPDATE {{runs}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
                 assignments(RUN),
-                given("runs", RUN)
+                given_rows("runs", RUN)
             )),
-            end_runs: end_runs.iter().map(|text| say(text)).collect(),
+            end_runs,
             prune: say(&prune()),
             groups: say(
                 "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
@@ -299,19 +312,28 @@ fn run_ids(column: &str) -> String {
     format!("{column} IN (SELECT CAST(e.value AS {{id}}) FROM {{words:run_ids}})")
 }
 
-fn locked(which: &str, how: &str, more: &[(&str, &str)]) -> String {
-    format!(
-        "SELECT {{object}}({SEEN}, 'tasks', {{nested}}((SELECT {{array}}({}) FROM (SELECT * FROM {{tasks}} WHERE {which} \
-         ORDER BY id {how}) AS t)))",
-        object("t", TASK, more)
-    )
+fn locked(dialect: Dialect, which: &str, how: &str, more: &[(&str, &str)]) -> String {
+    let task = if more.is_empty() { row("t", TASK) } else { object("t", TASK, more) };
+    let tasks = format!("(SELECT * FROM {{tasks}} WHERE {which} ORDER BY id {how}) AS t");
+    match dialect {
+        // What a subquery gives it takes for text, and would read it once more.
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite | Dialect::OlderSqlite => {
+            format!("SELECT {{object}}({SEEN}, 'tasks', {{array}}({task})) FROM {tasks}")
+        }
+        // What holds for all tasks is locked before them.
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            format!("SELECT {{object}}({SEEN}, 'tasks', (SELECT {{array}}({task}) FROM {tasks}))")
+        }
+    }
 }
 
-fn view() -> String {
+fn view(dialect: Dialect) -> String {
     let alive = "(SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.origin = 'schedule' ORDER BY CASE WHEN r.began IS \
                  NULL THEN 1 ELSE 0 END, r.began, r.due_at, r.scheduled_at, r.made LIMIT 1)";
     let more = [("name", "t.name"), ("declared", "t.declared"), ("rescheduled", "t.rescheduled"), ("alive", alive)];
-    locked(&ids("id"), "", &more).replace("{share}", "")
+    locked(dialect, &ids("id"), "", &more).replace("{share}", "")
 }
 
 /// What the decision about one more run of a full task needs to know of those that are there.
@@ -334,7 +356,7 @@ fn crowd() -> String {
 }
 
 fn runs_of(which: &str) -> String {
-    format!("SELECT {{array}}({}) FROM {{runs}} AS r WHERE {which}", object("r", RUN, &[]))
+    format!("SELECT {{array}}({}) FROM {{runs}} AS r WHERE {which}", row("r", RUN))
 }
 
 /// Tasks in which something might be claimed, the first first: those with queued runs, and room, or runs that need none;
@@ -366,7 +388,7 @@ fn candidates() -> String {
          place FROM {{runs}} AS r WHERE {} AND (r.began IS NULL OR (r.state = 'retrying' AND r.due_at <= {{now}}) OR \
          (r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND {IS_DEAD})))) AS r \
          WHERE r.place <= CAST({{in:max}} AS {{int}})",
-        object("r", RUN, &[("is_followed", is_followed)]),
+        format_args!("{{list}}({}, {is_followed})", row("r", RUN)),
         ids("r.task")
     )
 }

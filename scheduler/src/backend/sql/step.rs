@@ -3,6 +3,8 @@
 //! Whoever changes a run holds the lock of its task's row, and locks are taken in one order: tasks by their keys, then
 //! groups by their names, the number of the last change at the end. So no two steps wait for each other.
 
+mod write;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -18,10 +20,6 @@ use crate::backend::{BackendError, Cancelled, Died, Pause, Record, TaskKey, add_
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{RunId, RunState};
 
-/// A task is pruned when it has got this many rows of history since the last time: its rows are then at most so many more
-/// than its [`Retention`](crate::backend::Retention) says.
-const PRUNE_EVERY: i64 = 50;
-
 /// How many changes are kept: a node that is further behind looks at everything.
 pub(super) const CHANGES_MAX: i64 = 1_024;
 
@@ -36,7 +34,8 @@ pub(super) struct Step<'a, T> {
     /// The number of the store's last change.
     pub(super) version: i64,
     pub(super) tasks: BTreeMap<i64, Task>,
-    changed_tasks: BTreeSet<i64>,
+    /// Tasks that were changed since the last write, each as it was then.
+    changed_tasks: BTreeMap<i64, Task>,
     /// Marks that this step advances, each with where it stood.
     advanced: BTreeMap<i64, i64>,
     born: Vec<Run>,
@@ -84,7 +83,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             all_resumed_at: None,
             version: 0,
             tasks: BTreeMap::new(),
-            changed_tasks: BTreeSet::new(),
+            changed_tasks: BTreeMap::new(),
             advanced: BTreeMap::new(),
             born: Vec::new(),
             changed_runs: BTreeMap::new(),
@@ -148,8 +147,9 @@ impl<'a, T: Transaction> Step<'a, T> {
 
     /// A locked task that is about to be changed.
     pub(super) fn task_mut(&mut self, id: i64) -> &mut Task {
-        self.changed_tasks.insert(id);
-        self.tasks.get_mut(&id).expect("a task that is changed is locked")
+        let task = self.tasks.get_mut(&id).expect("a task that is changed is locked");
+        self.changed_tasks.entry(id).or_insert_with(|| task.clone());
+        task
     }
 
     /// A task that this step has made or read under a lock of its own.
@@ -329,64 +329,6 @@ impl<'a, T: Transaction> Step<'a, T> {
         Ok(version)
     }
 
-    /// Writes what has become of runs and tasks so far, so that statements which follow find it.
-    pub(super) async fn write_runs_and_tasks(&mut self) -> Result<(), Failed> {
-        let sql = self.sql;
-        if !self.gone.is_empty() {
-            let (gone, ended) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.ended));
-            let input = text::input(&json!({ "run_ids": gone, "ended": ended }));
-            for statement in &sql.end_runs {
-                expect_rows(self.tx.tell(statement, &input).await?, ended.len(), "a run ended twice")?;
-            }
-            let full: Vec<i64> =
-                self.changed_tasks.iter().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
-            if !full.is_empty() {
-                full.iter().for_each(|&id| self.task_mut(id).kept = 0);
-                self.tell(&sql.prune, json!({ "ids": full })).await?;
-            }
-        }
-        if !self.changed_runs.is_empty() {
-            let runs: Vec<Run> = std::mem::take(&mut self.changed_runs).into_values().collect();
-            let (count, input) = (runs.len(), json!({ "runs": runs }));
-            expect_rows(self.tell(&sql.save_runs, input).await?, count, "a run is gone")?;
-        }
-        let advanced = std::mem::take(&mut self.advanced);
-        let (mut fired, mut others) = (Vec::new(), Vec::new());
-        for id in std::mem::take(&mut self.changed_tasks) {
-            let mut task = self.tasks[&id].clone();
-            match advanced.get(&id) {
-                Some(&was) => {
-                    task.mark_was = was;
-                    fired.push(task);
-                }
-                None => others.push(task),
-            }
-        }
-        if !others.is_empty() {
-            self.tell(&sql.save_tasks, json!({ "tasks": others })).await?;
-        }
-        let born = std::mem::take(&mut self.born);
-        if fired.is_empty() && !born.is_empty() {
-            let count = born.len();
-            return expect_rows(self.tell(&sql.insert_runs, json!({ "runs": born })).await?, count, "a run is there");
-        }
-        if fired.is_empty() {
-            return Ok(());
-        }
-        let input = text::input(&json!({ "tasks": fired, "runs": born }));
-        match &sql.fire[..] {
-            [advance, insert] => {
-                expect_rows(self.tx.tell(advance, &input).await?, fired.len(), "a mark moved under its lock")?;
-                if !born.is_empty() {
-                    expect_rows(self.tx.tell(insert, &input).await?, born.len(), "a run is there already")?;
-                }
-                Ok(())
-            }
-            [both] => expect_rows(self.tx.tell(both, &input).await?, born.len(), "a mark moved under its lock"),
-            _ => unreachable!("a firing is one statement or two"),
-        }
-    }
-
     async fn write_records(&mut self, sql: &Statements) -> Result<(), Failed> {
         #[derive(Deserialize)]
         struct Kept {
@@ -416,7 +358,9 @@ impl<'a, T: Transaction> Step<'a, T> {
         struct Counted {
             version: i64,
         }
-        let log = std::mem::take(&mut self.log);
+        let mut log = std::mem::take(&mut self.log);
+        let mut is_said = false;
+        log.retain(|change| !matches!(change, Change::Runnable) || !std::mem::replace(&mut is_said, true));
         let count = i64::try_from(log.len()).unwrap_or(i64::MAX);
         let counted: Option<Counted> = self.ask(&sql.count_changes, json!({ "count": count })).await?;
         let last = counted.ok_or_else(|| Failed::broken("the store has no row of its own"))?.version;
@@ -446,9 +390,4 @@ impl Change {
             Self::Runnable => json!({ "version": version, "kind": "runnable" }),
         }
     }
-}
-
-/// What a locked row and the statements say of one another: otherwise the step is undone, and its caller is told.
-fn expect_rows(changed: u64, expected: usize, broken: &'static str) -> Result<(), Failed> {
-    if changed == expected as u64 { Ok(()) } else { Err(Failed::broken(broken)) }
 }

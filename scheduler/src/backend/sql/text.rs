@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use serde_json::Serializer;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
-use serde_json::{Serializer, Value};
 use symphra_scheduler_core::Timestamp;
 
 use super::rows::{at, count};
@@ -312,7 +312,7 @@ pub(super) fn run_id(text: &str) -> Result<RunId, BackendError> {
 
 /// The parameter of a statement. What no text of PostgreSQL can hold, the character of number zero, becomes the mark of an
 /// unknown one: an error that a task has met must not keep its end from being stored.
-pub(super) fn input(value: &Value) -> String {
+pub(super) fn input(value: &impl Serialize) -> String {
     let mut written = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut written, WithoutZero);
     value.serialize(&mut serializer).expect("rows are plain values");

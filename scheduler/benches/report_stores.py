@@ -1,0 +1,148 @@
+"""The part of the report about durable stores: `report --only stores`."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+STORES = Path(__file__).resolve().parent / "stores"
+RUNS = 10_000
+# apalis-sqlite drains a few hundred a second.
+RUNS_OF = {("sqlite", "apalis"): 2_000}
+CONTENDERS = {
+    "sqlite": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis"),
+    "postgres": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis",
+                 "graphile", "graphile-batched"),
+}
+PEERS = ("apalis", "graphile", "graphile-batched")
+NODES = (1, 2, 4, 8)
+PUNCTUAL_SECONDS = 60
+SERVER_STARTS_WITHIN = 60
+
+
+def stores(options, table, middle, number):
+    """Builds the bench, starts a server of its own, and prints tables."""
+    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=STORES, check=True)
+    metadata = subprocess.run(["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"], cwd=STORES,
+                              check=True, stdout=subprocess.PIPE).stdout
+    release = Path(json.loads(metadata)["target_directory"]) / "release"
+    binary = release / "symphra-scheduler-stores"
+    runs = RUNS // 5 if options.quick else RUNS
+    with tempfile.TemporaryDirectory(prefix="symphra-bench-") as folder, postgres() as server:
+        places = {"sqlite": f"sqlite://{folder}", "postgres": server}
+        for store, place in places.items():
+            life(release, options, store, place, runs, table, middle, number)
+        punctual(binary, options, {"memory": "memory", **places}, table, number)
+        nodes(binary, options, places, table, middle)
+
+
+def measure(binary, options, *words):
+    # At real-time priority only where the report was asked for it: the server has the usual one all the same.
+    command = [*(["chrt", "--rr", "10"] if options.real_time else []), str(binary), *map(str, words)]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def life(release, options, store, place, runs, table, middle, number):
+    """Rounds in which the contenders take turns, then one in which statements and commits are counted."""
+    contenders = CONTENDERS[store]
+    rounds = {name: [] for name in contenders}
+
+    def once(name, *more):
+        count = min(runs, RUNS_OF.get((store, name), runs))
+        words = ["--measure", "life", "--contender", name, "--url", place, "--runs", count]
+        # The peers are a program of their own, which names no measurement.
+        if name in PEERS:
+            return measure(release / "peers", options, *words[2:], *more)
+        return measure(release / "symphra-scheduler-stores", options, *words, *more)
+
+    for _ in range(options.rounds):
+        for name in contenders:
+            rounds[name].append(once(name))
+    counted = {name: once(name, "--counted", "true") for name in contenders}
+    print(f"## The whole life of {runs:,} runs: {store}\n")
+    rows = []
+    for name in contenders:
+        def ratio(base, name=name):
+            pairs = zip(rounds[name], rounds[base])
+            return middle([ours["runs_per_s"] / theirs["runs_per_s"] for ours, theirs in pairs])
+
+        figures = [[line[key] for line in rounds[name] if key in line]
+                   for key in ("enqueued_per_s", "drained_per_s", "runs_per_s")]
+        rows.append([name, *(middle(figure) for figure in figures), ratio("bare"), ratio("bare-batched"), ratio("apalis"),
+                     *(number(counted[name].get(key)) for key in ("statements_per_run", "commits_per_run"))])
+    table(["contender", "enqueued a second", "executed a second", "whole life a second", "÷ bare", "÷ bare-batched",
+           "÷ apalis", "statements a run", "commits a run"], rows)
+
+
+def punctual(binary, options, places, table, number):
+    seconds = 5 if options.quick else PUNCTUAL_SECONDS
+    print(f"## 100 tasks of one second, for {seconds} s\n")
+    lines = [measure(binary, options, "--measure", "punctual", "--url", place, "--seconds", seconds)
+             for place in places.values()]
+    table(["store", "fired", "within 0 to 50 ms", "p50 ms", "p99 ms", "max ms"], [
+        [line["store"], f"{line['fired']:,} of {line['expected']:,}", f"{line['punctual']:,}",
+         *(number(line.get(key)) for key in ("p50_ms", "p99_ms", "max_ms"))] for line in lines])
+
+
+def nodes(binary, options, places, table, middle):
+    print("## Several nodes on one store, each a process: what they do together, as a share of one\n")
+    rows = []
+    for store, place in places.items():
+        for work in ("fire", "drain"):
+            rounds = []
+            for _ in range(options.rounds):
+                words = ["--measure", "nodes", "--work", work, "--url", place]
+                rounds.append([measure(binary, options, *words, "--nodes", count)["runs_per_s"] for count in NODES])
+            shares = [middle([round[place] / round[0] for round in rounds]) for place in range(1, len(NODES))]
+            rows.append([store, work, middle([round[0] for round in rounds]), *shares])
+    table(["store", "work", "one node, runs a second", *(f"{count} nodes" for count in NODES[1:])], rows)
+
+
+@contextlib.contextmanager
+def postgres():
+    """A server of its own, with its defaults (`fsync` on), that counts statements."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="symphra-bench-postgres-"))
+    # PostgreSQL refuses to run as root.
+    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    if user:
+        shutil.chown(folder, "nobody", "nogroup")
+    server = None
+    try:
+        with open(folder / "log", "wb") as log:
+            subprocess.run([program("initdb"), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale",
+                            "-D", folder / "data"], check=True, stdout=log, stderr=log, cwd=folder, **user)
+            server = subprocess.Popen(
+                [program("postgres"), "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", f"unix_socket_directories={folder}", "-c", "max_connections=200",
+                 "-c", "shared_preload_libraries=pg_stat_statements"], stdout=log, stderr=log, cwd=folder, **user)
+        until = time.monotonic() + SERVER_STARTS_WITHIN
+        while subprocess.run([program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode != 0:
+            if time.monotonic() > until or server.poll() is not None:
+                raise RuntimeError(f"PostgreSQL does not answer: {(folder / 'log').read_text()}")
+            time.sleep(0.1)
+        yield f"postgres://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        if server:
+            server.send_signal(signal.SIGINT)
+            server.wait()
+        shutil.rmtree(folder)
+
+
+def program(name):
+    """Where Debian has it, or in the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    path = found[0] if found else shutil.which(name)
+    if not path:
+        raise RuntimeError(f"{name} is not there; install the package postgresql")
+    return path
