@@ -62,6 +62,16 @@ impl Spread {
 }
 
 impl Tally {
+    /// Of a task whose last run ended so before this scheduler started.
+    pub(crate) fn after(latest: Option<RunState>) -> Self {
+        Self { latest, ..Self::default() }
+    }
+
+    /// A run was accepted that waits in the store: for room in its task or its group.
+    pub(crate) fn waits_in_store(&mut self) {
+        self.latest = Some(RunState::Queued);
+    }
+
     pub(crate) fn accepted(&mut self) {
         self.queued += 1;
     }
@@ -147,7 +157,7 @@ impl Tally {
         }
         match self.latest {
             _ if self.queued > 0 => TaskStatus::Pending,
-            None => TaskStatus::Pending,
+            None | Some(RunState::Queued) => TaskStatus::Pending,
             Some(RunState::Succeeded) => TaskStatus::Completed,
             Some(RunState::Cancelled) => TaskStatus::Cancelled,
             Some(_) => TaskStatus::Failed,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use symphra_scheduler::test_util::Fired;
 use symphra_scheduler::{
     Backoff, CronExpr, Delay, HistoryConfig, Misfire, Origin, Reason, RetryPolicy, RunContext, Scheduler,
-    SchedulerConfig, Task, TaskStatus,
+    SchedulerConfig, SchedulerHandle, Task, TaskStatus,
 };
 
 use crate::kit::{at, began, every, ledger, millis, records, runs, second, seconds, start, start_one};
@@ -51,6 +51,40 @@ async fn of_the_history_is_kept_what_the_settings_say() {
     let kept: Vec<_> = runs(&test, "tick").await.iter().map(|run| second(run.scheduled_at)).collect();
     assert_eq!(kept, [20, 30, 40, 80, 90], "three failures, and the last two runs");
     assert_eq!(ledger(&test, "tick").await, (9, 9, 0), "counts do not go with it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_stands_after_a_restart_as_its_last_run_ended() {
+    let mut test = start(|| {
+        let fails = Task::new("fails", every(10), async || Err::<(), _>("down")).retry(RetryPolicy::none());
+        let never = Task::new("never", every(10_000), async || {});
+        Scheduler::empty().register(tick()).register(fails).register(never)
+    })
+    .await;
+    let statuses =
+        |test: &SchedulerHandle| ["fails", "never", "tick"].map(|name| test.task(name).expect("it is there").status);
+    let expected = [TaskStatus::Failed, TaskStatus::Pending, TaskStatus::Completed];
+    test.advance(seconds(15)).await;
+    assert_eq!(statuses(&test), expected);
+    test.restart(seconds(1)).await.expect("it starts again");
+    assert_eq!(statuses(&test), expected);
+    assert_eq!(test.tasks_by_status(TaskStatus::Failed).len(), 1, "whoever is called at night finds it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_its_group_makes_its_task_pending() {
+    let test = start(|| {
+        let config = SchedulerConfig::new().group("imports", 1);
+        let task = |name, period| Task::new(name, every(period), || tokio::time::sleep(seconds(5))).group("imports");
+        Scheduler::empty().config(config).register(task("a", 10)).register(task("b", 20))
+    })
+    .await;
+    test.advance(seconds(34)).await;
+    let status = |name| test.task(name).expect("it is there").status;
+    assert_eq!(status("b"), TaskStatus::Completed);
+    test.advance(seconds(7)).await;
+    let statuses = [status("a"), status("b")];
+    assert!(statuses.contains(&TaskStatus::Running) && statuses.contains(&TaskStatus::Pending), "{statuses:?}");
 }
 
 #[tokio::test(start_paused = true)]

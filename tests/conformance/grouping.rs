@@ -49,7 +49,7 @@ impl Held {
         let schedule = Schedule::interval(Duration::from_secs(1)).expect("a valid period");
         let timetable = Arc::new(Timetable::new(schedule, symphra_scheduler::chrono_tz::UTC));
         let name = TaskName::new("pay").expect("a name");
-        let holder = Holder { node: "a".into(), lease: Duration::from_secs(30) };
+        let holder = Holder::new("a", Duration::from_secs(30));
         let registration = Registration { name, timetable, rules: TaskRules::default() };
         self.backend().register(&holder, &[registration]).await.expect("it is registered").remove(0)
     }

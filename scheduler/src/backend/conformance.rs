@@ -92,8 +92,9 @@ pub use firing::{
 };
 pub use following::{
     a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, a_run_that_ends_with_its_node_is_told_once,
-    changes_are_told_to_who_waits, every_kind_of_change_is_told, the_end_of_a_run_by_the_death_of_its_node_is_told,
-    the_last_end_is_the_one_stored_last, the_previous_success_is_told, who_is_far_behind_is_told_all,
+    changes_are_told_to_who_waits, every_kind_of_change_is_told, how_the_last_run_ended_is_told,
+    the_end_of_a_run_by_the_death_of_its_node_is_told, the_last_end_is_the_one_stored_last,
+    the_previous_success_is_told, who_is_far_behind_is_told_all,
 };
 pub use holding::{
     a_cancelled_run_does_not_go_on, a_claimed_run_can_be_given_back, a_heartbeat_keeps_the_runs,
@@ -267,6 +268,7 @@ macro_rules! conformance_tests {
             who_is_far_behind_is_told_all
             the_last_end_is_the_one_stored_last
             the_previous_success_is_told
+            how_the_last_run_ended_is_told
             a_look_tells_what_a_fixed_delay_counts_from
             the_end_of_a_run_by_the_death_of_its_node_is_told
             a_run_that_ends_with_its_node_is_told_once

@@ -11,7 +11,7 @@ use symphra_scheduler_core::{TZDB_VERSION, Timestamp};
 use super::record::{Reason, Record};
 use crate::TaskName;
 use crate::retention::Retention;
-use crate::run::RunId;
+use crate::run::{RunId, RunState};
 use crate::schedule::{Delivery, Overlap, Plan, Timetable};
 
 /// A task as the store knows it: cheap to send and to look up.
@@ -151,6 +151,8 @@ pub struct Registered {
     pub last_end: Option<Timestamp>,
     /// The scheduled run that is alive, the oldest.
     pub alive: Option<RunId>,
+    /// How the run ended that ended last, of those that are kept.
+    pub latest: Option<RunState>,
     /// How many occurrences have become runs.
     pub runs: u64,
     /// How many may, by the rules declared last.
@@ -179,6 +181,7 @@ impl Registered {
             resumed_at: None,
             last_end: None,
             alive: None,
+            latest: None,
             runs: 0,
             max_runs: None,
             run_on_start: false,

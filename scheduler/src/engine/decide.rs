@@ -249,6 +249,9 @@ impl State {
             actions.recorded(&task.name, passed.clone());
         }
         let Some(run) = &firing.run else { return };
+        if matches!(admission, Admission::Queued { .. }) {
+            task.tally().waits_in_store();
+        }
         match admission {
             Admission::Claimed(hold) => {
                 actions.counted.ledger.count_run();

@@ -83,7 +83,7 @@ impl LiveTask {
             seldom: Some(seldom).filter(|seldom| *seldom != Seldom::default()).map(Box::new),
             source: task.source(),
             registered_at: now,
-            tally: Mutex::default(),
+            tally: Mutex::new(Tally::after(registered.latest)),
             first: None,
             shown: Mutex::new(shown),
         }

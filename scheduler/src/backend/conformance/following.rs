@@ -7,7 +7,7 @@ use super::{
     version,
 };
 use crate::backend::{Admission, Command, Died, End, Firing, TaskRules};
-use crate::outcome::Outcome;
+use crate::outcome::{CancelCause, Outcome};
 use crate::run::RunState;
 use crate::schedule::{Delay, Delivery, Timetable};
 
@@ -97,6 +97,25 @@ pub async fn the_previous_success_is_told(backend: Subject) {
     submit(&backend, trigger(task.key, 1)).await;
     let run = task.claim(&node("a"), 1).await.remove(0);
     assert_eq!(run.hold.previous_success, Some(task.at(1)), "to a claim; a failure is none");
+}
+
+/// A look tells how the run ended that ended last, whoever asks, and so does a registration.
+pub async fn how_the_last_run_ended_is_told(backend: Subject) {
+    let task = Ticking::new(&backend, "pay").await;
+    assert_eq!(task.look().await.latest, None, "none has ended");
+    let ends = [
+        (Outcome::Succeeded, RunState::Succeeded),
+        (super::disk_full(), RunState::Failed),
+        (Outcome::Cancelled(CancelCause::Requested), RunState::Cancelled),
+    ];
+    for (n, (outcome, state)) in (1..).zip(ends) {
+        let hold = task.hold(&node("a"), n).await;
+        task.end(n, hold, End::Final(outcome)).await;
+        assert_eq!(task.look().await.latest, Some(state));
+    }
+    task.hold(&node("a"), 4).await;
+    let again = register(&backend, &node("b"), declared("pay", &super::every(1), &TaskRules::default())).await;
+    assert_eq!(again.latest, Some(RunState::Cancelled), "one that is alive has not ended");
 }
 
 /// A look tells the oldest scheduled run that is alive, and when the last one ended: all that a fixed delay needs.

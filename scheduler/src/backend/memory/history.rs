@@ -9,6 +9,7 @@ use symphra_scheduler_core::Timestamp;
 use super::store::index;
 
 use crate::backend::{Retention, RunRow};
+use crate::run::RunState;
 
 /// The rows kept over all tasks; at some 130 bytes each they are 13 MB.
 pub(super) const ROWS_MAX: usize = 100_000;
@@ -154,6 +155,11 @@ impl History {
         }
     }
 
+    /// How the last run of a task ended.
+    pub(super) fn latest(&self, kept: &Kept) -> Option<RunState> {
+        kept.last.newest.map(|slot| self.rows[slot.index()].run.state)
+    }
+
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &RunRow> {
         let row = |slot: Slot| &self.rows[slot.index()];
         std::iter::successors(self.all.newest.map(row), move |ended| ended.in_all.older.map(row))
@@ -190,7 +196,7 @@ mod tests {
 
     use super::*;
     use crate::backend::{NewRun, TaskKey};
-    use crate::run::{Origin, RunId, RunState};
+    use crate::run::{Origin, RunId};
 
     fn run(task: u64, at: i64) -> RunRow {
         let at = Timestamp::from_millis(at);

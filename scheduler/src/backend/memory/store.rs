@@ -370,6 +370,7 @@ impl Store {
             resumed_at: row.resumed_at.max(self.all_resumed_at),
             last_end: row.last_end,
             alive: scheduled.find(|run| run.origin == Origin::Schedule).map(|run| run.id),
+            latest: self.history.latest(&row.kept),
             runs: row.ledger.runs,
             max_runs: row.rules.max_runs,
             run_on_start: false,

@@ -34,6 +34,7 @@ struct Viewed {
     declared: String,
     rescheduled: Option<String>,
     alive: Option<String>,
+    latest: Option<String>,
 }
 
 /// A timetable that takes the place of another: of which task, what is declared, if that changes, and what an operator asks
@@ -285,7 +286,7 @@ impl<T: Transaction> Step<'_, T> {
     }
 
     fn show(&self, seen: Viewed) -> Result<(Registered, TaskName), Failed> {
-        let Viewed { task, name, declared, rescheduled, alive } = seen;
+        let Viewed { task, name, declared, rescheduled, alive, latest } = seen;
         let name = TaskName::new(&name).map_err(|_| Failed::broken("a stored name is none"))?;
         let resumed_at = task.resumed_at.max(self.all_resumed_at);
         let registered = Registered {
@@ -300,6 +301,7 @@ impl<T: Transaction> Step<'_, T> {
             resumed_at: resumed_at.map(at),
             last_end: task.last_end.map(at),
             alive: alive.as_deref().map(text::run_id).transpose()?,
+            latest: latest.as_deref().map(text::state).transpose()?,
             runs: task.runs.unsigned_abs(),
             max_runs: task.max_runs.map(i64::unsigned_abs),
             run_on_start: false,

@@ -332,7 +332,14 @@ fn locked(dialect: Dialect, which: &str, how: &str, more: &[(&str, &str)]) -> St
 fn view(dialect: Dialect) -> String {
     let alive = "(SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.origin = 'schedule' ORDER BY CASE WHEN r.began IS \
                  NULL THEN 1 ELSE 0 END, r.began, r.due_at, r.scheduled_at, r.made LIMIT 1)";
-    let more = [("name", "t.name"), ("declared", "t.declared"), ("rescheduled", "t.rescheduled"), ("alive", alive)];
+    let latest = "(SELECT h.state FROM {history} AS h WHERE h.task = t.id ORDER BY h.seq DESC LIMIT 1)";
+    let more = [
+        ("name", "t.name"),
+        ("declared", "t.declared"),
+        ("rescheduled", "t.rescheduled"),
+        ("alive", alive),
+        ("latest", latest),
+    ];
     locked(dialect, &ids("id"), "", &more).replace("{share}", "")
 }
 

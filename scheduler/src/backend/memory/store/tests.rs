@@ -58,7 +58,7 @@ impl Stage {
     fn declared(&self, number: u32) -> Registration {
         let name = TaskName::new(&format!("task {number}")).expect("a valid name");
         // A group is found by looking at all of them.
-        let group = (number % 100 == 0).then(|| Group { name: Arc::from(format!("group {number}")), max: 1 });
+        let group = number.is_multiple_of(100).then(|| Group { name: Arc::from(format!("group {number}")), max: 1 });
         Registration {
             name,
             timetable: Arc::clone(&self.timetable),
