@@ -59,6 +59,21 @@ async fn a_store_is_opened_as_the_programs_own_pool_is() {
 }
 
 #[tokio::test]
+async fn a_file_that_others_keep_busy_is_opened_when_they_are_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/store.db", folder.path().display());
+    drop(SqliteBackend::options().namespace("billing").connect(&url).await.expect("it opens"));
+    let mut other = sqlx::SqliteConnection::connect(&url).await.expect("it opens");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("it is free");
+    let opening = tokio::spawn(async move { SqliteBackend::options().namespace("billing").connect(&url).await });
+    // Longer than one step waits for the lock.
+    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+    assert!(!opening.is_finished(), "it waits");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("it lets go");
+    opening.await.expect("no panic").expect("it opens");
+}
+
+#[tokio::test]
 async fn the_samples_of_the_book_look_into_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}/store.db", folder.path().display());

@@ -24,6 +24,13 @@ impl RunId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
+    /// When it was made, as it says itself: in its first 48 bits.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn made_at(self) -> Timestamp {
+        let millis = u64::try_from(self.0.as_u128() >> 80).expect("48 bits are left");
+        Timestamp::from_millis(i64::try_from(millis).expect("48 bits fit"))
+    }
+
     /// The id as a [`Uuid`].
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {

@@ -23,6 +23,7 @@ mod step;
 mod submit;
 mod text;
 mod thread;
+mod unclaimed;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -182,6 +183,7 @@ impl<D: Database> Sql<D> {
         });
         thread.spawn(announce::follow(Arc::clone(&shared)));
         thread.spawn(announce::tell(Arc::clone(&shared)));
+        thread.spawn(unclaimed::end(Arc::clone(&shared)));
         Self { shared, thread }
     }
 

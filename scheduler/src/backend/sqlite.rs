@@ -16,6 +16,10 @@ use crate::secret::masked_url;
 /// How long a step waits for another process that writes: longer than any step takes.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
+/// How often a file is tried to be opened that others keep busy, each time for [`BUSY_MAX`]: who asks for its lock is not
+/// served in turn.
+const OPEN_TRIES_MAX: u32 = 6;
+
 /// How often a node looks for changes of other processes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -137,20 +141,24 @@ impl SqliteOptions {
             return Err(failed(&shown, sql::Refused::not_there()));
         }
         let max_connections = self.max_connections;
-        let opened = thread.spawn(async move { open(options, max_connections).await });
-        let database = opened.await.map_err(|gone| failed(&shown, gone))?.map_err(|error| failed(&shown, error))?;
-        let dialect = dialect.unwrap_or(database.dialect);
         let names = Names::new(None, namespace.as_str());
-        let database = std::sync::Arc::new(database);
-        let (opened, tables, how) = (std::sync::Arc::clone(&database), names.clone(), self.migrate);
-        let migrated = thread.spawn(async move { migrate(&opened, &tables, how).await });
-        let migrated = migrated.await.map_err(|gone| failed(&shown, gone))?;
-        match migrated.map_err(|error| failed(&shown, error.during("make its tables")))? {
-            Ok(()) => {}
+        let (tables, how) = (names.clone(), self.migrate);
+        let opened = thread.spawn(async move {
+            for _ in 1..OPEN_TRIES_MAX {
+                match made(options.clone(), max_connections, &tables, how).await {
+                    Err(Failed::Database(error)) if is_busy(&error) => {}
+                    made => return made,
+                }
+            }
+            made(options, max_connections, &tables, how).await
+        });
+        let opened = opened.await.map_err(|gone| failed(&shown, gone))?;
+        let database = match opened.map_err(|error| failed(&shown, error.during("open the file")))? {
+            Ok(database) => database,
             Err(refused) => return Err(failed(&shown, refused)),
-        }
-        let statements = Statements::new(dialect, &names);
-        Ok(SqliteBackend(Sql::new(File(database), statements, thread)))
+        };
+        let statements = Statements::new(dialect.unwrap_or(database.dialect), &names);
+        Ok(SqliteBackend(Sql::new(File(std::sync::Arc::new(database)), statements, thread)))
     }
 }
 
@@ -228,6 +236,23 @@ async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections
     let is_older = sqlx::query("SELECT 1 FROM jsonb_each('[]')").fetch_optional(&writer).await.is_err();
     let dialect = if is_older { Dialect::OlderSqlite } else { Dialect::Sqlite };
     Ok(Connections { writer, readers, dialect })
+}
+
+/// Whether others had the file locked for too long (`SQLITE_BUSY`, and its extended codes).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code % 256 == 5)
+}
+
+/// The file, opened, and its tables, made.
+async fn made(
+    options: SqliteConnectOptions,
+    readers: u32,
+    names: &Names,
+    how: Migrate,
+) -> Result<Result<Connections, sql::Refused>, Failed> {
+    let connections = open(options, readers).await?;
+    Ok(migrate(&connections, names, how).await?.map(|()| connections))
 }
 
 async fn migrate(connections: &Connections, names: &Names, how: Migrate) -> Result<Result<(), sql::Refused>, Failed> {

@@ -260,6 +260,7 @@ pub(super) const fn cause(cause: CancelCause) -> &'static str {
         CancelCause::Requested => "requested",
         CancelCause::Replaced => "replaced",
         CancelCause::TakenOver => "taken_over",
+        CancelCause::Unclaimed => "unclaimed",
     }
 }
 
@@ -269,6 +270,7 @@ pub(super) fn read_cause(word: &str) -> CancelCause {
         "stopped" => CancelCause::Stopped,
         "replaced" => CancelCause::Replaced,
         "taken_over" => CancelCause::TakenOver,
+        "unclaimed" => CancelCause::Unclaimed,
         _ => CancelCause::Requested,
     }
 }
