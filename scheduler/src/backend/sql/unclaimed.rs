@@ -64,10 +64,6 @@ impl<D: Database> Shared<D> {
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
-    use std::sync::Arc;
-
-    use symphra_scheduler_core::Timestamp;
-
     use super::*;
     use crate::backend::sql::InSql;
     use crate::backend::{
@@ -78,6 +74,8 @@ mod tests {
     use crate::{Migrate, TaskName};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    const MOMENT: Duration = Duration::from_millis(300);
 
     async fn store() -> SqliteBackend {
         let folder = tempfile::tempdir().expect("a folder").keep();
@@ -92,18 +90,19 @@ mod tests {
         store.register(&Holder::new("a", DAY), &[task]).await.expect("it is registered").remove(0)
     }
 
-    /// A trigger, made so long ago.
-    async fn triggered(store: &SqliteBackend, task: &Registered, age: Duration) -> RunId {
-        let at = task.anchor.minus(age);
-        let id = RunId::from_parts(at, u128::from(task.key.0));
-        let submission =
-            Submission { id, task: task.key, origin: Origin::Trigger(id), scheduled_at: Some(at), overlap: None };
+    /// A trigger, made now.
+    async fn triggered(store: &SqliteBackend, task: &Registered, number: u128) -> RunId {
+        let at = store.heartbeat(&Holder::new("a", DAY)).await.expect("it is answered");
+        let id = RunId::from_parts(at, number);
+        let origin = Origin::Trigger(id);
+        let submission = Submission { id, task: task.key, origin, scheduled_at: Some(at), overlap: None };
         store.submit(&[submission]).await.expect("it is accepted");
         id
     }
 
+    /// How many runs that have waited for longer than a moment are ended.
     async fn ended(store: &SqliteBackend) -> usize {
-        store.sql().shared.end_unclaimed(WAIT_MAX).await.expect("it is looked")
+        store.sql().shared.end_unclaimed(MOMENT).await.expect("it is looked")
     }
 
     async fn state(store: &SqliteBackend, id: RunId) -> (RunState, Option<String>) {
@@ -113,11 +112,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_claims_for_fourteen_days_is_ended_with_the_reason() {
+    async fn what_nobody_claims_for_too_long_is_ended_with_the_reason() {
         let store = store().await;
-        let (old, young) = (registered(&store, "old").await, registered(&store, "young").await);
-        let gone = triggered(&store, &old, 15 * DAY).await;
-        let waits = triggered(&store, &young, 13 * DAY).await;
+        let task = registered(&store, "old").await;
+        let gone = triggered(&store, &task, 1).await;
+        assert_eq!(
+            store.sql().shared.end_unclaimed(WAIT_MAX).await.expect("it is looked"),
+            0,
+            "14 days have not passed"
+        );
+        tokio::time::sleep(2 * MOMENT).await;
+        let waits = triggered(&store, &task, 2).await;
         assert_eq!(ended(&store).await, 1);
         let (state_of, why) = state(&store, gone).await;
         assert_eq!(state_of, RunState::Cancelled);
@@ -130,21 +135,17 @@ mod tests {
     async fn what_waits_for_another_reason_goes_on_to_wait() {
         let store = store().await;
         let (paused, busy) = (registered(&store, "paused").await, registered(&store, "busy").await);
-        let waits = [triggered(&store, &paused, 15 * DAY).await, triggered(&store, &busy, 20 * DAY).await];
+        let first = triggered(&store, &busy, 1).await;
         let claim = Claim { number: 1, tasks: [busy.key].into(), max: 1 };
         let held = store.claim(&Holder::new("a", DAY), &claim).await.expect("it is answered").runs;
-        assert_eq!(held[0].id, waits[1]);
-        let behind = {
-            let at: Timestamp = busy.anchor.minus(16 * DAY);
-            let id = RunId::from_parts(at, 77);
-            let next =
-                Submission { id, task: busy.key, origin: Origin::Trigger(id), scheduled_at: Some(at), overlap: None };
-            store.submit(&[next]).await.expect("it is accepted");
-            id
-        };
+        assert_eq!(held[0].id, first);
+        let waits = [triggered(&store, &busy, 2).await, triggered(&store, &paused, 3).await];
         let pause = Command::Pause { task: Some(paused.key), by: "ada".into(), reason: None };
         store.control(&pause).await.expect("it is paused");
-        assert_eq!(ended(&store).await, 0, "one waits for the end of a pause, one for the run before it");
-        assert_eq!(state(&store, behind).await.0, RunState::Queued);
+        tokio::time::sleep(2 * MOMENT).await;
+        assert_eq!(ended(&store).await, 0, "one waits for the run before it, one for the end of a pause");
+        for id in waits {
+            assert_eq!(state(&store, id).await.0, RunState::Queued);
+        }
     }
 }
