@@ -135,6 +135,17 @@ fn the_quickstart_prints_its_table_fires_and_stops_by_itself() {
     }
 }
 
+#[test]
+fn a_program_that_asks_for_no_settings_reads_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("scheduler.yaml"), "max_workers: [nonsense\n").expect("a file");
+    let mut command = Command::new(built().join("quickstart"));
+    command.args(["--for", "1s"]).current_dir(folder.path());
+    command.envs([("SCHEDULER_MAX_WORKERS", "many"), ("SCHEDULER_CONFIG", "nowhere.yaml")]);
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[tokio::test]
 async fn the_quickstart_keeps_what_happened_in_a_file_if_it_is_named_one() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -49,6 +49,61 @@ fn a_daemon_is_started_asked_restarted_and_stopped() {
     assert_eq!((again.code, &*again.out), (Some(3), "was not running"));
 }
 
+/// Asks until the answer is as it should be.
+fn until(home: &Home, arguments: &[&str], is_right: impl Fn(&Value) -> bool) {
+    let began = std::time::Instant::now();
+    loop {
+        let answer = home.json(arguments);
+        if is_right(&answer) {
+            return;
+        }
+        assert!(began.elapsed() < super::rig::PATIENCE, "{arguments:?} never becomes right: {answer:#}");
+    }
+}
+
+#[test]
+fn a_hang_up_has_a_daemon_read_its_overrides_again() {
+    let home = home();
+    let _stopped = Stopped(&home);
+    let pid = home.json(&["daemon", "start"])["pid"].to_string();
+    let settings = std::fs::read_to_string(home.path("scheduler.yaml")).expect("it is there");
+    home.write("scheduler.yaml", &format!("{settings}tasks:\n  report: {{ cron: '15 4 * * *' }}\n"));
+    send(&pid, "HUP");
+    until(&home, &["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
+    home.write("scheduler.yaml", &format!("{settings}tasks:\n  report: {{ cron: '61 4 * * *' }}\n"));
+    send(&pid, "HUP");
+    let began = std::time::Instant::now();
+    while !std::fs::read_to_string(home.path("app.log")).expect("it is there").contains("config.refused") {
+        assert!(began.elapsed() < super::rig::PATIENCE, "it says so");
+    }
+    until(&home, &["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
+    assert_eq!(home.json(&["daemon", "stop"])["status"], "stopped");
+}
+
+#[test]
+fn a_daemon_that_was_killed_is_told_and_another_starts_in_its_place() {
+    let home = home();
+    let _stopped = Stopped(&home);
+    let killed = home.json(&["daemon", "start"])["pid"].to_string();
+    send(&killed, "KILL");
+    let began = std::time::Instant::now();
+    let status = loop {
+        let status = home.app(&["daemon", "status"]);
+        if status.code == Some(1) {
+            break status;
+        }
+        assert!(began.elapsed() < super::rig::PATIENCE, "it is dead: {status:?}");
+    };
+    assert!(status.out.contains("killed") && status.out.contains(&killed), "{status:?}");
+    home.app(&["trigger", "report"]).fails(3, &["no program \"app\" is running"]);
+    let again = home.json(&["daemon", "start"])["pid"].to_string();
+    assert_ne!(again, killed);
+    assert_eq!(home.sockets(), [format!("app.{again}.sock")], "what the killed one left is gone");
+    home.app(&["trigger", "report"]).well();
+    home.ended("report");
+    assert_eq!(home.json(&["daemon", "stop"])["status"], "stopped");
+}
+
 /// What a person reads who types `line` in another shell, elsewhere, where the program is called `app`.
 fn types(home: &Home, line: &str) -> Said {
     let path = format!("{}:{}", home.0.display(), std::env::var("PATH").unwrap_or_default());

@@ -89,6 +89,57 @@ fn named<'a>(tasks: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
+fn a_password_in_the_url_stands_in_no_line_of_the_log_and_in_no_answer() {
+    if !has_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let (user, place) = postgres_url().rsplit_once('@').expect("a URL with a user");
+    // Where the server trusts its callers, any password is right.
+    let (url, password) = match user.rsplit_once("://").and_then(|(_, user)| user.split_once(':')) {
+        Some((_, password)) => (postgres_url().to_owned(), password.to_owned()),
+        None => (format!("{user}:hunter2@{place}"), "hunter2".to_owned()),
+    };
+    let settings = |more: &str| {
+        let namespace = format!("logged_{}", std::process::id());
+        let backend = format!("backend: {{ url: \"{url}\", namespace: {namespace} }}\n");
+        home.write("scheduler.yaml", &format!("{backend}logging: {{ level: trace }}\n{more}"));
+    };
+    settings("");
+    let files = ["out", "err"].map(|name| std::fs::File::create(home.path(name)).expect("a file"));
+    let [out, err] = files;
+    let mut process =
+        home.command(APP, "app", &["run"]).stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("it runs");
+    let began = Instant::now();
+    while home.app(&["health"]).code != Some(0) {
+        assert!(began.elapsed() < PATIENCE, "it comes up");
+    }
+    home.app(&["trigger", "fails"]).well();
+    home.ended("fails");
+    // Right, and then wrong in the line of the secret itself.
+    settings("tasks: { report: { timeout: 5s } }\n");
+    super::rig::send(&process.id().to_string(), "HUP");
+    settings("tasks: { raport: { timeout: 5s } }\nnode: [1]\n");
+    super::rig::send(&process.id().to_string(), "HUP");
+    let log = || std::fs::read_to_string(home.path("err")).expect("it is text");
+    while !log().contains("config.refused") {
+        assert!(began.elapsed() < PATIENCE, "it says so: {}", log());
+    }
+    settings("");
+    for command in [&["list"][..], &["show", "fails"], &["runs"], &["nodes"], &["health"], &["check"], &["plan"]] {
+        for form in [&[][..], &["--json"]] {
+            let said = home.app(&[command, form].concat());
+            assert!(!format!("{said:?}").contains(&password), "{command:?}: {said:?}");
+        }
+    }
+    super::rig::send(&process.id().to_string(), "TERM");
+    assert!(process.wait().expect("it ends").success());
+    let printed = std::fs::read_to_string(home.path("out")).expect("it is text") + &log();
+    assert!(printed.contains("scheduler.started") && printed.contains("scheduler.stopped"), "it was logged");
+    assert!(!printed.contains(&password), "the password is in the log");
+}
+
+#[test]
 fn a_running_program_is_operated_through_its_store() {
     for kept in Kept::everywhere() {
         let mut program = kept.runs();
