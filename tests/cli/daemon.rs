@@ -76,6 +76,8 @@ fn a_hang_up_has_a_daemon_read_its_overrides_again() {
     while !std::fs::read_to_string(home.path("app.log")).expect("it is there").contains("config.refused") {
         assert!(began.elapsed() < super::rig::PATIENCE, "it says so");
     }
+    // The command reads the file too.
+    home.write("scheduler.yaml", &settings);
     until(&home, &["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
     assert_eq!(home.json(&["daemon", "stop"])["status"], "stopped");
 }

@@ -81,3 +81,54 @@ fn every_error_is_as_it_was_read() {
     let text = text.replace(&home.0.display().to_string(), "/home");
     is_as_in("app-errors.txt", &text);
 }
+
+#[test]
+fn errors_about_stores_plans_and_daemons_are_as_they_were_read() {
+    let home = Home::new();
+    home.write("plan.json", "{\"version\": 99}\n");
+    let mut text = String::new();
+    let mut symphra = |arguments: &[&str]| text.push_str(&shown("symphra", arguments, &home.symphra(arguments)));
+    symphra(&["cron", "0 9 * *"]);
+    symphra(&["cron", "0 25 * * *", "--json"]);
+    symphra(&["cron", "0 9 * * *", "--tz", "Asia/Shangai"]);
+    symphra(&["--name", "../x", "list"]);
+    symphra(&["migrate"]);
+    symphra(&["completions", "ksh"]);
+    symphra(&["--url", "mysql://db/jobs", "list"]);
+    symphra(&["--url", "redis://app:hunter2@db", "list"]);
+    symphra(&["--url", "host=db password=hunter2", "list"]);
+    symphra(&["--url", "sqlite://none/jobs.db", "--namespace", "jobs", "list"]);
+    symphra(&["--url", "sqlite://jobs.db", "--namespace", "Jobs", "list"]);
+    symphra(&["--url", "sqlite://jobs.db", "list"]);
+    symphra(&["--url", "sqlite://jobs.db", "--namespace", "jobs", "list"]);
+    symphra(&["--config", "none.yaml", "list"]);
+    let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
+    app(&["plan", "--hours", "0"]);
+    app(&["plan", "--from", "yesterday"]);
+    app(&["plan", "--against", "none.json"]);
+    app(&["plan", "--against", "plan.json"]);
+    app(&["plan", "--against", "."]);
+    app(&["migrate"]);
+
+    let (pid, log) = (home.path("app.pid"), home.path("app.log"));
+    home.write("scheduler.yaml", &format!("daemon: {{ pid_file: {}, log_file: {} }}\n", pid.display(), log.display()));
+    let running = home.json(&["daemon", "start"])["pid"].to_string();
+    let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
+    app(&["daemon", "start"]);
+    app(&["daemon", "start", "--json"]);
+    super::rig::send(&running, "KILL");
+    while home.app(&["daemon", "status"]).code == Some(0) {}
+    let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
+    app(&["daemon", "status"]);
+    app(&["daemon", "status", "--json"]);
+    app(&["daemon", "stop"]);
+    home.write("scheduler.yaml", "daemon: { pid_file: none/app.pid, log_file: app.log }\n");
+    let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
+    app(&["daemon", "start"]);
+    home.write("scheduler.yaml", "daemon: { pid_file: app.log, log_file: ./app.log }\n");
+    let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
+    app(&["daemon", "start"]);
+    let text = text.replace(&home.0.display().to_string(), "/home").replace(&running, "4711");
+    assert!(!text.contains("hunter2"), "a password is shown: {text}");
+    is_as_in("operation-errors.txt", &text);
+}

@@ -128,8 +128,8 @@ fn by_hand<T>(store: &Store, write: impl AsyncFnOnce(&mut Hand) -> T) -> T {
 async fn write_node(hand: &mut Hand, store: &Store, name: &str, seen_ago: i64, has_left: u8) {
     let (table, seen) = (store.table("nodes"), now() - seen_ago);
     hand.write(format!(
-        "INSERT INTO {table} (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left) VALUES ('{name}', \
-         {LEASE_MS}, 600, {seen}, {seen}, {}, {has_left})",
+        "INSERT INTO {table} (name, lease_ms, silence_ms, seen_at, contact_since, lease_until, has_left, tzdb) VALUES \
+         ('{name}', {LEASE_MS}, 600, {seen}, {seen}, {}, {has_left}, '2026a')",
         seen + LEASE_MS
     ))
     .await;

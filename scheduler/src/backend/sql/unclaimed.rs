@@ -65,13 +65,14 @@ impl<D: Database> Shared<D> {
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
+    use crate::TaskName;
     use crate::backend::sql::InSql;
     use crate::backend::{
         Backend, Claim, Command, Holder, Registered, Registration, RunQuery, SqliteBackend, Submission, TaskRules,
     };
+    use crate::migrate::Migrate;
     use crate::run::{Origin, RunId, RunState};
     use crate::schedule::{Schedule, Timetable};
-    use crate::{Migrate, TaskName};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
