@@ -59,18 +59,27 @@ async fn a_store_is_opened_as_the_programs_own_pool_is() {
 }
 
 #[tokio::test]
-async fn a_file_that_others_keep_busy_is_opened_when_they_are_done() {
+async fn a_file_of_somebody_else_is_left_as_it_is_by_who_may_make_no_tables() {
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite://{}/store.db", folder.path().display());
-    drop(SqliteBackend::options().namespace("billing").connect(&url).await.expect("it opens"));
-    let mut other = sqlx::SqliteConnection::connect(&url).await.expect("it opens");
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("it is free");
-    let opening = tokio::spawn(async move { SqliteBackend::options().namespace("billing").connect(&url).await });
-    // Longer than one step waits for the lock.
-    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
-    assert!(!opening.is_finished(), "it waits");
-    sqlx::query("ROLLBACK").execute(&mut other).await.expect("it lets go");
-    opening.await.expect("no panic").expect("it opens");
+    let file = folder.path().join("other.db");
+    let url = format!("sqlite://{}", file.display());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let options = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Delete);
+    let mut other = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+    sqlx::query("CREATE TABLE theirs (id integer)").execute(&mut other).await.expect("it is theirs");
+    other.close().await.expect("it closes");
+    let before = fs::read(&file).expect("it is there");
+    let options = SqliteBackend::options().namespace("billing").migrate(symphra_scheduler::Migrate::Check);
+    let error = options.connect(&url).await.expect_err("it has no tables of ours");
+    assert!(format!("{error:?}").contains("it has no tables"), "{error:?}");
+    assert_eq!(fs::read(&file).expect("it is there"), before);
+    let ours = SqliteBackend::options().namespace("billing").connect(&url).await.expect("it opens");
+    drop(ours);
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&mut sqlx::SqliteConnection::connect(&url).await.expect("it opens"))
+        .await
+        .expect("it tells");
+    assert_eq!(mode, "wal");
 }
 
 #[tokio::test]

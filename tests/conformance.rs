@@ -3,6 +3,8 @@
 
 #[path = "conformance/grouping.rs"]
 mod grouping;
+#[path = "conformance/unclaimed.rs"]
+mod unclaimed;
 
 mod memory {
     use symphra_scheduler::{MemoryBackend, conformance_tests};

@@ -134,6 +134,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`Holder::silence_max`]. Else they stay as they are. So an outage, in which every lease runs out, hands nothing over:
     /// whoever is back first waits until the others have had their time to come back too.
     ///
+    /// What has waited for 14 days, and of whose task no node is left that has registered it, a store that outlives its programs
+    /// ends as [cancelled](crate::CancelCause::Unclaimed).
+    ///
     /// A run whose holder died is not executed again if its task says so, or if its holders died
     /// [`NODE_DEATHS_MAX`] times; it ends, as one that failed, and is among the [changes](Changes::died).
     ///

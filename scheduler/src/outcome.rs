@@ -55,7 +55,7 @@ pub enum CancelCause {
     /// Another node has taken it over, because this one had lost contact with the store. Seen by its body and in the log
     /// alone: the run goes on elsewhere.
     TakenOver,
-    /// No node that knows its task has claimed it for 14 days.
+    /// It has waited for 14 days, and no node knows its task: a durable store ends it.
     Unclaimed,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for CancelCause {
             Self::Requested => "cancelled by request",
             Self::Replaced => "cancelled: a newer occurrence took its place",
             Self::TakenOver => "cancelled: another node has taken it over",
-            Self::Unclaimed => "cancelled: for 14 days there was no node that knows its task",
+            Self::Unclaimed => "cancelled: it has waited for 14 days, and no node knows its task",
         })
     }
 }

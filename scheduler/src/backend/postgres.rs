@@ -193,6 +193,18 @@ impl PostgresOptions {
     }
 }
 
+#[cfg(feature = "conformance")]
+impl PostgresBackend {
+    /// Ends runs that nobody has claimed for so long, as the store does by itself each hour: for tests that cannot wait.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the store cannot be reached.
+    #[doc(hidden)]
+    pub async fn end_unclaimed(&self, waited: Duration) -> Result<usize, Error> {
+        self.0.end_unclaimed(waited).await
+    }
+}
+
 impl sql::InSql for PostgresBackend {
     type Database = Server;
 

@@ -187,6 +187,13 @@ impl<D: Database> Sql<D> {
         Self { shared, thread }
     }
 
+    /// Ends what nobody has claimed for so long, as the store does by itself; tells how many, of a batch at most.
+    #[cfg(feature = "conformance")]
+    pub(crate) async fn end_unclaimed(&self, waited: Duration) -> Result<usize, Error> {
+        let ended = self.run("end what nobody claims", async move |shared| shared.end_unclaimed(waited).await);
+        Ok(ended.await?)
+    }
+
     /// Runs a step on the store's thread. It is not undone where its caller goes away.
     fn run<R, F>(&self, during: &'static str, step: impl FnOnce(Arc<Shared<D>>) -> F) -> BackendFuture<'_, R>
     where

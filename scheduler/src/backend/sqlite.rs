@@ -106,7 +106,7 @@ impl SqliteOptions {
 
     /// Opens the file, and speaks to it in a dialect, else in the best that it understands.
     async fn connect_in(self, url: &str, dialect: Option<Dialect>) -> Result<SqliteBackend, Error> {
-        refuse_memory(url)?;
+        refuse_memory(url, &masked_url(url))?;
         let (options, synchronous) = options(url)?;
         self.open(options.synchronous(synchronous), masked_url(url), dialect).await
     }
@@ -120,7 +120,7 @@ impl SqliteOptions {
     pub async fn from_pool(self, pool: &SqlitePool) -> Result<SqliteBackend, Error> {
         let options = (*pool.connect_options()).clone();
         let shown = options.get_filename().display().to_string();
-        refuse_memory(&shown)?;
+        refuse_memory(&shown, &shown)?;
         self.open(options, shown, None).await
     }
 
@@ -143,15 +143,7 @@ impl SqliteOptions {
         let max_connections = self.max_connections;
         let names = Names::new(None, namespace.as_str());
         let (tables, how) = (names.clone(), self.migrate);
-        let opened = thread.spawn(async move {
-            for _ in 1..OPEN_TRIES_MAX {
-                match made(options.clone(), max_connections, &tables, how).await {
-                    Err(Failed::Database(error)) if is_busy(&error) => {}
-                    made => return made,
-                }
-            }
-            made(options, max_connections, &tables, how).await
-        });
+        let opened = thread.spawn(while_busy(move || made(options.clone(), max_connections, tables.clone(), how)));
         let opened = opened.await.map_err(|gone| failed(&shown, gone))?;
         let database = match opened.map_err(|error| failed(&shown, error.during("open the file")))? {
             Ok(database) => database,
@@ -159,6 +151,18 @@ impl SqliteOptions {
         };
         let statements = Statements::new(dialect.unwrap_or(database.dialect), &names);
         Ok(SqliteBackend(Sql::new(File(std::sync::Arc::new(database)), statements, thread)))
+    }
+}
+
+#[cfg(feature = "conformance")]
+impl SqliteBackend {
+    /// Ends runs that nobody has claimed for so long, as the store does by itself each hour: for tests that cannot wait.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the store cannot be reached.
+    #[doc(hidden)]
+    pub async fn end_unclaimed(&self, waited: Duration) -> Result<usize, Error> {
+        self.0.end_unclaimed(waited).await
     }
 }
 
@@ -191,12 +195,12 @@ pub(crate) struct Connections {
 pub(crate) struct File(std::sync::Arc<Connections>);
 
 /// A file that is none cannot be shared by two connections, as one that writes and others that read.
-fn refuse_memory(name: &str) -> Result<(), Error> {
+fn refuse_memory(name: &str, shown: &str) -> Result<(), Error> {
     if ![":memory:", "mode=memory", "file:sqlx-in-memory"].iter().any(|part| name.contains(part)) {
         return Ok(());
     }
     let allowed = "the path of a file; what is to live in memory only is a MemoryBackend";
-    Err(Error::setting("backend.url", format!("{name:?}"), allowed))
+    Err(Error::setting("backend.url", format!("{shown:?}"), allowed))
 }
 
 fn options(url: &str) -> Result<(SqliteConnectOptions, SqliteSynchronous), Error> {
@@ -223,7 +227,6 @@ fn options(url: &str) -> Result<(SqliteConnectOptions, SqliteSynchronous), Error
 async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections, sqlx::Error> {
     let options = options
         .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(BUSY_MAX)
         // Statements are the store's own, and their names of tables its namespace: a fixed number of them.
         .statement_cache_capacity(128);
@@ -233,9 +236,23 @@ async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections
     let pool = pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
     let readers = pool.max_connections(readers).min_connections(0).connect_lazy_with(options);
-    let is_older = sqlx::query("SELECT 1 FROM jsonb_each('[]')").fetch_optional(&writer).await.is_err();
-    let dialect = if is_older { Dialect::OlderSqlite } else { Dialect::Sqlite };
+    let dialect = match sqlx::query("SELECT 1 FROM jsonb_each('[]')").fetch_optional(&writer).await {
+        Ok(_) => Dialect::Sqlite,
+        Err(sqlx::Error::Database(error)) if error.message().contains("jsonb_each") => Dialect::OlderSqlite,
+        Err(error) => return Err(error),
+    };
     Ok(Connections { writer, readers, dialect })
+}
+
+/// Tries again while others keep the file busy, [`OPEN_TRIES_MAX`] times in all.
+async fn while_busy<T, F: Future<Output = Result<T, Failed>>>(mut attempt: impl FnMut() -> F) -> Result<T, Failed> {
+    for _ in 1..OPEN_TRIES_MAX {
+        match attempt().await {
+            Err(Failed::Database(error)) if is_busy(&error) => {}
+            answer => return answer,
+        }
+    }
+    attempt().await
 }
 
 /// Whether others had the file locked for too long (`SQLITE_BUSY`, and its extended codes).
@@ -248,11 +265,22 @@ fn is_busy(error: &sqlx::Error) -> bool {
 async fn made(
     options: SqliteConnectOptions,
     readers: u32,
-    names: &Names,
+    names: Names,
     how: Migrate,
 ) -> Result<Result<Connections, sql::Refused>, Failed> {
+    let options = match how {
+        Migrate::Auto => options.journal_mode(SqliteJournalMode::Wal),
+        // It may be somebody else's.
+        Migrate::Check => options,
+    };
     let connections = open(options, readers).await?;
-    Ok(migrate(&connections, names, how).await?.map(|()| connections))
+    Ok(match migrate(&connections, &names, how).await? {
+        Ok(()) => {
+            sqlx::query("PRAGMA journal_mode = WAL").execute(&connections.writer).await?;
+            Ok(connections)
+        }
+        Err(refused) => Err(refused),
+    })
 }
 
 async fn migrate(connections: &Connections, names: &Names, how: Migrate) -> Result<Result<(), sql::Refused>, Failed> {
@@ -331,7 +359,9 @@ impl Transaction for Tx {
 /// The suite in the words for an SQLite that is older than the one of this build.
 #[cfg(all(test, feature = "conformance"))]
 mod tests {
-    use super::{Dialect, SqliteBackend};
+    use std::cell::Cell;
+
+    use super::*;
 
     async fn empty_store() -> SqliteBackend {
         let folder = tempfile::tempdir().expect("a folder").keep();
@@ -341,6 +371,40 @@ mod tests {
     }
 
     crate::conformance_tests!(empty_store);
+
+    /// What a second connection is told while the first one writes.
+    async fn busy() -> Failed {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options: SqliteConnectOptions =
+            format!("sqlite://{}/store.db", folder.path().display()).parse().expect("a URL");
+        let options = options.create_if_missing(true).busy_timeout(Duration::ZERO);
+        let mut first = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+        let _writing = first.begin_with("BEGIN IMMEDIATE").await.expect("it is free");
+        let mut second = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+        Failed::Database(second.begin_with("BEGIN IMMEDIATE").await.expect_err("it is locked"))
+    }
+
+    #[tokio::test]
+    async fn a_file_that_others_keep_busy_is_tried_again_and_no_other_failure_is() {
+        let calls = Cell::new(0);
+        let after = async |busy_calls: u32| {
+            calls.set(0);
+            let tried = while_busy(async || {
+                calls.set(calls.get() + 1);
+                if calls.get() <= busy_calls { Err(busy().await) } else { Ok(()) }
+            });
+            (tried.await.is_ok(), calls.get())
+        };
+        assert_eq!(after(0).await, (true, 1));
+        assert_eq!(after(2).await, (true, 3));
+        assert_eq!(after(u32::MAX).await, (false, OPEN_TRIES_MAX), "not for ever");
+        calls.set(0);
+        let broken = while_busy(async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>(Failed::broken("a row is gone"))
+        });
+        assert!(broken.await.is_err() && calls.get() == 1);
+    }
 
     #[tokio::test]
     async fn this_sqlite_is_not_older() {

@@ -261,15 +261,10 @@ impl<T: Transaction> Step<'_, T> {
     ) -> Result<BTreeSet<i64>, Failed> {
         let at_start = ids.iter().zip(tasks).filter(|(_, task)| task.rules.run_on_start);
         let at_start: BTreeSet<i64> = at_start.map(|(&id, _)| id).collect();
-        if at_start.is_empty() {
-            return Ok(at_start);
-        }
-        // Of nodes that are gone nothing is kept.
-        self.tell(&self.sql.forget, json!({})).await?;
-        let input = json!({ "ids": at_start, "node": node });
-        let elsewhere: Vec<i64> = self.list(&self.sql.known, input).await?;
-        let asked = since.into_iter().zip(tasks).filter(|(_, task)| task.rules.run_on_start);
-        let since: Vec<Value> = asked.map(|(since, _)| since).collect();
+        let elsewhere: Vec<i64> = match at_start.is_empty() {
+            true => Vec::new(),
+            false => self.list(&self.sql.known, json!({ "ids": at_start, "node": node })).await?,
+        };
         self.tell(&self.sql.know, json!({ "node": node, "since": since })).await?;
         Ok(at_start.into_iter().filter(|id| !elsewhere.contains(id)).collect())
     }

@@ -300,12 +300,13 @@ impl Statements {
                 "SELECT {object}('occurrences', occurrences, 'runs', runs, 'recorded', recorded) FROM {tasks} WHERE id = \
                  CAST({in:id} AS {int})",
             ),
-            unclaimed: say(&format!(
-                "SELECT {{array}}({{object}}('id', u.id, 'task', u.task)) FROM (SELECT r.id, r.task FROM {{runs}} AS r JOIN \
-                 {{tasks}} AS t ON t.id = r.task WHERE r.holder IS NULL AND r.due_at < {{now}} - CAST({{in:wait_ms}} AS {{int}}) \
-                 AND {NOT_PAUSED} AND NOT EXISTS (SELECT 1 FROM {{runs}} AS b JOIN {{tasks}} AS o ON o.id = b.task WHERE \
-                 b.holder IS NOT NULL AND (o.id = t.id OR o.grp = t.grp)) ORDER BY r.id LIMIT CAST({{in:max}} AS {{int}})) AS u",
-            )),
+            unclaimed: say(
+                "SELECT {array}({object}('id', u.id, 'task', u.task, 'holder', u.holder)) FROM (SELECT r.id, r.task, r.holder FROM \
+                 {runs} AS r WHERE r.due_at < {now} - CAST({in:wait_ms} AS {int}) AND NOT EXISTS (SELECT 1 FROM {nodes} AS n \
+                 WHERE n.lease_until >= {now} - CAST({in:wait_ms} AS {int}) AND (n.name = r.holder OR n.has_left = 0 AND EXISTS \
+                 (SELECT 1 FROM {known} AS k WHERE k.task = r.task AND k.node = n.name))) ORDER BY r.id LIMIT CAST({in:max} AS \
+                 {int})) AS u",
+            ),
             task_of_run: say("SELECT {object}('task', task) FROM {runs} WHERE id = CAST({in:id} AS {id})"),
         }
     }
@@ -393,18 +394,19 @@ fn claimable(known: &str) -> String {
 /// The runs of locked tasks that might be claimed: of each lane the first few, since what keeps the first of a lane from
 /// beginning keeps the others too.
 ///
-/// Of those that wait for room no more are looked at than the task can ever have: a backlog does not make a claim longer.
+/// Of those that wait for room no more are read than the task can ever have: of a backlog a claim sorts the instants, and no
+/// more.
 fn candidates() -> String {
     let lane = "CASE WHEN r.beside = 1 THEN 'beside' WHEN r.origin = 'backfill' THEN CAST(r.origin_id AS {text}) ELSE \
                 r.origin END";
     let is_followed = "CASE WHEN r.origin = 'backfill' AND EXISTS (SELECT 1 FROM {runs} AS b WHERE b.task = r.task AND \
                        b.origin = 'backfill' AND b.origin_id = r.origin_id AND b.began IS NOT NULL) THEN 1 ELSE 0 END";
     format!(
-        "SELECT {{array}}({}) FROM (SELECT r.*, t.alive_max, row_number() OVER (PARTITION BY r.task, r.state, {lane} ORDER BY \
+        "SELECT {{array}}({}) FROM (SELECT r.id, t.alive_max, row_number() OVER (PARTITION BY r.task, r.state, {lane} ORDER BY \
          {OLDEST}) AS place FROM {{runs}} AS r JOIN {{tasks}} AS t ON t.id = r.task WHERE {} AND (r.began IS NULL OR (r.state = 'retrying' AND r.due_at <= {{now}}) OR \
-         (r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND {IS_DEAD})))) AS r \
-         WHERE r.place <= CAST({{in:max}} AS {{int}}) AND (r.state <> 'queued' OR r.beside = 1 OR r.alive_max IS NULL OR \
-         r.place <= r.alive_max)",
+         (r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND {IS_DEAD})))) AS c \
+         JOIN {{runs}} AS r ON r.id = c.id WHERE c.place <= CAST({{in:max}} AS {{int}}) AND (r.state <> 'queued' OR r.beside = 1 \
+         OR c.alive_max IS NULL OR c.place <= c.alive_max)",
         format_args!("{{list}}({}, {is_followed})", row("r", RUN)),
         ids("r.task")
     )
