@@ -13,11 +13,7 @@ use crate::backend::{Died, End, Finish};
 use crate::outcome::CancelCause;
 use crate::run::RunId;
 
-/// How many runs are remembered, of either kind: far more than a node can hold that was taken for dead.
-const REMEMBERED_MAX: usize = 4_096;
-
 /// What has to be remembered so that no end is counted twice.
-#[derive(Default)]
 pub(super) struct Deaths {
     /// Runs that have ended so: what this node still has of them is over.
     over: Recent,
@@ -26,6 +22,12 @@ pub(super) struct Deaths {
 }
 
 impl Deaths {
+    /// Of as many runs, of either kind, as the node can hold: it was taken for dead with no more.
+    pub(super) fn remembered_of(held_max: usize) -> Self {
+        let recent = || Recent { max: held_max.max(1), in_order: VecDeque::new(), ids: HashSet::new() };
+        Self { over: recent(), stale: recent() }
+    }
+
     /// Whether the run has ended by the death of its node, as far as is remembered.
     pub(super) fn is_over(&self, run: RunId) -> bool {
         // Most nodes never hear of a death, and this is asked for every run.
@@ -39,8 +41,8 @@ impl Deaths {
 }
 
 /// The last runs that were inserted.
-#[derive(Default)]
 struct Recent {
+    max: usize,
     in_order: VecDeque<RunId>,
     ids: HashSet<RunId>,
 }
@@ -51,7 +53,7 @@ impl Recent {
         if !self.ids.insert(run) {
             return false;
         }
-        if self.in_order.len() == REMEMBERED_MAX
+        if self.in_order.len() == self.max
             && let Some(oldest) = self.in_order.pop_front()
         {
             self.ids.remove(&oldest);

@@ -236,7 +236,7 @@ impl State {
             enqueueing: 0,
             finishing: false,
             storing: Vec::new(),
-            deaths: Deaths::default(),
+            deaths: Deaths::remembered_of(held_max),
             doubted: Doubted::default(),
             is_sure: true,
             to_finish: Vec::new(),

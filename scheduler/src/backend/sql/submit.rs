@@ -20,6 +20,9 @@ use crate::schedule::Overlap;
 /// How many submissions of several callers are made in one step: few enough that nobody waits long for its locks.
 const TOGETHER_MAX: usize = 1_000;
 
+/// How many callers wait for a step at most. While the store is away nobody is served, and whoever asks goes on to ask.
+const WAITING_MAX: usize = 10_000;
+
 const DURING: &str = "submit runs";
 
 /// Callers whose submissions have not been taken into a step.
@@ -41,11 +44,18 @@ struct Caller {
 }
 
 impl Waiting {
-    /// Has a caller wait; tells whether the line has to be served from now on.
-    fn join(&self, caller: Caller) -> bool {
+    /// Has a caller wait; tells whether the line has to be served from now on. It is dropped where too many wait.
+    fn join(&self, caller: Caller) -> Result<bool, BackendError> {
         let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those who have gone are done no favour.
+        if line.callers.len() >= WAITING_MAX {
+            line.callers.retain(|caller| !caller.answer.is_closed());
+        }
+        if line.callers.len() >= WAITING_MAX {
+            return Err(BackendError::new(DURING, format!("{WAITING_MAX} callers wait for the store already")));
+        }
         line.callers.push(caller);
-        !std::mem::replace(&mut line.is_served, true)
+        Ok(!std::mem::replace(&mut line.is_served, true))
     }
 
     /// Those who make the next step together, the first first; none ends the service.
@@ -81,9 +91,13 @@ impl<D: Database> Sql<D> {
     /// Submits runs, together with what others submit meanwhile. It is not undone where its caller goes away.
     pub(super) fn submit(&self, submissions: Vec<Submission>) -> BackendFuture<'_, Vec<Submitted>> {
         let (answer, answered) = oneshot::channel();
-        if self.shared.submitting.join(Caller { submissions, answer }) {
-            let shared = Arc::clone(&self.shared);
-            self.thread.spawn(async move { shared.serve().await });
+        match self.shared.submitting.join(Caller { submissions, answer }) {
+            Ok(true) => {
+                let shared = Arc::clone(&self.shared);
+                self.thread.spawn(async move { shared.serve().await });
+            }
+            Ok(false) => {}
+            Err(full) => return Box::pin(std::future::ready(Err(full))),
         }
         Box::pin(async move { answered.await.unwrap_or_else(|gone| Err(BackendError::new(DURING, gone))) })
     }
@@ -212,5 +226,30 @@ impl<T: Transaction> Step<'_, T> {
         self.insert(run);
         self.log.push(Change::Runnable);
         Ok(Submitted::Queued { cancel })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Vec<Submitted>, BackendError>>;
+
+    fn join(line: &Waiting) -> (Result<bool, BackendError>, Answer) {
+        let (answer, answered) = oneshot::channel();
+        (line.join(Caller { submissions: Vec::new(), answer }), answered)
+    }
+
+    #[test]
+    fn so_many_callers_may_wait_and_those_who_have_gone_are_none_of_them() {
+        let line = Waiting::default();
+        let mut waiting: Vec<Answer> = (0..WAITING_MAX).map(|_| join(&line).1).collect();
+        let full = join(&line).0.expect_err("there are too many");
+        assert!(
+            std::error::Error::source(&full).is_some_and(|why| why.to_string().contains("10000 callers wait")),
+            "{full:?}"
+        );
+        waiting.truncate(WAITING_MAX - 1);
+        assert!(matches!(join(&line), (Ok(false), _)), "one has gone, and the line is served already");
     }
 }
