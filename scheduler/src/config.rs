@@ -251,8 +251,8 @@ impl SchedulerConfig {
     }
 
     /// How much of the history of each task is kept.
-    pub(crate) fn retention(&self) -> Retention {
-        self.history.retention()
+    pub(crate) fn retention(&self) -> Arc<Retention> {
+        Arc::new(self.history.retention())
     }
 
     /// How many runs of a group execute at once.

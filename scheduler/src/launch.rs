@@ -63,23 +63,28 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
     let Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock } = checked;
     let backend = match backend {
+        // What it lacks was told with all else that is wrong.
         Some(backend) => backend,
-        None => open(&config.backend, &clock).await?,
+        None => {
+            let backend = open(&config.backend, &clock).await?;
+            let can = backend.capabilities();
+            let unsupported: Vec<_> = tasks.iter().flat_map(|task| task.unsupported(backend.name(), can)).collect();
+            if !unsupported.is_empty() {
+                return Err(Error::start(unsupported));
+            }
+            backend
+        }
     };
-    let unsupported: Vec<_> =
-        tasks.iter().flat_map(|task| task.unsupported(backend.name(), backend.capabilities())).collect();
-    if !unsupported.is_empty() {
-        return Err(Error::start(unsupported));
-    }
     let node = config.node_name().unwrap_or_else(node::default_name);
     let holder = Arc::new(Holder::new(node::this_start(&node, &mut fastrand::Rng::new()), config.lease_length()));
 
     let clock = StoreClock::new(clock);
     let offset = measured(&clock, &*backend, &holder).await?;
     let version = backend.changes(None).await?.version;
-    let mut registrations: Vec<_> =
-        (names.iter().cloned().zip(&tasks)).map(|(name, task)| task.registration(name, &config)).collect();
-    share_values(&mut registrations);
+    let retention = config.retention();
+    let declared = names.iter().cloned().zip(&tasks);
+    let mut registrations: Vec<_> = declared.map(|(name, task)| task.registration(name, &config, &retention)).collect();
+    share_timetables(&mut registrations);
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
     if registered.len() != tasks.len() {
@@ -223,14 +228,10 @@ async fn warn_of_other_zones(backend: &dyn Backend, holder: &Holder, logger: &Lo
 /// How many timetables are looked at for one that is the same: programs of very many tasks have few different ones.
 const COMPARED_MAX: usize = 8;
 
-/// Gives tasks whose timetables are equal one for all, and all tasks one retention.
-fn share_values(tasks: &mut [Registration]) {
+/// Gives tasks whose timetables are equal one for all.
+fn share_timetables(tasks: &mut [Registration]) {
     let mut known: VecDeque<Arc<_>> = VecDeque::with_capacity(COMPARED_MAX);
-    let retention = tasks.first().map(|task| Arc::clone(&task.rules.retention));
     for task in tasks {
-        if let Some(retention) = &retention {
-            task.rules.retention = Arc::clone(retention);
-        }
         match known.iter().find(|known| ***known == *task.timetable) {
             Some(known) => task.timetable = Arc::clone(known),
             None => {

@@ -58,15 +58,15 @@ fn start_error(config: SchedulerConfig) -> Error {
 fn a_history_is_set_at_the_top_or_in_its_table_and_by_layers() {
     let day = Duration::from_secs(24 * 60 * 60);
     let default = Retention::default();
-    assert_eq!(SchedulerConfig::new().retention(), default);
+    assert_eq!(*SchedulerConfig::new().retention(), default);
     let top = of_yaml("history: { runs: 500, failures_for: 90d }\n").retention();
-    assert_eq!(top, Retention { runs: 500, failures_for: 90 * day, ..default });
+    assert_eq!(*top, Retention { runs: 500, failures_for: 90 * day, ..default });
     let inside = of_yaml("scheduler:\n  history: { failures: 20 }\n").retention();
-    assert_eq!(inside, Retention { failures: 20, ..default });
+    assert_eq!(*inside, Retention { failures: 20, ..default });
     let text = "history: { runs: 500, failures: 20 }\n";
     let layers = loaded("scheduler.yaml", text, [("SCHEDULER_HISTORY_RUNS", "7")]).expect("both are right");
     let layers = SchedulerConfig::new().history(HistoryConfig::new().failures_for(day)).over(layers);
-    assert_eq!(layers.retention(), Retention { runs: 7, failures: 20, failures_for: day });
+    assert_eq!(*layers.retention(), Retention { runs: 7, failures: 20, failures_for: day });
 
     let said = wrong("history:\n  runs: 0\n  failures: 100001\n  failures_for: 3651d\n  failure: 1\n");
     for (line, part) in [(2, "1 to 100000"), (3, "1 to 100000"), (4, "0s to 3650d"), (5, "did you mean failures?")] {

@@ -279,7 +279,7 @@ impl SchedulerHandle {
             return Err(Error::task(vec![Problem::Duplicate { name, first, second: task.source() }]));
         }
         let reserved = Reserved { handle: self, name: &name };
-        let registration = task.registration(name.clone(), &self.0.config);
+        let registration = task.registration(name.clone(), &self.0.config, &self.0.config.retention());
         let answers = self.0.backend.register(&self.0.holder, &[registration]).await?;
         let [registered] = &answers[..] else {
             return Err(Error::refused("the backend did not answer for the task that was registered"));
@@ -313,7 +313,10 @@ impl SchedulerHandle {
         self.running()?;
         let known = |task| Some((task, self.0.directory().get(Task::name(task)).ok()?));
         let tasks: Vec<(&Task, Arc<LiveTask>)> = tasks.iter().filter_map(known).collect();
-        let declared = |(task, before): &(&Task, Arc<LiveTask>)| task.registration(before.name.clone(), &self.0.config);
+        let retention = self.0.config.retention();
+        let declared = |(task, before): &(&Task, Arc<LiveTask>)| {
+            task.registration(before.name.clone(), &self.0.config, &retention)
+        };
         let registrations: Vec<_> = tasks.iter().map(declared).collect();
         let answers = self.0.backend.register(&self.0.holder, &registrations).await?;
         if answers.len() != tasks.len() {

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, check_task_name, format_duration};
 
 use super::{Task, TaskName};
-use crate::backend::{Capabilities, Group, Registration, TaskRules};
+use crate::backend::{Capabilities, Group, Registration, Retention, TaskRules};
 use crate::config::SchedulerConfig;
 use crate::error::Problem;
 use crate::executor::{Needs, Provided};
@@ -182,13 +182,18 @@ impl Task {
         })
     }
 
-    /// What a store is told of this task.
-    pub(crate) fn registration(&self, name: TaskName, config: &SchedulerConfig) -> Registration {
-        Registration { name, timetable: self.timetable(config.zone()), rules: self.rules(config) }
+    /// What a store is told of this task; `retention` is one value for all tasks of the settings.
+    pub(crate) fn registration(
+        &self,
+        name: TaskName,
+        config: &SchedulerConfig,
+        retention: &Arc<Retention>,
+    ) -> Registration {
+        Registration { name, timetable: self.timetable(config.zone()), rules: self.rules(config, retention) }
     }
 
     /// What a store has to heed about the runs of this task.
-    fn rules(&self, config: &SchedulerConfig) -> TaskRules {
+    fn rules(&self, config: &SchedulerConfig, retention: &Arc<Retention>) -> TaskRules {
         let options = &self.options;
         TaskRules {
             alive_max: self.alive_max(),
@@ -200,7 +205,7 @@ impl Task {
             pause_after: options.pause_after,
             disabled: options.disabled,
             run_on_start: options.run_on_start,
-            retention: Arc::new(config.retention()),
+            retention: Arc::clone(retention),
         }
     }
 

@@ -83,7 +83,7 @@ impl Simulation {
         let checked = scheduler.clock(Clock::System).checked()?;
         let mut all = HashMap::with_capacity(checked.tasks.len());
         for (key, (task, name)) in (0..).zip(checked.tasks.iter().zip(&checked.names)) {
-            let registration = task.registration(name.clone(), &checked.config);
+            let registration = task.registration(name.clone(), &checked.config, &Arc::default());
             let registered = Registered {
                 max_runs: registration.rules.max_runs,
                 pause: registration.rules.disabled.then(|| Pause::declared(span.start)),

@@ -257,7 +257,7 @@ impl<'a, T: Transaction> Step<'a, T> {
         run.started_at = started_at.map(Timestamp::as_millis).or(run.started_at);
         let id = run.task;
         let is_own = run.origin == "schedule";
-        let is_failure = matches!(state, RunState::Failed | RunState::TimedOut | RunState::Abandoned);
+        let is_failure = state.is_failure();
         let task = self.task_mut(id);
         if is_own {
             // Not the latest of all ends: from one before the clock was set back an instant would follow that has run.

@@ -101,7 +101,7 @@ async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
     rig.store.heartbeat(&dead).await.expect("memory answers");
     let registrations = tasks.iter().map(|&name| {
         let task = rig.lasting(name, every(3_600_000), seconds(1)).overlap(Overlap::Allow);
-        task.registration(TaskName::new(name).expect("a valid name"), &config())
+        task.registration(TaskName::new(name).expect("a valid name"), &config(), &std::sync::Arc::default())
     });
     rig.store.register(&dead, &registrations.collect::<Vec<_>>()).await.expect("memory answers");
     pass(millis(10)).await;

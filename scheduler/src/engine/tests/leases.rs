@@ -147,7 +147,7 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
     let name = crate::TaskName::new("task").expect("a valid name");
     let holder = Arc::new(Holder::new("a", seconds(8)));
     chaos
-        .register(&holder, &[task.registration(name, &SchedulerConfig::new().timezone(Tz::UTC))])
+        .register(&holder, &[task.registration(name, &SchedulerConfig::new().timezone(Tz::UTC), &Arc::default())])
         .await
         .expect("it is known");
     let lease = Arc::<Lease>::default();

@@ -104,7 +104,7 @@ async fn a_past_instant_is_accounted_for_although_the_node_that_registered_it_di
     let rig = Rig::new();
     let name = TaskName::new("once").expect("a valid name");
     let dead = Holder::new("dead", seconds(30));
-    let registration = once(&rig, -60_000).registration(name, &config());
+    let registration = once(&rig, -60_000).registration(name, &config(), &std::sync::Arc::default());
     rig.store.register(&dead, &[registration]).await.expect("memory answers");
     let _scheduler = start_on_durable(&rig, once(&rig, -60_000)).await;
     pass(seconds(60)).await;

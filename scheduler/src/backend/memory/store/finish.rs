@@ -129,7 +129,7 @@ impl Store {
                 task.failed_in_a_row = 0;
                 task.last_success = task.last_success.max(Some(row.scheduled_at));
             }
-            RunState::Failed | RunState::TimedOut | RunState::Abandoned => self.count_failure(number(place), at),
+            state if state.is_failure() => self.count_failure(number(place), at),
             _ => {}
         }
         let retention = Arc::clone(&self.tasks[place].rules.retention);
