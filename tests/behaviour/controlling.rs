@@ -209,6 +209,26 @@ async fn a_mark_that_a_clock_ahead_has_left_is_reset() {
     test.balanced_ledger("tick").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_warning_of_a_mark_ahead_goes_with_its_task() {
+    let mut test = start(|| {
+        let other = Task::new("other", every(10), async || {});
+        Scheduler::empty().register(tick()).register(other)
+    })
+    .await;
+    test.set_clock_forward(seconds(1_000));
+    test.advance(seconds(13)).await;
+    test.set_clock_back(seconds(1_000));
+    test.restart(seconds(1)).await.expect("it starts again");
+    assert!(test.health().clock_repeats_until.is_some());
+    test.unregister("other").await.expect("it is there");
+    test.advance(seconds(1)).await;
+    assert!(test.health().clock_repeats_until.is_some(), "the other one is still ahead");
+    test.reset_mark("tick").await.expect("it is reset");
+    test.advance(seconds(1)).await;
+    assert!(test.health().clock_repeats_until.is_none(), "and nobody else is");
+}
+
 fn began_count<B: Fn() -> Scheduler>(test: &crate::kit::Test<B>) -> usize {
     test.fired("tick").len()
 }

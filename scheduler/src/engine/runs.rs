@@ -323,6 +323,9 @@ impl State {
         let nobody = Arc::clone(self.nobody.get_or_insert_with(LiveTask::nobody));
         let task = &mut self.tasks[place as usize];
         (task.next, task.wake, task.pause) = (Next::Over, Timestamp::MAX, None);
+        // What is said of a clock that repeats itself may have been about this one.
+        task.mark = Timestamp::MIN;
+        actions.mark_is_put_back = true;
         actions.withdraw.push((std::mem::replace(&mut task.live, nobody), Withdraw::All));
         self.to_unregister.push(Unregistration { task: key, version: task.version });
         // Whoever has its retries from now on counts them.
