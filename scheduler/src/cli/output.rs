@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -16,7 +16,7 @@ pub(crate) use crate::terminal::clean;
 use crate::terminal::{clean_lines, is_hidden, padded, width_of};
 
 /// Where a command prints, and how.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Output {
     form: Form,
     colors: Colors,
@@ -25,7 +25,7 @@ pub(crate) struct Output {
     /// Whether standard error is a terminal, where progress is shown.
     progress: bool,
     /// Why something that was asked for could not be written.
-    lost: Arc<OnceLock<String>>,
+    lost: OnceLock<String>,
 }
 
 /// For whom.
@@ -155,7 +155,7 @@ impl Output {
             colors: Colors { out: wanted(out), err: wanted(err) },
             width: terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0).filter(|&width| width > 0),
             progress: err && form == Form::Text,
-            lost: Arc::default(),
+            lost: OnceLock::new(),
         }
     }
 
@@ -167,7 +167,7 @@ impl Output {
             colors: Colors { out: false, err: false },
             width,
             progress: false,
-            lost: Arc::default(),
+            lost: OnceLock::new(),
         }
     }
 
@@ -443,7 +443,7 @@ mod tests {
     #[test]
     fn colours_take_no_place() {
         let plain = Output::plain(None);
-        let colored = Output { colors: Colors { out: true, err: true }, ..plain.clone() };
+        let colored = Output { colors: Colors { out: true, err: true }, ..Output::plain(plain.width) };
         let text = table(&colored);
         assert!(text.contains("\u{1b}[31mfailed\u{1b}[0m"), "{text:?}");
         let mut parts = text.split('\u{1b}');

@@ -9,6 +9,8 @@ mod firings;
 mod load;
 mod text;
 
+use std::io::Read;
+
 use chrono_tz::Tz;
 use symphra_scheduler_core::{TZDB_VERSION, Timestamp, format_duration};
 
@@ -30,7 +32,7 @@ const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
 const SPAN_MILLIS_MAX: i64 = HOURS_MAX as i64 * HOUR_MILLIS;
 
 /// The longest plan that is read: ten thousand tasks of a month take a tenth of it.
-const PLAN_BYTES_MAX: u64 = 256 << 20;
+const PLAN_BYTES_MAX: u64 = 64 << 20;
 
 /// Shows the forecast of a program, or how it differs from one that was written down: exit code 1 if it does.
 pub(super) fn run(args: &PlanArgs, scheduler: Scheduler, output: &Output) -> Result<u8, Failure> {
@@ -49,11 +51,13 @@ pub(super) fn run(args: &PlanArgs, scheduler: Scheduler, output: &Output) -> Res
         return Ok(0);
     };
     let unreadable = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
-    let found = std::fs::metadata(file).map_err(|error| unreadable(error.to_string()))?;
-    if !found.is_file() || found.len() > PLAN_BYTES_MAX {
-        return Err(unreadable(format!("it is no plan, which is a file of at most {} MB", PLAN_BYTES_MAX >> 20)));
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(|error| unreadable(error.to_string()))?;
+    let read =
+        opened.take(PLAN_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    if read as u64 > PLAN_BYTES_MAX {
+        return Err(unreadable(format!("it is no plan, which has at most {} MB", PLAN_BYTES_MAX >> 20)));
     }
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
     let before = Forecast::from_json(&text).map_err(|error| unreadable(error.to_string()))?;
     let now = Forecast::of(&tasks, zone, before.span);
     let difference = Difference::between(&before, &now);

@@ -116,7 +116,7 @@ pub(crate) struct MissedView {
 pub(crate) struct ExplanationView {
     pub(crate) task: String,
     pub(crate) at: At,
-    /// `ran`, `recorded`, `no_occurrence`, `ahead`, `pending` or `forgotten`.
+    /// `ran`, `recorded`, `no_occurrence`, `ahead`, `pending`, `waiting` or `forgotten`.
     pub(crate) outcome: String,
     pub(crate) sentence: String,
     pub(crate) run: Option<RunView>,

@@ -53,6 +53,12 @@ impl Stored {
             let mut watched = Watched::new(accepted.runs);
             while watched.all_ended().is_none() {
                 tokio::time::sleep(LOOK_EACH).await;
+                if !self.has_node().await? {
+                    return Err(Error::refused(
+                        "the last program on this store has ended, so nobody ends what is waited for; the next that starts \
+                         goes on with it",
+                    ));
+                }
                 let known = self.backend.runs(&RunQuery::of(key)).await?;
                 watched.see(known.iter().map(|run| (run.id, run.state)));
             }
