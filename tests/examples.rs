@@ -161,10 +161,9 @@ async fn the_quickstart_keeps_what_happened_in_a_file_if_it_is_named_one() {
 
 #[test]
 fn an_interrupt_lets_what_runs_end_and_says_what_was_done() {
-    let mut program = Program::start("quickstart", &[]);
-    // Its next run begins half a second after this line, and takes a second and a half.
-    program.prints("sync_orders: done");
-    thread::sleep(Duration::from_secs(1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/scheduler.db", folder.path().display());
+    let (mut program, _) = killed::in_the_middle_of_a_run(&url);
     program.signal("INT");
     program.prints("stopping");
     let (status, printed) = program.ends();
@@ -176,9 +175,9 @@ fn an_interrupt_lets_what_runs_end_and_says_what_was_done() {
 
 #[test]
 fn a_second_interrupt_stops_at_once() {
-    let mut program = Program::start("quickstart", &[]);
-    program.prints("sync_orders: done");
-    thread::sleep(Duration::from_secs(1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/scheduler.db", folder.path().display());
+    let (mut program, _) = killed::in_the_middle_of_a_run(&url);
     program.signal("INT");
     program.prints("stopping");
     program.signal("INT");
@@ -466,6 +465,7 @@ fn the_sqlite_example_goes_on_where_it_was() {
     };
     let first = run();
     assert!(first.contains("-- so far\n0 occurrences = 0 runs + 0 recorded"), "{first}");
+    // Nobody is there for an occurrence.
     thread::sleep(Duration::from_millis(2_500));
     let second = run();
     let counted = |printed: &str, after: &str| {

@@ -49,18 +49,6 @@ fn a_daemon_is_started_asked_restarted_and_stopped() {
     assert_eq!((again.code, &*again.out), (Some(3), "was not running"));
 }
 
-/// Asks until the answer is as it should be.
-fn until(home: &Home, arguments: &[&str], is_right: impl Fn(&Value) -> bool) {
-    let began = std::time::Instant::now();
-    loop {
-        let answer = home.json(arguments);
-        if is_right(&answer) {
-            return;
-        }
-        assert!(began.elapsed() < super::rig::PATIENCE, "{arguments:?} never becomes right: {answer:#}");
-    }
-}
-
 #[test]
 fn a_hang_up_has_a_daemon_read_its_overrides_again() {
     let home = home();
@@ -69,7 +57,7 @@ fn a_hang_up_has_a_daemon_read_its_overrides_again() {
     let settings = std::fs::read_to_string(home.path("scheduler.yaml")).expect("it is there");
     home.write("scheduler.yaml", &format!("{settings}tasks:\n  report: {{ cron: '15 4 * * *' }}\n"));
     send(&pid, "HUP");
-    until(&home, &["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
+    home.until(&["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
     home.write("scheduler.yaml", &format!("{settings}tasks:\n  report: {{ cron: '61 4 * * *' }}\n"));
     send(&pid, "HUP");
     let began = std::time::Instant::now();
@@ -78,25 +66,27 @@ fn a_hang_up_has_a_daemon_read_its_overrides_again() {
     }
     // The command reads the file too.
     home.write("scheduler.yaml", &settings);
-    until(&home, &["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
+    home.until(&["show", "report"], |task| task["schedule"].as_str().is_some_and(|words| words.contains("04:15")));
     assert_eq!(home.json(&["daemon", "stop"])["status"], "stopped");
 }
 
 #[test]
-fn a_daemon_that_was_killed_is_told_and_another_starts_in_its_place() {
+fn a_daemon_that_was_killed_is_told_as_stale_and_another_starts_in_its_place() {
     let home = home();
     let _stopped = Stopped(&home);
     let killed = home.json(&["daemon", "start"])["pid"].to_string();
     send(&killed, "KILL");
+    // Its end, of which only the kernel knows.
     let began = std::time::Instant::now();
-    let status = loop {
-        let status = home.app(&["daemon", "status"]);
-        if status.code == Some(1) {
-            break status;
-        }
-        assert!(began.elapsed() < super::rig::PATIENCE, "it is dead: {status:?}");
-    };
-    assert!(status.out.contains("killed") && status.out.contains(&killed), "{status:?}");
+    while home.app(&["daemon", "status"]).code == Some(0) {
+        assert!(began.elapsed() < super::rig::PATIENCE, "it ends");
+    }
+    let status = home.app(&["daemon", "status"]);
+    assert!(status.code == Some(1) && status.out.contains("killed") && status.out.contains(&killed), "{status:?}");
+    let status = home.app(&["daemon", "status", "--json"]);
+    let shown: Value = serde_json::from_str(&status.out).expect("it is JSON");
+    assert_eq!((status.code, &shown["status"]), (Some(1), &json!("stale")));
+    home.app(&["health"]).fails(3, &["no program \"app\" is running"]);
     home.app(&["trigger", "report"]).fails(3, &["no program \"app\" is running"]);
     let again = home.json(&["daemon", "start"])["pid"].to_string();
     assert_ne!(again, killed);
@@ -178,24 +168,4 @@ fn a_hundred_starts_and_stops_leave_no_socket_and_no_file() {
         left.sort_unstable();
         assert_eq!(left, ["app.log", "scheduler.yaml"].map(|name| home.path(name).display().to_string()), "{round}");
     }
-}
-
-#[test]
-fn a_daemon_that_was_killed_is_told_as_stale() {
-    let home = home();
-    let _stopped = Stopped(&home);
-    let pid = home.json(&["daemon", "start"])["pid"].to_string();
-    send(&pid, "KILL");
-    // Its end, of which only the kernel knows.
-    let began = std::time::Instant::now();
-    let status = loop {
-        let status = home.app(&["daemon", "status", "--json"]);
-        if status.code != Some(0) {
-            break status;
-        }
-        assert!(began.elapsed() < super::rig::PATIENCE, "it ends");
-    };
-    let shown: Value = serde_json::from_str(&status.out).expect("it is JSON");
-    assert_eq!((status.code, &shown["status"]), (Some(1), &json!("stale")));
-    home.app(&["health"]).fails(3, &["no program \"app\" is running"]);
 }

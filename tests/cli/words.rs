@@ -117,7 +117,10 @@ fn errors_about_stores_plans_and_daemons_are_as_they_were_read() {
     app(&["daemon", "start"]);
     app(&["daemon", "start", "--json"]);
     super::rig::send(&running, "KILL");
-    while home.app(&["daemon", "status"]).code == Some(0) {}
+    let began = std::time::Instant::now();
+    while home.app(&["daemon", "status"]).code == Some(0) {
+        assert!(began.elapsed() < super::rig::PATIENCE, "it ends");
+    }
     let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
     app(&["daemon", "status"]);
     app(&["daemon", "status", "--json"]);
@@ -128,7 +131,10 @@ fn errors_about_stores_plans_and_daemons_are_as_they_were_read() {
     home.write("scheduler.yaml", "daemon: { pid_file: app.log, log_file: ./app.log }\n");
     let mut app = |arguments: &[&str]| text.push_str(&shown("app", arguments, &home.app(arguments)));
     app(&["daemon", "start"]);
-    let text = text.replace(&home.0.display().to_string(), "/home").replace(&running, "4711");
+    let text = text
+        .replace(&home.0.display().to_string(), "/home")
+        .replace(&format!("PID {running}"), "PID 4711")
+        .replace(&format!("\"pid\": {running}"), "\"pid\": 4711");
     let mut said = text.lines().filter(|line| !line.starts_with("$ "));
     assert!(said.all(|line| !line.contains("hunter2")), "a password is shown: {text}");
     is_as_in("operation-errors.txt", &text);

@@ -41,7 +41,8 @@ fn killed(store: &Store, die: &str, task: &str, attempts: &[u32]) {
     assert!(last < second + period, "{die}: it died later than in its second run:\n{}", store.story());
     let next = store.node("b", &[&task]);
     // Until whoever is to take a run over has done so, whether there is one or not.
-    thread::sleep(LEASE + Duration::from_secs(6));
+    let over = last + i64::try_from((LEASE + Duration::from_secs(6)).as_millis()).expect("it is not that long");
+    store.until("the lease of the dead node is over", |lines| lines.iter().any(|line| line.at >= over));
     let promise = Promise { task: "beat".into(), first, period, last, at_most_once: false };
     let verdict = store.settles(&[promise], Vec::new, &["a"], RECOVERY);
     assert!(verdict.is_clean(), "{die}: {verdict}{}", store.story());

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
@@ -92,7 +91,6 @@ fn a_full_disk_is_told_of_and_loses_nothing() {
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     node.says("store.unreachable");
     assert!(node.said().contains("full"), "it says why:\n{}", store.story());
-    thread::sleep(Duration::from_secs(2));
     assert_eq!(node.ask("ready"), "false");
     fs::remove_file(&filler).expect("it is there");
     node.says("store.reachable");

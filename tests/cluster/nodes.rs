@@ -37,7 +37,6 @@ pub(crate) fn three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing(
     // What b had been given and not begun yet ends with it too, where it may not be given again.
     let killed = now();
     let with_it = move || vec![Excuse { task: "once".into(), first: killed - 2_000, last: killed }];
-    thread::sleep(Duration::from_secs(1));
     let d = store.node("d", &tasks);
     store.until("the one that joins runs something", |lines| lines.iter().any(|line| line.node == "d"));
     store.fires_again();

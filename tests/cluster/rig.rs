@@ -241,6 +241,15 @@ impl Node {
         assert!(status.success(), "{} ended with {status}:\n{}", self.name, self.said());
     }
 
+    /// The ledger of a task, which balances: occurrences, runs, recorded.
+    pub(crate) fn balanced_ledger(&mut self, task: &str) -> [u64; 3] {
+        let ledger = self.ask(&format!("ledger {task}"));
+        let counts: Vec<u64> = ledger.split(' ').map(|count| count.parse().expect("a count")).collect();
+        let counts: [u64; 3] = counts.try_into().unwrap_or_else(|_| panic!("a ledger has three counts: {ledger}"));
+        assert_eq!(counts[0], counts[1] + counts[2], "{task}: {ledger}");
+        counts
+    }
+
     /// The spans of a task of which the store says why they did not run.
     pub(crate) fn excuses(&mut self, task: &str) -> Vec<Excuse> {
         let records = self.ask(&format!("records {task}"));

@@ -253,10 +253,7 @@ impl Storm {
     fn balances(&mut self) -> (u64, u64, u64) {
         let mut sum = (0, 0, 0);
         for number in 0..TASKS {
-            let ledger = self.nodes[0].0.ask(&format!("ledger t{number}"));
-            let counts: Vec<u64> = ledger.split(' ').map(|count| count.parse().expect("a count")).collect();
-            let [occurrences, runs, recorded] = counts[..] else { panic!("a ledger has three counts: {ledger}") };
-            assert_eq!(occurrences, runs + recorded, "t{number}");
+            let [occurrences, runs, recorded] = self.nodes[0].0.balanced_ledger(&format!("t{number}"));
             sum = (sum.0 + occurrences, sum.1 + runs, sum.2 + recorded);
         }
         sum

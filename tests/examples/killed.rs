@@ -22,6 +22,20 @@ fn runs(url: &str, task: &str) -> Vec<Value> {
     serde_json::from_str(&symphra(url, &["runs", task, "-n", "100", "--json"])).expect("it is JSON")
 }
 
+/// The quickstart on a file, in the middle of a run of `sync_orders`, which takes a second and a half.
+pub(super) fn in_the_middle_of_a_run(url: &str) -> (Program, Value) {
+    let mut program = Program::start("quickstart", &["--backend", url]);
+    program.prints("health_check: ok");
+    program.prints("sync_orders: done");
+    let began = Instant::now();
+    loop {
+        if let Some(run) = runs(url, "sync_orders").into_iter().find(|run| run["state"] == "running") {
+            return (program, run);
+        }
+        assert!(began.elapsed() < PATIENCE, "it runs most of the time");
+    }
+}
+
 fn instant(of: &Value) -> DateTime<Utc> {
     of["utc"].as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{of} is an instant"))
 }
@@ -38,22 +52,14 @@ async fn its_lease_ends(url: &str) {
 async fn the_quickstart_killed_in_the_middle_of_a_run_goes_on_and_tells_the_story() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}/scheduler.db", folder.path().display());
-    let mut program = Program::start("quickstart", &["--backend", &url]);
-    program.prints("health_check: ok");
-    program.prints("sync_orders: done");
-    let began = Instant::now();
-    let run = loop {
-        if let Some(run) = runs(&url, "sync_orders").into_iter().find(|run| run["state"] == "running") {
-            break run;
-        }
-        assert!(began.elapsed() < PATIENCE, "it runs most of the time");
-    };
+    let (program, run) = in_the_middle_of_a_run(&url);
     program.signal("KILL");
     let (_, printed) = program.ends();
     its_lease_ends(&url).await;
     let is_it = |other: &&Value| other["id"] == run["id"];
     assert_eq!(runs(&url, "sync_orders").iter().find(is_it).expect("it is there")["state"], "running", "{printed}");
     let down = Utc::now();
+    // Nobody is there for several occurrences.
     thread::sleep(Duration::from_secs(5));
     let up = Utc::now();
 

@@ -66,7 +66,7 @@ pub async fn a_heartbeat_keeps_the_runs(backend: Subject) {
     task.hold(&dying("lost"), 2).await;
     for _ in 0..5 {
         beat(&backend, &kept).await;
-        tokio::time::sleep(5 * SHORT).await;
+        super::pass(&backend, 5 * SHORT).await;
     }
     beat(&backend, &kept).await;
     let claimed = task.claim_until_some(&node("b"), 1).await;
