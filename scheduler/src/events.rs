@@ -238,6 +238,8 @@ pub struct Events {
 /// The receiver, in its place or inside the future that waits for it.
 enum Next {
     Here(broadcast::Receiver<SchedulerEvent>),
+    /// On its way from the one to the other: in no place that anybody sees.
+    Moving,
     Awaited(Pin<Box<dyn Future<Output = Received> + Send + Sync>>),
 }
 
@@ -265,10 +267,13 @@ impl Stream for Events {
                     Err(TryRecvError::Lagged(events)) => return Poll::Ready(Some(SchedulerEvent::Missed { events })),
                     Err(TryRecvError::Closed) => return Poll::Ready(None),
                     Err(TryRecvError::Empty) => {
-                        let mut events = std::mem::replace(events, broadcast::Sender::new(1).subscribe());
+                        let Next::Here(mut events) = std::mem::replace(&mut this.next, Next::Moving) else {
+                            unreachable!("it was here");
+                        };
                         this.next = Next::Awaited(Box::pin(async move { (events.recv().await, events) }));
                     }
                 },
+                Next::Moving => unreachable!("it arrives within one call"),
                 Next::Awaited(future) => {
                     let (received, events) = ready!(future.as_mut().poll(context));
                     this.next = Next::Here(events);
@@ -296,6 +301,7 @@ impl Events {
     pub fn try_next(&mut self) -> Option<SchedulerEvent> {
         let received = match &mut self.next {
             Next::Here(events) => events.try_recv(),
+            Next::Moving => unreachable!("it arrives within one call"),
             // Nobody waits for it now, so nobody has to be woken.
             Next::Awaited(future) => match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => return None,

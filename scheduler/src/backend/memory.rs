@@ -23,7 +23,7 @@ use store::Store;
 
 /// A backend in memory: no service, no file, nothing kept beyond the process.
 ///
-/// The history holds the last 100 runs of each task and at most 100,000 runs over all tasks.
+/// The history holds of each task what [`HistoryConfig`](crate::HistoryConfig) says, and at most 100,000 runs over all tasks.
 #[derive(Clone)]
 pub struct MemoryBackend {
     store: Arc<Mutex<Store>>,
