@@ -53,6 +53,9 @@ pub(super) fn run(args: &PlanArgs, scheduler: Scheduler, output: &Output) -> Res
     let unreadable = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
     let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(|error| unreadable(error.to_string()))?;
+    if opened.metadata().is_ok_and(|found| found.is_dir()) {
+        return Err(unreadable("it is a folder, and a plan is a file, as `plan --json` writes it".into()));
+    }
     let read =
         opened.take(PLAN_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
     if read as u64 > PLAN_BYTES_MAX {
