@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use symphra_scheduler::logging::{self, EVENTS, LogAdapter, LogFormat, LoggingConfig, Rotation, Silent, SlogAdapter};
-use symphra_scheduler::{Error, Schedule, Scheduler, SchedulerConfig, Task};
+use symphra_scheduler::{
+    Error, RetryPolicy, RunFilter, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerEvent, Task,
+};
 
 /// Which test of this file the process is for, if it was started by [`alone`].
 const ALONE: &str = "SYMPHRA_TEST_ALONE";
@@ -100,6 +102,52 @@ fn the_table_of_the_book_is_the_list_of_events() {
             .collect();
         assert_eq!(table, known, "docs/{language}/logging.md");
     }
+}
+
+/// A store that outlives a scheduler, and the runs of its one task, each with its log.
+fn logs_of(settings: &LoggingConfig, task: Task) -> Vec<(RunState, Option<String>)> {
+    let (subscriber, _guard) = logging::subscriber(settings).expect("it can be written");
+    tracing::subscriber::with_default(subscriber, || {
+        block_on(async {
+            let handle = Scheduler::empty().register(task).start().await.expect("it starts");
+            let mut events = handle.events();
+            let id = handle.trigger_task("writes").await.expect("it is triggered");
+            while !matches!(events.next().await, Some(SchedulerEvent::RunEnded { run, .. }) if run == id) {}
+            // An end is told before it is stored, and a stop waits for that.
+            handle.stop().await.expect("it stops");
+            let mut logs = Vec::new();
+            for run in handle.runs(&RunFilter::new()).await.expect("runs are listed") {
+                logs.push((run.state, handle.run_log(run.id).await.expect("a log is read")));
+            }
+            logs
+        })
+    })
+}
+
+#[test]
+fn what_a_run_wrote_is_kept_with_it() {
+    let yearly = || Schedule::cron("0 0 1 1 *").expect("a valid expression");
+    let folder = Folder::new();
+    let quiet = || LoggingConfig::new().file(folder.log());
+    let writes = Task::new("writes", yearly(), async || {
+        tracing::info!(target: "shop", "the first page");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        tracing::debug!(target: "shop", "a detail");
+        Err::<(), _>("no ink")
+    })
+    .retry(RetryPolicy::none());
+    let logs = logs_of(&quiet(), writes);
+    let [(RunState::Failed, Some(log))] = &logs[..] else { panic!("{logs:?}") };
+    assert!(log.ends_with(" INFO shop: the first page"), "across awaits, and what the level lets pass: {log:?}");
+
+    let blocking = Task::blocking("writes", yearly(), || tracing::debug!(target: "shop", "from a thread"));
+    let logs = logs_of(&quiet().level("warn,shop=debug"), blocking);
+    let [(RunState::Succeeded, Some(log))] = &logs[..] else { panic!("{logs:?}") };
+    assert!(log.ends_with(" DEBUG shop: from a thread"), "{log:?}");
+
+    let silenced = Task::new("writes", yearly(), async || tracing::error!(target: "shop", "nobody listens"));
+    let logs = logs_of(&quiet().format(LogFormat::Off), silenced);
+    assert_eq!(logs, [(RunState::Succeeded, None)], "what is off keeps nothing");
 }
 
 #[test]

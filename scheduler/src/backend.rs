@@ -201,6 +201,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>>;
 
+    /// The [excerpt](Finish::log) of the log of a run's last attempt that began and has ended; `None` if it wrote nothing, or
+    /// is not kept. It is kept no longer than the run, and a store that is not [durable](Capabilities::durable) may give it
+    /// up before.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>>;
+
     /// Why occurrences of the task did not run: spans, oldest first.
     ///
     /// # Errors

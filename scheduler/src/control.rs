@@ -64,6 +64,7 @@ pub(crate) enum Question {
     Resume { task: Option<String> },
     Reschedule { task: String, schedule: String },
     Runs { task: Option<String>, states: Vec<String>, from: Option<String>, to: Option<String>, count: usize },
+    Log { run: String },
     Cancel { run: String },
     Explain { task: String, at: String },
     Backfill { task: String, from: String, to: Option<String>, rerun: bool, how: How },

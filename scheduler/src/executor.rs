@@ -88,6 +88,8 @@ pub(crate) struct Ended {
     pub(crate) advice: Advice,
     /// `None` if its body never began.
     pub(crate) ran: Option<Ran>,
+    /// What is to be kept of its log.
+    pub(crate) log: Option<Box<str>>,
 }
 
 /// The execution of a body.
@@ -244,8 +246,13 @@ impl Executor {
 
     fn end_unbegun(&self, jobs: Vec<Job>, cause: CancelCause) {
         let outcome = Outcome::Cancelled(cause);
-        let ended =
-            jobs.into_iter().map(|job| Ended { job, outcome: outcome.clone(), advice: Advice::ByPolicy, ran: None });
+        let ended = jobs.into_iter().map(|job| Ended {
+            job,
+            outcome: outcome.clone(),
+            advice: Advice::ByPolicy,
+            ran: None,
+            log: None,
+        });
         self.0.ended().extend(ended);
         self.0.wake.notify_one();
     }

@@ -15,6 +15,8 @@ mod settings;
 mod file;
 #[cfg(feature = "log")]
 mod log_crate;
+#[cfg(feature = "logging")]
+mod run_log;
 #[cfg(test)]
 pub(crate) mod seen;
 #[cfg(feature = "slog")]
@@ -31,6 +33,8 @@ pub use events::{EVENTS, KnownEvent, TARGET};
 #[cfg(feature = "log")]
 pub use log_crate::LogAdapter;
 pub use settings::{LogFormat, LoggingConfig, Rotation, UnknownWord};
+#[cfg(feature = "logging")]
+pub use run_log::run_log_layer;
 #[cfg(feature = "slog")]
 pub use slog_crate::SlogAdapter;
 #[cfg(feature = "logging")]
@@ -39,9 +43,17 @@ pub use tracing::Level;
 
 pub(crate) use adapter::Logger;
 pub(crate) use events::{Entry, run_span};
+#[cfg(feature = "logging")]
+pub(crate) use run_log::taken as run_log_taken;
 #[cfg(feature = "config")]
 pub(crate) use settings::{FILES_KEPT_MAX, LEVELS_ALLOWED};
 #[cfg(all(feature = "cli", feature = "logging"))]
 pub(crate) use subscriber::hindrance;
 #[cfg(feature = "logging")]
 pub(crate) use subscriber::init_unless_set;
+
+/// Without the feature nobody gathers what runs write.
+#[cfg(not(feature = "logging"))]
+pub(crate) const fn run_log_taken(_: &tracing::Span) -> Option<Box<str>> {
+    None
+}

@@ -97,6 +97,33 @@ fn what_a_task_says_of_its_failure_cannot_write_to_a_terminal() {
 }
 
 #[test]
+fn what_a_run_wrote_is_shown_by_its_id() {
+    let home = Home::new();
+    let program = home.runs();
+    let triggered = home.json(&["trigger", "fails"]);
+    let id = triggered["run"].as_str().expect("an id");
+    home.ended("fails");
+    let text = home.app(&["log", id]).well();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("fails, scheduled at ") && lines[0].ends_with(", failed, attempt 1"), "{text}");
+    assert!(lines[1].ends_with("the \u{fffd}[31mprinter\u{fffd} says") && lines[2] == "nothing", "{text:?}");
+    let log = home.json(&["log", id]);
+    assert_eq!((&log["id"], &log["state"], &log["task"]), (&json!(id), &json!("failed"), &json!("fails")));
+    let written = log["log"].as_str().expect("it wrote something");
+    assert!(written.contains(" WARN ") && written.ends_with("the \u{1b}[31mprinter\u{7} says\nnothing"), "{written:?}");
+
+    let quiet = home.json(&["trigger", "report"]);
+    home.ended("report");
+    let quiet = quiet["run"].as_str().expect("an id");
+    assert!(home.app(&["log", quiet]).well().ends_with("attempt 1\nnothing is kept of its log"));
+    let unknown = "019ca2f8-0000-7000-8000-000000000000";
+    home.app(&["log", unknown]).fails(1, &[&format!("there is no run {unknown}, or it is older than what is kept")]);
+    home.app(&["log", "report"]).fails(2, &["report", "RUN"]);
+    assert_eq!(program.ends_by("TERM"), Some(0));
+    home.app(&["log", id]).fails(3, &["no program \"app\" is running"]);
+}
+
+#[test]
 fn a_pause_tells_who_and_why() {
     let home = Home::new();
     let _program = home.runs();

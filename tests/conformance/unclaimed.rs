@@ -72,7 +72,7 @@ async fn held_since(store: &impl Store, holder: &Holder, task: &Registered, age:
 async fn waits_since(store: &impl Store, task: &Registered, age: Duration) -> RunId {
     let (id, token) = held_since(store, &node("a"), task, age).await;
     let finished_at = task.anchor.minus(age);
-    let back = Finish { task: task.key, id, token, end: End::HandBack, started_at: None, finished_at };
+    let back = Finish { task: task.key, id, token, end: End::HandBack, started_at: None, finished_at, log: None };
     store.finish(&[back]).await.expect("it is answered");
     id
 }

@@ -31,6 +31,7 @@ mod following;
 mod holding;
 mod keeping;
 mod leaving;
+mod logs;
 mod looking;
 mod overlapping;
 mod pausing;
@@ -113,6 +114,10 @@ pub use keeping::{
 pub use leaving::{
     what_waits_ends_with_the_last_node_unless_it_is_kept, what_waits_stays_while_a_node_is_there,
     who_leaves_frees_its_runs_at_once,
+};
+pub use logs::{
+    a_log_goes_with_its_run, a_silent_attempt_has_no_log, the_log_of_the_last_attempt_is_kept,
+    what_stores_no_attempt_leaves_its_log,
 };
 pub use looking::{the_nodes_of_a_store_are_told, the_tasks_of_a_store_are_told_by_name};
 pub use overlapping::{
@@ -279,6 +284,10 @@ macro_rules! conformance_tests {
             of_a_task_as_much_is_kept_as_it_says
             runs_are_listed_by_what_is_asked
             any_text_is_kept
+            the_log_of_the_last_attempt_is_kept
+            a_silent_attempt_has_no_log
+            what_stores_no_attempt_leaves_its_log
+            a_log_goes_with_its_run
             submissions_of_one_batch_see_each_other
             records_are_spans_in_the_order_of_time
             records_are_bounded_and_lose_no_count
@@ -418,14 +427,14 @@ async fn finish(backend: &Subject, end: Finish) -> Stored {
 
 async fn end(backend: &Subject, task: TaskKey, id: RunId, token: Token, end: End) -> Stored {
     let at = now(backend).await;
-    finish(backend, Finish { task, id, token, end, started_at: Some(at), finished_at: at }).await
+    finish(backend, Finish { task, id, token, end, started_at: Some(at), finished_at: at, log: None }).await
 }
 
 /// The end of an attempt that never began.
 async fn give_back(backend: &Subject, run: &Claimed) -> Stored {
     let finished_at = now(backend).await;
     let (task, id, token) = (run.task, run.id, run.hold.token);
-    finish(backend, Finish { task, id, token, end: End::HandBack, started_at: None, finished_at }).await
+    finish(backend, Finish { task, id, token, end: End::HandBack, started_at: None, finished_at, log: None }).await
 }
 
 async fn succeed(backend: &Subject, task: TaskKey, id: RunId, hold: Hold) {

@@ -4,6 +4,7 @@
 //! the marks and the history of the one before. What it keeps is bounded: see [`history`].
 
 mod history;
+mod logs;
 mod store;
 
 use std::fmt;
@@ -206,6 +207,10 @@ impl Backend for MemoryBackend {
 
     fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
         ready(self.store().runs(query))
+    }
+
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+        ready(self.store().logs.of(run))
     }
 
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {

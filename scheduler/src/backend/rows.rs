@@ -219,6 +219,8 @@ pub struct Finish {
     pub started_at: Option<Timestamp>,
     /// When it ended, by the same.
     pub finished_at: Timestamp,
+    /// An excerpt of what it wrote to the log, a few KB at most; `None` if it never began or wrote nothing.
+    pub log: Option<Box<str>>,
 }
 
 /// What becomes of a run after an attempt.

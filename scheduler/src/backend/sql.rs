@@ -323,6 +323,10 @@ impl<B: InSql> Backend for B {
         self.sql().run("list runs", |shared| async move { shared.runs(&query).await })
     }
 
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+        self.sql().run("read the log of a run", move |shared| async move { shared.log(run).await })
+    }
+
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
         self.sql().run("list records", move |shared| async move { shared.records(task).await })
     }

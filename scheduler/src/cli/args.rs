@@ -220,6 +220,11 @@ pub(super) enum LiveCommand {
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
         count: u32,
     },
+    /// Show what a run wrote: the last lines of its last attempt
+    Log {
+        /// Its id, which `runs` and `trigger` print
+        run: RunId,
+    },
     /// Cancel a run
     Cancel {
         /// Its id, which `runs` and `trigger` print

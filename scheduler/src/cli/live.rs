@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::args::LiveCommand;
 use super::store::Store;
 use super::view::{
-    BackfillView, ChangeView, ExplanationView, HealthView, NextView, NodeView, RunView, TaskPage, TaskView,
+    BackfillView, ChangeView, ExplanationView, HealthView, LogView, NextView, NodeView, RunView, TaskPage, TaskView,
 };
 use super::{Failure, Output, declared, text};
 use crate::backend::is_not_made;
@@ -151,6 +151,7 @@ fn tell(question: &Question, value: serde_json::Value, output: &Output) -> Resul
         Question::Show { .. } => show::<TaskPage>(value, output, text::page),
         Question::Next { .. } => show::<Vec<NextView>>(value, output, |all, output| text::next(all, output)),
         Question::Runs { .. } => show::<Vec<RunView>>(value, output, |all, output| text::runs(all, output)),
+        Question::Log { .. } => show::<LogView>(value, output, text::log),
         Question::Explain { .. } => show::<ExplanationView>(value, output, text::explanation),
         Question::Nodes => show::<Vec<NodeView>>(value, output, |all, output| text::nodes(all, output)),
         Question::Health => {
@@ -201,6 +202,7 @@ fn question(command: LiveCommand) -> Question {
         LiveCommand::Runs { task, state, from, to, count } => {
             Question::Runs { task, states: state, from, to, count: many(count) }
         }
+        LiveCommand::Log { run } => Question::Log { run: run.to_string() },
         LiveCommand::Cancel { run } => Question::Cancel { run: run.to_string() },
         LiveCommand::Explain { task, instant } => Question::Explain { task, at: instant },
         LiveCommand::Backfill { task, from, to, rerun, preview, wait } => {

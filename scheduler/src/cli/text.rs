@@ -3,9 +3,10 @@
 use super::Output;
 use super::output::{Cell, Column, Tone, clean};
 use super::view::{
-    At, BackfillView, ChangeView, ExplanationView, HealthView, NextView, NodeView, RecordView, RunView, RunningView,
+    At, BackfillView, ChangeView, ExplanationView, HealthView, LogView, NextView, NodeView, RecordView, RunView, RunningView,
     TaskPage, TaskView,
 };
+use crate::terminal::clean_lines;
 
 const NOTHING: &str = "–";
 
@@ -141,6 +142,15 @@ pub(crate) fn runs(runs: &[RunView], output: &Output) -> String {
         ]
     };
     output.table(&columns, runs.iter().map(row).collect(), "no run")
+}
+
+pub(crate) fn log(log: &LogView, output: &Output) -> String {
+    let LogView { run, log } = log;
+    let (task, at) = (clean(&run.task), &run.scheduled_at.local);
+    let state = output.paint(&clean(&run.state), Tone::of(&run.state));
+    let head = format!("{task}, scheduled at {at}, {state}, attempt {}", run.attempt);
+    let written = log.as_deref().map_or_else(|| "nothing is kept of its log".to_owned(), clean_lines);
+    format!("{head}\n{written}")
 }
 
 pub(crate) fn explanation(explanation: &ExplanationView, output: &Output) -> String {

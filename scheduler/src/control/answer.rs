@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::view::{
-    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, NextView, NodeView, RecordView,
+    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, RecordView,
     RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
@@ -115,6 +115,12 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             }
             json(&handle.runs(&filter).await?.iter().map(|run| run_view(handle, run)).collect::<Vec<_>>())
         }
+        Question::Log { run } => {
+            let id = run_id(&run)?;
+            let found = handle.runs(&RunFilter::new().id(id)).await?;
+            let run = found.first().ok_or_else(|| no_run(id))?;
+            json(&LogView { run: run_view(handle, run), log: handle.run_log(id).await? })
+        }
         Question::Explain { task, at } => json(&explained(handle, task, &at).await?),
         Question::Nodes => json(&nodes(handle).await?),
         Question::Health => json(&health(handle)),
@@ -130,6 +136,15 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             json(&changed(handle, change, actor).await?)
         }
     })
+}
+
+/// The id in a question.
+pub(super) fn run_id(text: &str) -> Result<RunId, Error> {
+    text.parse().map_err(|error| Error::refused(format!("{text:?} is no run: {error}")))
+}
+
+pub(super) fn no_run(id: RunId) -> Error {
+    Error::unknown_run(format!("there is no run {id}, or it is older than what is kept"))
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> serde_json::Value {
@@ -173,7 +188,7 @@ async fn changed(handle: &SchedulerHandle, change: Question, actor: &Actor) -> R
             ChangeView { schedule: Some(schedule.describe()), next, ..view(Some(task), "rescheduled") }
         }
         Question::Cancel { run } => {
-            let id: RunId = run.parse().map_err(|error| Error::refused(format!("{run:?} is no run: {error}")))?;
+            let id = run_id(&run)?;
             handle.cancel_run(id).await?;
             ChangeView { run: Some(run), ..view(None, "cancelled") }
         }

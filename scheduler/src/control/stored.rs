@@ -12,9 +12,9 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, nearest};
 
 use super::Question;
-use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, instant, json};
+use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, instant, json, no_run, run_id};
 use super::view::{
-    At, ChangeView, ExplanationView, HealthView, LedgerView, NextView, NodeView, PauseView, RecordView, RunView,
+    At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView, RecordView, RunView,
     StaleView, TaskPage, TaskView,
 };
 use crate::backend::{
@@ -74,6 +74,7 @@ impl Stored {
                 let query = self.query(task.as_deref(), states, from.as_deref(), to.as_deref(), *count).await?;
                 json(&self.runs(&query).await?)
             }
+            Question::Log { run } => json(&self.log(run).await?),
             Question::Explain { task, at } => json(&self.explained(task, at).await?),
             Question::Nodes => json(&self.nodes().await?),
             Question::Health => json(&self.health().await?),
@@ -285,6 +286,13 @@ impl Stored {
         Ok(named.collect())
     }
 
+    async fn log(&self, run: &str) -> Result<LogView, Error> {
+        let id = run_id(run)?;
+        let mut found = self.runs(&RunQuery { id: Some(id), ..RunQuery::default() }).await?;
+        let run = found.pop().ok_or_else(|| no_run(id))?;
+        Ok(LogView { run, log: self.backend.log(id).await?.map(String::from) })
+    }
+
     async fn explained(&self, task: &str, text: &str) -> Result<ExplanationView, Error> {
         let Seen { name, task, plan } = self.see(task).await?;
         let at = instant(text, plan.zone())?;
@@ -427,15 +435,15 @@ impl Stored {
     }
 
     async fn cancel(&self, run: &str) -> Result<(), Error> {
-        let id: RunId = run.parse().map_err(|error| Error::refused(format!("{run:?} is no run: {error}")))?;
+        let id = run_id(run)?;
         if self.backend.cancel(id).await?.is_some() {
             return Ok(());
         }
         let query = RunQuery { id: Some(id), limit: Some(1), ..RunQuery::default() };
-        Err(Error::unknown_run(match self.backend.runs(&query).await?.first() {
-            Some(ended) => format!("run {id} has ended already: {}", ended.state),
-            None => format!("there is no run {id}, or it is older than what is kept"),
-        }))
+        Err(match self.backend.runs(&query).await?.first() {
+            Some(ended) => Error::unknown_run(format!("run {id} has ended already: {}", ended.state)),
+            None => no_run(id),
+        })
     }
 }
 

@@ -104,6 +104,14 @@ pub(crate) struct RunView {
     pub(crate) failure: Option<String>,
 }
 
+/// A run, and what its last attempt wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogView {
+    #[serde(flatten)]
+    pub(crate) run: RunView,
+    pub(crate) log: Option<String>,
+}
+
 /// What a run stands for besides itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MissedView {

@@ -126,7 +126,7 @@ impl State {
     }
 
     pub(super) fn give_back(&mut self, task: TaskKey, id: RunId, token: Token, at: Timestamp) {
-        self.to_finish.push(Finish { task, id, token, end: End::HandBack, started_at: None, finished_at: at });
+        self.to_finish.push(Finish { task, id, token, end: End::HandBack, started_at: None, finished_at: at, log: None });
     }
 
     /// A cancellation is early while a call is under way that may bring its run.
@@ -152,7 +152,7 @@ impl State {
 
     pub(super) fn ended(&mut self, ended: Vec<Ended>, now: Now, actions: &mut Actions) {
         self.to_finish.reserve(ended.len());
-        for Ended { job, outcome, advice, ran } in ended {
+        for Ended { job, outcome, advice, ran, log } in ended {
             if outcome == Outcome::Cancelled(CancelCause::TakenOver) || self.deaths.is_over(job.id) {
                 // Whoever has it stores how it ends, or it has ended and is counted.
                 job.task.tally().given_back(ran.is_some());
@@ -203,6 +203,7 @@ impl State {
                 end,
                 started_at,
                 finished_at,
+                log,
             });
         }
     }
@@ -248,6 +249,7 @@ impl State {
                 end: End::HandBack,
                 started_at: None,
                 finished_at: now,
+                log: None,
             });
         }
     }

@@ -66,7 +66,8 @@ pub(super) async fn run(
     drop((context, cancel));
     slot.end();
     span.in_scope(|| tell(logger, &job, &outcome, duration));
-    Ended { job, outcome, advice, ran: Some(Ran { began, duration }) }
+    let log = logging::run_log_taken(&span);
+    Ended { job, outcome, advice, ran: Some(Ran { began, duration }), log }
 }
 
 struct Attempt<'a> {

@@ -36,6 +36,13 @@ impl RunFilter {
         self
     }
 
+    /// Only the run with this id.
+    #[must_use]
+    pub fn id(mut self, run: RunId) -> Self {
+        self.query.id = Some(run);
+        self
+    }
+
     /// Only runs in this state, or in another that was named.
     #[must_use]
     pub fn state(mut self, state: RunState) -> Self {
@@ -229,6 +236,19 @@ impl SchedulerHandle {
         let mut directory = self.0.directory_mut();
         let named = rows.into_iter().filter_map(|row| directory.name(row.task).map(|name| Run::of(name, row)));
         Ok(named.collect())
+    }
+
+    /// What the last attempt of a run wrote that has ended, as an excerpt: its last 64 lines, or 8 KB if that is less. `None` if
+    /// it wrote nothing, if its program gathers none, which `logging::run_log_layer` does, or if the run is not kept any
+    /// more. In memory the excerpts of the newest runs are kept, 16 MB over all.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the store cannot be reached.
+    ///
+    /// # Cancellation
+    /// Safe: asking changes nothing.
+    pub async fn run_log(&self, run: RunId) -> Result<Option<String>, Error> {
+        Ok(self.0.backend.log(run).await?.map(String::from))
     }
 
     /// Why occurrences of a task did not run: spans, oldest first.

@@ -14,6 +14,9 @@ use super::adapter::{LogEvent, LogValue, LoggerAdapter};
 /// The target of the engine's events and of the span `run`: what a filter names.
 pub const TARGET: &str = "symphra_scheduler";
 
+/// The name of the span of one attempt.
+pub(super) const RUN_SPAN: &str = "run";
+
 /// An event that the engine can write, as it stands in [`EVENTS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -268,7 +271,7 @@ pub(crate) fn run_span(
 ) -> tracing::Span {
     tracing::info_span!(
         target: TARGET,
-        "run",
+        RUN_SPAN,
         task,
         run_id = tracing::field::display(run_id),
         scheduled_at = tracing::field::display(scheduled_at),

@@ -15,6 +15,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::events::Entry;
 use super::file::RollingFile;
+use super::run_log;
 use super::settings::{LogFormat, LoggingConfig};
 use super::writing::{Sink, Writing};
 use crate::clock::Clock;
@@ -80,7 +81,8 @@ pub(crate) fn hindrance(settings: &LoggingConfig) -> Option<Error> {
     super::file::could_be_opened(path).err().map(|cause| Error::log_file(path, cause))
 }
 
-/// What [`init`] installs, for a program that adds layers to it.
+/// What [`init`] installs, for a program that adds layers to it: [`layer`] and, unless the format is [`LogFormat::Off`], one
+/// that keeps with each run an [excerpt](super::run_log_layer) of what it wrote.
 ///
 /// # Errors
 /// As [`init`], but for the last.
@@ -88,7 +90,18 @@ pub fn subscriber(
     settings: &LoggingConfig,
 ) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<>, LogGuard), Error> {
     let (layer, guard) = layer(settings)?;
-    Ok((Registry::default().with(layer), guard))
+    let is_kept = settings.wanted_format() != LogFormat::Off;
+    let excerpts = if is_kept { Some(run_log::keeping(wanted(settings)?)) } else { None };
+    Ok((Registry::default().with(layer).with(excerpts), guard))
+}
+
+/// The events that the settings let pass.
+fn wanted(settings: &LoggingConfig) -> Result<Targets, Error> {
+    let levels = settings.levels().map_err(Error::logging)?;
+    Ok(levels.into_iter().fold(Targets::new(), |wanted, (target, level)| match target {
+        Some(target) => wanted.with_target(target, level),
+        None => wanted.with_default(level),
+    }))
 }
 
 /// One layer that writes by the settings, levels by target included, for a program's own subscriber.
@@ -112,17 +125,13 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let problems = settings.problems();
-    let levels = match settings.levels() {
-        Ok(levels) if problems.is_empty() => levels,
-        Ok(_) | Err(_) => return Err(Error::logging(problems)),
-    };
+    if !problems.is_empty() {
+        return Err(Error::logging(problems));
+    }
     if settings.wanted_format() == LogFormat::Off {
         return Ok((Box::new(Targets::new().with_default(None)), LogGuard(None)));
     }
-    let wanted = levels.into_iter().fold(Targets::new(), |wanted, (target, level)| match target {
-        Some(target) => wanted.with_target(target, level),
-        None => wanted.with_default(level),
-    });
+    let wanted = wanted(settings)?;
     let Some(path) = settings.wanted_file() else {
         return Ok((formatted(settings.wanted_format(), wanted, io::stderr, colour()), LogGuard(None)));
     };

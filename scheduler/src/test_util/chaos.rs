@@ -402,6 +402,10 @@ impl Backend for Chaos {
         self.0.store.runs(query)
     }
 
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+        self.0.store.log(run)
+    }
+
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
         self.0.store.records(task)
     }

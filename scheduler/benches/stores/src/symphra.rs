@@ -183,7 +183,7 @@ fn next(task: &Registered) -> Firing {
 fn end(firing: &Firing, token: Token) -> Finish {
     let at = firing.advance_to;
     let end = End::Final(Outcome::Succeeded);
-    Finish { task: firing.task, id: firing.id, token, end, started_at: Some(at), finished_at: at }
+    Finish { task: firing.task, id: firing.id, token, end, started_at: Some(at), finished_at: at, log: None }
 }
 
 /// A whole scheduler that fires: 256 tasks that are due at each millisecond, so that it is always behind.

@@ -230,7 +230,7 @@ pub async fn the_last_end_is_the_one_stored_last(backend: Subject) {
         let hold = task.hold(&node("a"), n).await;
         let (id, token) = (task.id(n), hold.token);
         let (end, finished_at) = (End::Final(Outcome::Succeeded), task.at(end));
-        let ended = crate::backend::Finish { task: task.key, id, token, end, started_at: None, finished_at };
+        let ended = crate::backend::Finish { task: task.key, id, token, end, started_at: None, finished_at, log: None };
         super::finish(&backend, ended).await;
         assert_eq!(task.look().await.last_end, Some(finished_at), "run {n}");
     }

@@ -17,7 +17,7 @@ pub async fn a_stale_token_finishes_nothing(backend: Subject) {
     let at = now(&backend).await;
     let by = |id, token| {
         let end = End::Final(Outcome::Succeeded);
-        Finish { task: task.key, id, token, end, started_at: Some(at), finished_at: at }
+        Finish { task: task.key, id, token, end, started_at: Some(at), finished_at: at, log: None }
     };
     let ends = [by(task.id(1), Token(hold.token.0 + 1)), by(task.id(2), hold.token), by(task.id(1), hold.token)];
     let stored = backend.finish(&ends).await.expect("a finish is answered");
@@ -124,7 +124,7 @@ pub async fn a_run_given_back_unbegun_keeps_its_attempt(backend: Subject) {
     let hold = task.hold(&node("a"), 1).await;
     let finished_at = now(&backend).await;
     let (key, id) = (task.key, task.id(1));
-    let back = Finish { task: key, id, token: hold.token, end: End::HandBack, started_at: None, finished_at };
+    let back = Finish { task: key, id, token: hold.token, end: End::HandBack, started_at: None, finished_at, log: None };
     assert_eq!(finish(&backend, back.clone()).await, Stored::Done { more: true }, "it waits to be claimed");
     assert_eq!(finish(&backend, back).await, Stored::Stale, "a repeated call changes nothing");
     assert_eq!(task.row(1).await.state, RunState::Queued);

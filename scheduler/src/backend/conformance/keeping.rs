@@ -32,7 +32,7 @@ pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
         };
         let (key, id, at) = (task.key, task.id(n), task.at(n));
         let started_at = Some(at);
-        let end = Finish { task: key, id, token, end: End::Final(outcome), started_at, finished_at: after(at, 7) };
+        let end = Finish { task: key, id, token, end: End::Final(outcome), started_at, finished_at: after(at, 7), log: None };
         assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
     }
     let rows = task.rows().await;
@@ -68,7 +68,7 @@ pub async fn of_a_task_as_much_is_kept_as_it_says(backend: Subject) {
     let run = async |n: u64, outcome: Outcome, finished_at| {
         let token = task.hold(&node("a"), n).await.token;
         let (id, started_at) = (task.id(n), Some(task.at(n)));
-        let end = Finish { task: task.key, id, token, end: End::Final(outcome), started_at, finished_at };
+        let end = Finish { task: task.key, id, token, end: End::Final(outcome), started_at, finished_at, log: None };
         assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
     };
     for n in 1..=4 {
@@ -104,7 +104,7 @@ pub async fn any_text_is_kept(backend: Subject) {
     let token = task.hold(&node("a"), 1).await.token;
     let (key, id, at) = (task.key, task.id(1), task.at(1));
     let failed = Outcome::Failed(Failure::error(&std::io::Error::other(text)));
-    let end = Finish { task: key, id, token, end: End::Final(failed), started_at: Some(at), finished_at: at };
+    let end = Finish { task: key, id, token, end: End::Final(failed), started_at: Some(at), finished_at: at, log: None };
     assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
     let failure = task.row(1).await.failure.expect("it failed");
     assert_eq!(failure.replace('\0', "\u{fffd}"), held);

@@ -23,6 +23,7 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::history::{History, Kept};
+use super::logs::Logs;
 use crate::TaskName;
 use crate::backend::{
     Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
@@ -53,6 +54,7 @@ pub(super) struct Store {
     by_id: HashMap<RunId, u32, BuildHasherDefault<RandomBits>>,
     holders: Vec<HolderRow>,
     history: History,
+    pub(super) logs: Logs,
     /// Tasks without a group that have something which might be claimed, and groups with room that have such tasks.
     runnable: BTreeSet<(Rank, Listed)>,
     /// Runs between two attempts, by the instant of the next, which has not come.

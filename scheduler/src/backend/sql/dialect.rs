@@ -7,8 +7,8 @@
 use super::rows::Type;
 
 /// The tables of a store.
-pub(crate) const TABLES: [&str; 9] =
-    ["meta", "pauses", "tasks", "runs", "history", "nodes", "known", "groups", "changes"];
+pub(crate) const TABLES: [&str; 10] =
+    ["meta", "pauses", "tasks", "runs", "history", "nodes", "known", "groups", "changes", "logs"];
 
 /// The database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

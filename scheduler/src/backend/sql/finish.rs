@@ -76,6 +76,9 @@ impl<T: Transaction> Step<'_, T> {
         let task = run.task;
         let started_at = end.started_at.map(Timestamp::as_millis);
         run.started_at = started_at.or(run.started_at);
+        if end.started_at.is_some() {
+            self.keep_log(&run, end.log.as_deref());
+        }
         match &end.end {
             End::Final(outcome) => self.end_run(run, outcome, end.started_at, end.finished_at),
             // Whoever was asked to cancel it did not come to know in time.

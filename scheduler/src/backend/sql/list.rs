@@ -28,6 +28,16 @@ impl<D: Database> Shared<D> {
         Ok(rows.into_iter().map(Ended::row).collect::<Result<_, _>>()?)
     }
 
+    pub(super) async fn log(&self, run: RunId) -> Result<Option<Box<str>>, Failed> {
+        #[derive(Deserialize)]
+        struct Kept {
+            log: Box<str>,
+        }
+        let mut step = self.read().await?;
+        let kept: Option<Kept> = step.ask(&self.statements.log, json!({ "id": run.to_string() })).await?;
+        Ok(kept.map(|kept| kept.log).filter(|log| !log.is_empty()))
+    }
+
     pub(super) async fn lost(&self, held: &[Holding]) -> Result<Vec<RunId>, Failed> {
         let mut step = self.read().await?;
         let runs = step.runs(held.iter().map(|holding| holding.id.to_string())).await?;

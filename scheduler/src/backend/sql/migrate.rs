@@ -19,8 +19,10 @@ struct Migration {
 }
 
 /// All of them, in their order; the first has the number 1.
-const MIGRATIONS: &[Migration] =
-    &[Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 },
+    Migration { statements: include_str!("../../../migrations/0002_logs.sql"), admits: 1 },
+];
 
 /// The number of the last migration that this program knows.
 fn known() -> i64 {

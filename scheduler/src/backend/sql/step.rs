@@ -7,8 +7,8 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use symphra_scheduler_core::Timestamp;
 
@@ -42,6 +42,7 @@ pub(super) struct Step<'a, T> {
     changed_runs: BTreeMap<String, Run>,
     gone: Vec<String>,
     ended: Vec<Ended>,
+    logs: Vec<Log>,
     records: BTreeMap<i64, Vec<Record>>,
     pub(super) log: Vec<Change>,
 }
@@ -61,6 +62,14 @@ pub(super) enum Change {
     Died(Died),
     /// Runs wait that may be claimed.
     Runnable,
+}
+
+/// What an attempt wrote; empty if that was nothing.
+#[derive(Serialize)]
+struct Log {
+    run: String,
+    task: i64,
+    log: String,
 }
 
 /// The answer to a lock.
@@ -89,6 +98,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             changed_runs: BTreeMap::new(),
             gone: Vec::new(),
             ended: Vec::new(),
+            logs: Vec::new(),
             records: BTreeMap::new(),
             log: Vec::new(),
         }
@@ -287,6 +297,13 @@ impl<'a, T: Transaction> Step<'a, T> {
         self.changed_runs.remove(&run.id);
         self.gone.push(run.id.clone());
         self.ended.push(run.ended(state, at, failure));
+    }
+
+    /// Keeps what an attempt wrote, in the place of what the one before it did. Most write nothing, and cost nothing.
+    pub(super) fn keep_log(&mut self, run: &Run, log: Option<&str>) {
+        if log.is_some() || run.attempt > 1 {
+            self.logs.push(Log { run: run.id.clone(), task: run.task, log: log.unwrap_or_default().into() });
+        }
     }
 
     /// Ends a run that nobody holds; asks the holder of one that is held, and answers with it.

@@ -114,6 +114,10 @@ impl Backend for Pushy {
         self.store.runs(query)
     }
 
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+        self.store.log(run)
+    }
+
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
         self.store.records(task)
     }

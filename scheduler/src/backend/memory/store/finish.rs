@@ -18,6 +18,9 @@ impl Store {
         let task = number(index(run.row.task));
         let cancelling = run.cancelling;
         run.row.started_at = end.started_at.or(run.row.started_at);
+        if end.started_at.is_some() {
+            self.logs.put(end.id, end.log.clone());
+        }
         match &end.end {
             End::Final(outcome) => self.end_run(slot, outcome, end.started_at, end.finished_at),
             // Whoever was asked to cancel it did not come to know in time.

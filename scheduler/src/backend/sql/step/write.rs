@@ -33,6 +33,7 @@ impl<T: Transaction> Step<'_, T> {
             if !full.is_empty() {
                 full.iter().for_each(|&id| self.task_mut(id).kept = 0);
                 self.tell(&sql.prune, json!({ "ids": full })).await?;
+                self.tell(&sql.prune_logs, json!({ "ids": full })).await?;
             }
         }
         if !self.changed_runs.is_empty() {
@@ -63,6 +64,10 @@ impl<T: Transaction> Step<'_, T> {
         }
         if !declared.is_empty() {
             self.tx.tell(&sql.save_tasks, &text::input(&Rows { tasks: &declared, runs: NONE })).await?;
+        }
+        if !self.logs.is_empty() {
+            let logs = std::mem::take(&mut self.logs);
+            self.tell(&sql.save_logs, json!({ "logs": logs })).await?;
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl Rig {
     fn succeed(&mut self, run: &Claimed) {
         let (task, id, token) = (run.task, run.id, run.hold.token);
         let end = End::Final(Outcome::Succeeded);
-        let finish = Finish { task, id, token, end, started_at: Some(NOW), finished_at: NOW };
+        let finish = Finish { task, id, token, end, started_at: Some(NOW), finished_at: NOW, log: None };
         assert!(matches!(self.store.finish(&finish, NOW), Stored::Done { .. }));
     }
 }
