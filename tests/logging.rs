@@ -104,24 +104,24 @@ fn the_table_of_the_book_is_the_list_of_events() {
     }
 }
 
-/// A store that outlives a scheduler, and the runs of its one task, each with its log.
-fn logs_of(settings: &LoggingConfig, task: Task) -> Vec<(RunState, Option<String>)> {
+/// The runs of a task that is triggered once, each with its log.
+async fn logs(task: Task) -> Vec<(RunState, Option<String>)> {
+    let handle = Scheduler::empty().register(task).start().await.expect("it starts");
+    let mut events = handle.events();
+    let id = handle.trigger_task("writes").await.expect("it is triggered");
+    while !matches!(events.next().await, Some(SchedulerEvent::RunEnded { run, .. }) if run == id) {}
+    // An end is told before it is stored, and a stop waits for that.
+    handle.stop().await.expect("it stops");
+    let mut logs = Vec::new();
+    for run in handle.runs(&RunFilter::new()).await.expect("runs are listed") {
+        logs.push((run.state, handle.run_log(run.id).await.expect("a log is read")));
+    }
+    logs
+}
+
+fn logs_by(settings: &LoggingConfig, task: Task) -> Vec<(RunState, Option<String>)> {
     let (subscriber, _guard) = logging::subscriber(settings).expect("it can be written");
-    tracing::subscriber::with_default(subscriber, || {
-        block_on(async {
-            let handle = Scheduler::empty().register(task).start().await.expect("it starts");
-            let mut events = handle.events();
-            let id = handle.trigger_task("writes").await.expect("it is triggered");
-            while !matches!(events.next().await, Some(SchedulerEvent::RunEnded { run, .. }) if run == id) {}
-            // An end is told before it is stored, and a stop waits for that.
-            handle.stop().await.expect("it stops");
-            let mut logs = Vec::new();
-            for run in handle.runs(&RunFilter::new()).await.expect("runs are listed") {
-                logs.push((run.state, handle.run_log(run.id).await.expect("a log is read")));
-            }
-            logs
-        })
-    })
+    tracing::subscriber::with_default(subscriber, || block_on(logs(task)))
 }
 
 #[test]
@@ -136,18 +136,27 @@ fn what_a_run_wrote_is_kept_with_it() {
         Err::<(), _>("no ink")
     })
     .retry(RetryPolicy::none());
-    let logs = logs_of(&quiet(), writes);
+    let logs = logs_by(&quiet(), writes);
     let [(RunState::Failed, Some(log))] = &logs[..] else { panic!("{logs:?}") };
     assert!(log.ends_with(" INFO shop: the first page"), "across awaits, and what the level lets pass: {log:?}");
 
-    let blocking = Task::blocking("writes", yearly(), || tracing::debug!(target: "shop", "from a thread"));
-    let logs = logs_of(&quiet().level("warn,shop=debug"), blocking);
-    let [(RunState::Succeeded, Some(log))] = &logs[..] else { panic!("{logs:?}") };
-    assert!(log.ends_with(" DEBUG shop: from a thread"), "{log:?}");
-
     let silenced = Task::new("writes", yearly(), async || tracing::error!(target: "shop", "nobody listens"));
-    let logs = logs_of(&quiet().format(LogFormat::Off), silenced);
+    let logs = logs_by(&quiet().format(LogFormat::Off), silenced);
     assert_eq!(logs, [(RunState::Succeeded, None)], "what is off keeps nothing");
+}
+
+/// Threads have no subscriber but the global one.
+#[test]
+fn what_a_blocking_run_wrote_is_kept_with_it() {
+    alone("what_a_blocking_run_wrote_is_kept_with_it", || {
+        let levels = LoggingConfig::new().level("warn,shop=debug");
+        let _log = logging::init(&levels).expect("there is none yet");
+        let yearly = Schedule::cron("0 0 1 1 *").expect("a valid expression");
+        let task = Task::blocking("writes", yearly, || tracing::debug!(target: "shop", "from a thread"));
+        let logs = block_on(logs(task));
+        let [(RunState::Succeeded, Some(log))] = &logs[..] else { panic!("{logs:?}") };
+        assert!(log.ends_with(" DEBUG shop: from a thread"), "{log:?}");
+    });
 }
 
 #[test]

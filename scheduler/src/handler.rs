@@ -79,7 +79,9 @@ impl Body {
         C: FnOnce() -> T + Send + 'static,
         T: IntoOutcome,
     {
-        let joined = tokio::task::spawn_blocking(move || call().into_outcome());
+        // The thread stands in no span of its own.
+        let run = tracing::Span::current();
+        let joined = tokio::task::spawn_blocking(move || run.in_scope(|| call().into_outcome()));
         let body = Self::of(async move {
             match joined.await {
                 Ok(outcome) => outcome,

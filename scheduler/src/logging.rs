@@ -32,9 +32,9 @@ pub use adapter::{LogEvent, LogValue, LoggerAdapter, Silent};
 pub use events::{EVENTS, KnownEvent, TARGET};
 #[cfg(feature = "log")]
 pub use log_crate::LogAdapter;
-pub use settings::{LogFormat, LoggingConfig, Rotation, UnknownWord};
 #[cfg(feature = "logging")]
 pub use run_log::run_log_layer;
+pub use settings::{LogFormat, LoggingConfig, Rotation, UnknownWord};
 #[cfg(feature = "slog")]
 pub use slog_crate::SlogAdapter;
 #[cfg(feature = "logging")]

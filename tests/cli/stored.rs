@@ -198,7 +198,10 @@ fn after_a_kill_the_store_still_tells_the_story() {
         kept.until(&["runs", "fails"], |runs| runs[0]["state"] == "failed");
         assert_eq!(program.ends_by("KILL"), None);
         for said in [kept.app(&["log", &failed]).well(), kept.symphra(&["log", &failed]).well()] {
-            assert!(said.contains(", failed, attempt 1\n") && said.contains("printer"), "what it wrote is kept: {said}");
+            assert!(
+                said.contains(", failed, attempt 1\n") && said.contains("printer"),
+                "what it wrote is kept: {said}"
+            );
         }
 
         let runs: Value = serde_json::from_str(&kept.app(&["runs", "often", "--json"]).well()).expect("JSON");

@@ -210,7 +210,7 @@ impl Backend for MemoryBackend {
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
-        ready(self.store().logs.of(run))
+        ready(self.store().log(run))
     }
 
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {

@@ -3,8 +3,8 @@
 use super::Output;
 use super::output::{Cell, Column, Tone, clean};
 use super::view::{
-    At, BackfillView, ChangeView, ExplanationView, HealthView, LogView, NextView, NodeView, RecordView, RunView, RunningView,
-    TaskPage, TaskView,
+    At, BackfillView, ChangeView, ExplanationView, HealthView, LogView, NextView, NodeView, RecordView, RunView,
+    RunningView, TaskPage, TaskView,
 };
 use crate::terminal::clean_lines;
 

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::view::{
-    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, RecordView,
-    RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
+    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView,
+    RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
 use crate::backend::{BackendError, NodeRow, Presence};

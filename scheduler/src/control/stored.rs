@@ -14,8 +14,8 @@ use symphra_scheduler_core::{Timestamp, nearest};
 use super::Question;
 use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, instant, json, no_run, run_id};
 use super::view::{
-    At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView, RecordView, RunView,
-    StaleView, TaskPage, TaskView,
+    At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView, RecordView,
+    RunView, StaleView, TaskPage, TaskView,
 };
 use crate::backend::{
     Backend, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX,

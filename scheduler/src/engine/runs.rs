@@ -126,7 +126,15 @@ impl State {
     }
 
     pub(super) fn give_back(&mut self, task: TaskKey, id: RunId, token: Token, at: Timestamp) {
-        self.to_finish.push(Finish { task, id, token, end: End::HandBack, started_at: None, finished_at: at, log: None });
+        self.to_finish.push(Finish {
+            task,
+            id,
+            token,
+            end: End::HandBack,
+            started_at: None,
+            finished_at: at,
+            log: None,
+        });
     }
 
     /// A cancellation is early while a call is under way that may bring its run.

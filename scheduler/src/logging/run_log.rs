@@ -144,7 +144,8 @@ impl Excerpt {
     }
 
     fn into_text(self) -> Box<str> {
-        let left_out = (self.left_out > 0).then(|| format!("({} lines before these are not kept)", self.left_out).into());
+        let left_out =
+            (self.left_out > 0).then(|| format!("({} lines before these are not kept)", self.left_out).into());
         let lines: Vec<Box<str>> = left_out.into_iter().chain(self.lines).collect();
         lines.join("\n").into()
     }
@@ -236,7 +237,8 @@ mod tests {
             tracing::warn!("outside");
             span.in_scope(|| {
                 tracing::info!(target: "shop", rows = 3, name = "ink", "read");
-                tracing::info_span!("page", number = 7).in_scope(|| tracing::error!(target: "shop", "within\nanother span"));
+                tracing::info_span!("page", number = 7)
+                    .in_scope(|| tracing::error!(target: "shop", "within\nanother span"));
                 tracing::debug!(target: "shop", "below INFO");
                 Logger::default().write(Entry::TaskRegistered { task: "said by the engine" });
             });
@@ -267,7 +269,9 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept_within_their_bounds_and_the_others_counted() {
-        for (count, line, first) in [(64, "short", "short"), (65, "short", "lines before"), (1_000, "long", "lines before")] {
+        for (count, line, first) in
+            [(64, "short", "short"), (65, "short", "lines before"), (1_000, "long", "lines before")]
+        {
             let line = if line == "long" { "任".repeat(500) } else { line.to_owned() };
             let text = kept(|span| span.in_scope(|| (0..count).for_each(|n| tracing::info!("{n} {line}"))));
             let text = text.expect("something is kept");
@@ -275,7 +279,7 @@ mod tests {
             let (head, _) = text.split_once('\n').expect("several lines");
             assert!(head.contains(first), "{head}");
             let lines = text.lines().filter(|line| !line.contains("lines before")).count();
-            assert!(lines <= LINES_MAX && lines >= 7, "{lines}");
+            assert!((7..=LINES_MAX).contains(&lines), "{lines}");
             let left_out = count - lines;
             assert!(left_out == 0 || head == format!("({left_out} lines before these are not kept)"), "{head}");
             let last = text.lines().last().expect("a last line");

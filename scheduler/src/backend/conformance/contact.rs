@@ -124,6 +124,9 @@ pub async fn what_a_node_holds_no_more_is_told(backend: Subject) {
 async fn give_back(backend: &Subject, task: &Ticking, n: u64, hold: Hold) {
     let finished_at = now(backend).await;
     let end = End::HandBack;
-    finish(backend, Finish { task: task.key, id: task.id(n), token: hold.token, end, started_at: None, finished_at, log: None })
-        .await;
+    finish(
+        backend,
+        Finish { task: task.key, id: task.id(n), token: hold.token, end, started_at: None, finished_at, log: None },
+    )
+    .await;
 }

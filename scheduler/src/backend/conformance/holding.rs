@@ -124,7 +124,8 @@ pub async fn a_run_given_back_unbegun_keeps_its_attempt(backend: Subject) {
     let hold = task.hold(&node("a"), 1).await;
     let finished_at = now(&backend).await;
     let (key, id) = (task.key, task.id(1));
-    let back = Finish { task: key, id, token: hold.token, end: End::HandBack, started_at: None, finished_at, log: None };
+    let back =
+        Finish { task: key, id, token: hold.token, end: End::HandBack, started_at: None, finished_at, log: None };
     assert_eq!(finish(&backend, back.clone()).await, Stored::Done { more: true }, "it waits to be claimed");
     assert_eq!(finish(&backend, back).await, Stored::Stale, "a repeated call changes nothing");
     assert_eq!(task.row(1).await.state, RunState::Queued);

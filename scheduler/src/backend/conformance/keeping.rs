@@ -32,7 +32,8 @@ pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
         };
         let (key, id, at) = (task.key, task.id(n), task.at(n));
         let started_at = Some(at);
-        let end = Finish { task: key, id, token, end: End::Final(outcome), started_at, finished_at: after(at, 7), log: None };
+        let end =
+            Finish { task: key, id, token, end: End::Final(outcome), started_at, finished_at: after(at, 7), log: None };
         assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
     }
     let rows = task.rows().await;
@@ -104,7 +105,8 @@ pub async fn any_text_is_kept(backend: Subject) {
     let token = task.hold(&node("a"), 1).await.token;
     let (key, id, at) = (task.key, task.id(1), task.at(1));
     let failed = Outcome::Failed(Failure::error(&std::io::Error::other(text)));
-    let end = Finish { task: key, id, token, end: End::Final(failed), started_at: Some(at), finished_at: at, log: None };
+    let end =
+        Finish { task: key, id, token, end: End::Final(failed), started_at: Some(at), finished_at: at, log: None };
     assert!(matches!(finish(&backend, end).await, Stored::Done { .. }));
     let failure = task.row(1).await.failure.expect("it failed");
     assert_eq!(failure.replace('\0', "\u{fffd}"), held);

@@ -6,20 +6,21 @@
 
 use symphra_scheduler_core::Timestamp;
 
+use super::logs::Logs;
 use super::store::index;
-
 use crate::backend::{Retention, RunRow};
 use crate::run::RunState;
 
 /// The rows kept over all tasks; at some 130 bytes each they are 13 MB.
 pub(super) const ROWS_MAX: usize = 100_000;
 
-/// Ended runs.
+/// Ended runs, and what they wrote, as runs that are alive did.
 #[derive(Default)]
 pub(super) struct History {
     rows: Vec<Ended>,
     free: Vec<u32>,
     all: Chain,
+    pub(super) logs: Logs,
 }
 
 /// The rows of one task.
@@ -144,7 +145,9 @@ impl History {
             kept.failed -= u32::from(self.rows[oldest.index()].run.state.is_failure());
         }
         unlink(&mut self.rows, &mut self.all, oldest, ALL);
-        self.rows[oldest.index()].run.failure = None;
+        let run = &mut self.rows[oldest.index()].run;
+        run.failure = None;
+        self.logs.forget_that_of(run.id);
         self.free.push(u32::try_from(oldest.index()).expect("a slot is a u32"));
     }
 

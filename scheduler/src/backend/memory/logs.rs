@@ -1,4 +1,4 @@
-//! Excerpts of what runs wrote: the newest of them, [`BYTES_MAX`] over all runs.
+//! Excerpts of what runs wrote: the newest of them, [`BYTES_MAX`] over all runs, and none of a run that is not kept.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,9 +19,7 @@ pub(super) struct Logs {
 impl Logs {
     /// Puts what an attempt wrote in the place of what the one before it did.
     pub(super) fn put(&mut self, run: RunId, text: Option<Box<str>>) {
-        if let Some(before) = self.of_runs.remove(&run) {
-            self.forget(before);
-        }
+        self.forget_that_of(run);
         let Some(text) = text else { return };
         self.came += 1;
         self.bytes += text.len();
@@ -32,6 +30,15 @@ impl Logs {
         {
             self.of_runs.remove(&run);
             self.forget(oldest);
+        }
+    }
+
+    pub(super) fn forget_that_of(&mut self, run: RunId) {
+        // Most programs have none, and are not to look for them.
+        if !self.of_runs.is_empty()
+            && let Some(came) = self.of_runs.remove(&run)
+        {
+            self.forget(came);
         }
     }
 

@@ -23,7 +23,6 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::history::{History, Kept};
-use super::logs::Logs;
 use crate::TaskName;
 use crate::backend::{
     Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
@@ -54,7 +53,6 @@ pub(super) struct Store {
     by_id: HashMap<RunId, u32, BuildHasherDefault<RandomBits>>,
     holders: Vec<HolderRow>,
     history: History,
-    pub(super) logs: Logs,
     /// Tasks without a group that have something which might be claimed, and groups with room that have such tasks.
     runnable: BTreeSet<(Rank, Listed)>,
     /// Runs between two attempts, by the instant of the next, which has not come.
@@ -425,6 +423,10 @@ impl Store {
         alive.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         let ended = self.history.newest_first().filter(wanted).cloned();
         alive.into_iter().chain(ended).take(limit).collect()
+    }
+
+    pub(super) fn log(&self, run: RunId) -> Option<Box<str>> {
+        self.history.logs.of(run)
     }
 
     pub(super) fn records(&self, task: TaskKey) -> Vec<Record> {

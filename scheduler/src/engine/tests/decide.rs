@@ -168,7 +168,7 @@ impl World {
                 _ => Outcome::Succeeded,
             };
             job.task.tally().began(Duration::ZERO);
-            Ended { job, outcome, advice: Advice::ByPolicy, ran }
+            Ended { job, outcome, advice: Advice::ByPolicy, ran, log: None }
         });
         let ended = ended.collect();
         self.feed(Event::Ended(ended));
@@ -183,6 +183,7 @@ impl World {
                 outcome: Outcome::Cancelled(CancelCause::Stopped),
                 advice: Advice::ByPolicy,
                 ran: None,
+                log: None,
             })
             .collect();
         self.feed(Event::Ended(ended));
@@ -411,7 +412,13 @@ fn ends_told(steps: &[Step], is_behind_another: bool) -> Vec<RunState> {
         let job = world.executing.remove(place);
         job.task.tally().began(Duration::ZERO);
         let ran = Some(Ran { began: world.now.at, duration: Duration::ZERO });
-        world.feed(Event::Ended(vec![Ended { job, outcome: Outcome::Succeeded, advice: Advice::ByPolicy, ran }]));
+        world.feed(Event::Ended(vec![Ended {
+            job,
+            outcome: Outcome::Succeeded,
+            advice: Advice::ByPolicy,
+            ran,
+            log: None,
+        }]));
     };
     if is_behind_another {
         let other = place(&world, 1).expect("its run executes");

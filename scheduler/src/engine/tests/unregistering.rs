@@ -49,7 +49,7 @@ fn what_the_engine_knows_is_bounded_by_the_tasks_that_it_has() {
             }
             let outcome = Outcome::Failed(Failure::error(&std::io::Error::other("disk full")));
             let ran = Some(Ran { began: now.at, duration: Duration::ZERO });
-            let ended = Ended { job, outcome, advice: Advice::ByPolicy, ran };
+            let ended = Ended { job, outcome, advice: Advice::ByPolicy, ran, log: None };
             state.decide(Event::Ended(vec![ended]), now, &mut actions);
         }
         for key in first..first + AT_ONCE {

@@ -19,7 +19,7 @@ impl Store {
         let cancelling = run.cancelling;
         run.row.started_at = end.started_at.or(run.row.started_at);
         if end.started_at.is_some() {
-            self.logs.put(end.id, end.log.clone());
+            self.history.logs.put(end.id, end.log.clone());
         }
         match &end.end {
             End::Final(outcome) => self.end_run(slot, outcome, end.started_at, end.finished_at),
