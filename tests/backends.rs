@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sqlx::Connection;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
-use symphra_scheduler::backend::Backend;
-use symphra_scheduler::{PostgresBackend, Schedule, Scheduler, SqliteBackend, Task};
+use symphra_scheduler::backend::{Backend, RunQuery};
+use symphra_scheduler::{Error, Migrate, PostgresBackend, Schedule, Scheduler, SqliteBackend, Task};
 use symphra_scheduler_tests::services::{has_postgres, postgres_url};
 
 /// The statements of the blocks of SQL on the page: those for both databases, those of SQLite, those of PostgreSQL.
@@ -69,7 +69,7 @@ async fn a_file_of_somebody_else_is_left_as_it_is_by_who_may_make_no_tables() {
     sqlx::query("CREATE TABLE theirs (id integer)").execute(&mut other).await.expect("it is theirs");
     other.close().await.expect("it closes");
     let before = fs::read(&file).expect("it is there");
-    let options = SqliteBackend::options().namespace("billing").migrate(symphra_scheduler::Migrate::Check);
+    let options = SqliteBackend::options().namespace("billing").migrate(Migrate::Check);
     let error = options.connect(&url).await.expect_err("it has no tables of ours");
     assert!(format!("{error:?}").contains("it has no tables"), "{error:?}");
     assert_eq!(fs::read(&file).expect("it is there"), before);
@@ -80,6 +80,78 @@ async fn a_file_of_somebody_else_is_left_as_it_is_by_who_may_make_no_tables() {
         .await
         .expect("it tells");
     assert_eq!(mode, "wal");
+}
+
+fn report() -> Task {
+    Task::new("report", Schedule::cron("0 0 1 1 *").expect("an expression"), async || {})
+}
+
+/// A store of version 1 is one of version 2 but for a table. An operator who may make none is told what to do, a program that
+/// may brings it up to date, and a program of a version to come says of itself who may work beside it.
+#[tokio::test]
+async fn a_store_of_an_older_version_is_brought_up_to_date_and_one_of_a_newer_says_who_may_use_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/store.db", folder.path().display());
+    let sqlite = |how| {
+        let (options, url) = (SqliteBackend::options().namespace("billing").migrate(how), url.clone());
+        async move { options.connect(&url).await.map(|store| Box::new(store) as Box<dyn Backend>) }
+    };
+    has_run_on(SqliteBackend::options().namespace("billing").connect(&url).await.expect("it opens")).await;
+    let mut file = sqlx::SqliteConnection::connect(&url).await.expect("it opens");
+    let mut by_hand = async |statement: &str| {
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned()).into_sql_str()).execute(&mut file).await.expect("it is done");
+    };
+    versions(sqlite, &mut by_hand, "billing_").await;
+    if !has_postgres() {
+        return;
+    }
+    let schema = format!("versions_{:x}", fastrand::u32(..));
+    let postgres = |how| {
+        let options = PostgresBackend::options().schema(schema.clone()).namespace("billing").migrate(how);
+        async move { options.connect(postgres_url()).await.map(|store| Box::new(store) as Box<dyn Backend>) }
+    };
+    has_run_on(
+        PostgresBackend::options()
+            .schema(schema.clone())
+            .namespace("billing")
+            .connect(postgres_url())
+            .await
+            .expect("it opens"),
+    )
+    .await;
+    let mut server = sqlx::PgConnection::connect(postgres_url()).await.expect("it answers");
+    let mut by_hand = async |statement: &str| {
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned()).into_sql_str())
+            .execute(&mut server)
+            .await
+            .expect("it is done");
+    };
+    versions(postgres, &mut by_hand, &format!("{schema}.billing_")).await;
+}
+
+async fn versions<F: Future<Output = Result<Box<dyn Backend>, Error>>>(
+    open: impl Fn(Migrate) -> F,
+    by_hand: &mut impl AsyncFnMut(&str),
+    prefix: &str,
+) {
+    by_hand(&format!("DROP TABLE {prefix}logs")).await;
+    by_hand(&format!("UPDATE {prefix}meta SET schema_version = 1, admits = 1")).await;
+    let error = format!("{:?}", open(Migrate::Check).await.expect_err("it lacks a table"));
+    assert!(error.contains("at version 1 and this program needs 2: run its command `migrate`"), "{error}");
+    let store = open(Migrate::Auto).await.expect("it is brought up to date");
+    let runs = store.runs(&RunQuery::default()).await.expect("what was there is there");
+    assert_eq!(runs.len(), 1);
+    assert_eq!(store.log(runs[0].id).await.expect("the table is there"), None);
+    drop(store);
+    drop(open(Migrate::Check).await.expect("it lacks nothing"));
+    by_hand(&format!("UPDATE {prefix}meta SET schema_version = 3, admits = 2")).await;
+    drop(open(Migrate::Auto).await.expect("a newer one admits it"));
+    by_hand(&format!("UPDATE {prefix}meta SET admits = 3")).await;
+    let error = format!("{:?}", open(Migrate::Auto).await.expect_err("it is too old"));
+    assert!(
+        error.contains("at version 3, on which programs work that know version 3 or later, and this one knows 2"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -119,11 +191,17 @@ async fn the_samples_of_the_book_look_into_a_database_with_the_rights_that_it_na
     // The program's own user may do what it has to, and make nothing.
     let (_, place) = postgres_url().rsplit_once('@').expect("a URL with a user");
     let url = format!("postgres://{user}:hunter2@{place}");
-    let store = options().migrate(symphra_scheduler::Migrate::Check).connect(&url).await.expect("its rights suffice");
+    let store = options().migrate(Migrate::Check).connect(&url).await.expect("its rights suffice");
     has_run_on(store).await;
     for (number, sample) in both.into_iter().chain(postgres).enumerate() {
         let query = sqlx::query(AssertSqlSafe(sample.clone()).into_sql_str());
         let rows = query.fetch_all(&mut owner).await.unwrap_or_else(|error| panic!("{sample}: {error}"));
         assert_eq!(rows.len(), usize::from(number != 1), "{sample}");
     }
+    // As after a migration that has brought a table of which nobody has thought.
+    let revoked = format!("REVOKE ALL ON {schema}.billing_logs FROM {user}");
+    sqlx::query(AssertSqlSafe(revoked).into_sql_str()).execute(&mut owner).await.expect("it is the owner's");
+    let store = options().migrate(Migrate::Check).connect(&url).await.expect("it opens");
+    let error = Scheduler::empty().register(report()).backend(store).start().await.expect_err("it could end no run");
+    assert!(format!("{error:?}").contains("permission denied for table billing_logs"), "{error:?}");
 }

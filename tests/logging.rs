@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use symphra_scheduler::logging::{self, EVENTS, LogAdapter, LogFormat, LoggingConfig, Rotation, Silent, SlogAdapter};
 use symphra_scheduler::{
-    Error, RetryPolicy, RunFilter, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerEvent, Task,
+    Error, RetryPolicy, RunFilter, RunLog, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerEvent, Task,
 };
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Which test of this file the process is for, if it was started by [`alone`].
 const ALONE: &str = "SYMPHRA_TEST_ALONE";
@@ -105,11 +107,16 @@ fn the_table_of_the_book_is_the_list_of_events() {
 }
 
 /// The runs of a task that is triggered once, each with its log.
-async fn logs(task: Task) -> Vec<(RunState, Option<String>)> {
+async fn logs(task: Task) -> Vec<(RunState, Option<RunLog>)> {
     let handle = Scheduler::empty().register(task).start().await.expect("it starts");
     let mut events = handle.events();
     let id = handle.trigger_task("writes").await.expect("it is triggered");
-    while !matches!(events.next().await, Some(SchedulerEvent::RunEnded { run, .. }) if run == id) {}
+    loop {
+        match events.next().await.expect("it ends") {
+            SchedulerEvent::RunEnded { run, .. } if run == id => break,
+            _ => {}
+        }
+    }
     // An end is told before it is stored, and a stop waits for that.
     handle.stop().await.expect("it stops");
     let mut logs = Vec::new();
@@ -119,16 +126,15 @@ async fn logs(task: Task) -> Vec<(RunState, Option<String>)> {
     logs
 }
 
-fn logs_by(settings: &LoggingConfig, task: Task) -> Vec<(RunState, Option<String>)> {
-    let (subscriber, _guard) = logging::subscriber(settings).expect("it can be written");
-    tracing::subscriber::with_default(subscriber, || block_on(logs(task)))
+fn yearly() -> Schedule {
+    Schedule::cron("0 0 1 1 *").expect("a valid expression")
 }
 
 #[test]
 fn what_a_run_wrote_is_kept_with_it() {
-    let yearly = || Schedule::cron("0 0 1 1 *").expect("a valid expression");
     let folder = Folder::new();
-    let quiet = || LoggingConfig::new().file(folder.log());
+    let (subscriber, _guard) =
+        logging::subscriber(&LoggingConfig::new().file(folder.log())).expect("it can be written");
     let writes = Task::new("writes", yearly(), async || {
         tracing::info!(target: "shop", "the first page");
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -136,26 +142,41 @@ fn what_a_run_wrote_is_kept_with_it() {
         Err::<(), _>("no ink")
     })
     .retry(RetryPolicy::none());
-    let logs = logs_by(&quiet(), writes);
+    let subscriber = subscriber.with(logging::run_log_layer());
+    let logs = tracing::subscriber::with_default(subscriber, || block_on(logs(writes)));
     let [(RunState::Failed, Some(log))] = &logs[..] else { panic!("{logs:?}") };
-    assert!(log.ends_with(" INFO shop: the first page"), "across awaits, and what the level lets pass: {log:?}");
-
-    let silenced = Task::new("writes", yearly(), async || tracing::error!(target: "shop", "nobody listens"));
-    let logs = logs_by(&quiet().format(LogFormat::Off), silenced);
-    assert_eq!(logs, [(RunState::Succeeded, None)], "what is off keeps nothing");
+    assert!(log.text.ends_with(" INFO shop: the first page"), "across awaits, and INFO: {log:?}");
+    assert_eq!(log.attempt, 1);
 }
 
-/// Threads have no subscriber but the global one.
 #[test]
-fn what_a_blocking_run_wrote_is_kept_with_it() {
-    alone("what_a_blocking_run_wrote_is_kept_with_it", || {
-        let levels = LoggingConfig::new().level("warn,shop=debug");
-        let _log = logging::init(&levels).expect("there is none yet");
-        let yearly = Schedule::cron("0 0 1 1 *").expect("a valid expression");
-        let task = Task::blocking("writes", yearly, || tracing::debug!(target: "shop", "from a thread"));
+fn without_the_layer_nothing_is_kept() {
+    let folder = Folder::new();
+    let (subscriber, _guard) =
+        logging::subscriber(&LoggingConfig::new().file(folder.log())).expect("it can be written");
+    let writes = Task::new("writes", yearly(), async || tracing::error!(target: "shop", "nobody keeps it"));
+    let logs = tracing::subscriber::with_default(subscriber, || block_on(logs(writes)));
+    assert_eq!(logs, [(RunState::Succeeded, None)]);
+}
+
+/// Threads have no subscriber but the global one, and only a global one hears what is written as an event is.
+#[test]
+fn what_threads_and_values_write_is_kept_too() {
+    alone("what_threads_and_values_write_is_kept_too", || {
+        struct Chatty;
+        impl std::fmt::Display for Chatty {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                tracing::warn!(target: "shop", "from within");
+                f.write_str("chatty")
+            }
+        }
+        tracing_subscriber::registry().with(logging::run_log_layer()).try_init().expect("there is none yet");
+        let task =
+            Task::blocking("writes", yearly(), || tracing::info!(target: "shop", value = %Chatty, "from a thread"));
         let logs = block_on(logs(task));
         let [(RunState::Succeeded, Some(log))] = &logs[..] else { panic!("{logs:?}") };
-        assert!(log.ends_with(" DEBUG shop: from a thread"), "{log:?}");
+        assert!(log.text.contains(" WARN shop: from within"), "{log:?}");
+        assert!(log.text.ends_with(" INFO shop: from a thread value=chatty"), "{log:?}");
     });
 }
 

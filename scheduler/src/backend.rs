@@ -46,7 +46,7 @@ pub use postgres::{PostgresBackend, PostgresOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 pub use rows::{
     Admission, Claim, Claimed, Claims, End, Finish, Firing, Hold, Holding, NamedTask, NewRun, NodeRow, Presence,
-    Refusal, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
+    Refusal, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBackend, SqliteOptions};
@@ -54,13 +54,30 @@ pub use sqlite::{SqliteBackend, SqliteOptions};
 /// Whether a store could not be opened because its tables have not been made.
 #[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
 pub(crate) fn is_not_made(error: &crate::Error) -> bool {
+    refused(error).is_some_and(sql::Refused::is_not_made)
+}
+
+/// Whether a store could not be opened because its tables have not been made, or are those of an older program.
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+pub(crate) fn is_behind(error: &crate::Error) -> bool {
+    refused(error).is_some_and(sql::Refused::is_behind)
+}
+
+#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+fn refused(error: &crate::Error) -> Option<&sql::Refused> {
     let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    causes.any(|cause| cause.downcast_ref::<sql::Refused>().is_some_and(sql::Refused::is_not_made))
+    causes.find_map(|cause| cause.downcast_ref())
 }
 
 /// A backend in memory needs no tables.
 #[cfg(all(feature = "cli", not(any(feature = "postgres", feature = "sqlite"))))]
 pub(crate) const fn is_not_made(_: &crate::Error) -> bool {
+    false
+}
+
+/// The same.
+#[cfg(all(feature = "cli", not(any(feature = "postgres", feature = "sqlite"))))]
+pub(crate) const fn is_behind(_: &crate::Error) -> bool {
     false
 }
 
@@ -201,13 +218,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>>;
 
-    /// The [excerpt](Finish::log) of the log of a run's last attempt that began and has ended; `None` if it wrote nothing, or
-    /// is not kept. It is kept no longer than the run, and a store that is not [durable](Capabilities::durable) may give it
-    /// up before.
+    /// What is kept of what a run wrote to the log: that of its last attempt that has ended and [wrote](Finish::log)
+    /// something. It is kept no longer than the run, and a store that is not [durable](Capabilities::durable) may give it up
+    /// before.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
-    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>>;
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>>;
 
     /// Why occurrences of the task did not run: spans, oldest first.
     ///

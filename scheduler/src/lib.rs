@@ -99,7 +99,7 @@ mod terminal;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
-pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal};
+pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal, RunLog};
 #[cfg(feature = "postgres")]
 pub use backend::{PostgresBackend, PostgresOptions};
 #[cfg(feature = "sqlite")]

@@ -109,13 +109,18 @@ fn what_a_run_wrote_is_shown_by_its_id() {
     assert!(lines[1].ends_with("the \u{fffd}[31mprinter\u{fffd} says") && lines[2] == "nothing", "{text:?}");
     let log = home.json(&["log", id]);
     assert_eq!((&log["id"], &log["state"], &log["task"]), (&json!(id), &json!("failed"), &json!("fails")));
-    let written = log["log"].as_str().expect("it wrote something");
+    assert_eq!(log["log"]["attempt"], 1);
+    let written = log["log"]["text"].as_str().expect("it wrote something");
     assert!(written.contains(" WARN ") && written.ends_with("the \u{1b}[31mprinter\u{7} says\nnothing"), "{written:?}");
 
     let quiet = home.json(&["trigger", "report"]);
     home.ended("report");
     let quiet = quiet["run"].as_str().expect("an id");
     assert!(home.app(&["log", quiet]).well().ends_with("attempt 1\nnothing is kept of its log"));
+    let running = home.json(&["trigger", "slow"]);
+    let running = running["run"].as_str().expect("an id");
+    let said = home.app(&["log", running]).well();
+    assert!(said.ends_with("\nwhat an attempt writes is kept when it ends"), "{said}");
     let unknown = "019ca2f8-0000-7000-8000-000000000000";
     home.app(&["log", unknown]).fails(1, &[&format!("there is no run {unknown}, or it is older than what is kept")]);
     home.app(&["log", "report"]).fails(2, &["report", "RUN"]);

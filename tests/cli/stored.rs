@@ -278,6 +278,28 @@ fn a_command_that_asks_makes_no_store_and_migrate_does() {
 }
 
 #[test]
+fn a_store_of_an_older_version_is_no_problem_of_a_start_and_commands_name_the_way_out() {
+    use sqlx::{Connection, SqliteConnection};
+
+    let kept = Kept::in_sqlite();
+    kept.app(&["migrate"]).well();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut file = SqliteConnection::connect(&kept.url).await.expect("it opens");
+        let older = "DROP TABLE kept_logs; UPDATE kept_meta SET schema_version = 1";
+        sqlx::raw_sql(older).execute(&mut file).await.expect("it is done");
+    });
+    assert_eq!(kept.app(&["check"]).code, Some(0), "its start brings it up to date");
+    let says = "its tables are at version 1 and this program needs 2: run its command `migrate`";
+    kept.symphra(&["list"]).fails(1, &[says]);
+    let mut checked = kept.configured(kept.home.command(APP, "app", &["check"]));
+    let said = Said::of(checked.env("SCHEDULER_BACKEND_MIGRATE", "check").output().expect("it runs"));
+    assert!(said.code == Some(1) && said.out.contains(says), "this one makes nothing: {said:?}");
+    kept.symphra(&["migrate"]).well();
+    assert_eq!(kept.json(&["list"]), json!([]));
+}
+
+#[test]
 fn a_store_is_named_by_arguments_a_file_or_the_environment() {
     let kept = Kept::in_sqlite();
     kept.app(&["migrate"]).well();

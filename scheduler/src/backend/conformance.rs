@@ -116,8 +116,7 @@ pub use leaving::{
     who_leaves_frees_its_runs_at_once,
 };
 pub use logs::{
-    a_log_goes_with_its_run, a_silent_attempt_has_no_log, the_log_of_the_last_attempt_is_kept,
-    what_stores_no_attempt_leaves_its_log,
+    a_log_goes_with_its_run, the_log_of_the_last_attempt_is_kept, what_writes_nothing_leaves_the_log_as_it_is,
 };
 pub use looking::{the_nodes_of_a_store_are_told, the_tasks_of_a_store_are_told_by_name};
 pub use overlapping::{
@@ -285,8 +284,7 @@ macro_rules! conformance_tests {
             runs_are_listed_by_what_is_asked
             any_text_is_kept
             the_log_of_the_last_attempt_is_kept
-            a_silent_attempt_has_no_log
-            what_stores_no_attempt_leaves_its_log
+            what_writes_nothing_leaves_the_log_as_it_is
             a_log_goes_with_its_run
             submissions_of_one_batch_see_each_other
             records_are_spans_in_the_order_of_time

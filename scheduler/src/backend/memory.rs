@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use super::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish, Firing,
-    Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow, Stored,
-    Submission, Submitted, TaskKey, Unregistration,
+    Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow,
+    Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -209,8 +209,8 @@ impl Backend for MemoryBackend {
         ready(self.store().runs(query))
     }
 
-    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
-        ready(self.store().log(run))
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {
+        ready(self.store().run_log(run))
     }
 
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {

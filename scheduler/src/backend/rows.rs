@@ -223,6 +223,15 @@ pub struct Finish {
     pub log: Option<Box<str>>,
 }
 
+/// What is kept of what a run wrote to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunLog {
+    /// The attempt that wrote it, counted from 1.
+    pub attempt: u32,
+    /// The [excerpt](Finish::log).
+    pub text: Box<str>,
+}
+
 /// What becomes of a run after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {

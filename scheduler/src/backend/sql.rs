@@ -35,8 +35,8 @@ use symphra_scheduler_core::Timestamp;
 
 use super::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
-    Stored, Submission, Submitted, TaskKey, Unregistration,
+    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
+    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::Error;
 use crate::namespace::Namespace;
@@ -323,8 +323,8 @@ impl<B: InSql> Backend for B {
         self.sql().run("list runs", |shared| async move { shared.runs(&query).await })
     }
 
-    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
-        self.sql().run("read the log of a run", move |shared| async move { shared.log(run).await })
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {
+        self.sql().run("read the log of a run", move |shared| async move { shared.run_log(run).await })
     }
 
     fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {

@@ -220,7 +220,7 @@ pub(super) enum LiveCommand {
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
         count: u32,
     },
-    /// Show what a run wrote: the last lines of its last attempt
+    /// Show what a run wrote: the last lines of its last attempt that has ended
     Log {
         /// Its id, which `runs` and `trigger` print
         run: RunId,

@@ -7,7 +7,7 @@ use symphra_scheduler_core::format_duration;
 
 use super::Output;
 use super::output::Tone;
-use crate::backend::is_not_made;
+use crate::backend::is_behind;
 use crate::clock::Clock;
 use crate::config::{BackendConfig, ConfigError, ConfigProblem, SchedulerConfig};
 use crate::control::Server;
@@ -105,8 +105,8 @@ impl Findings {
         let opening = tokio::time::timeout(STORE_MAX, launch::open(&looked_at, &Clock::System));
         let says = match opening.await {
             Ok(Ok(_)) => return,
-            // They would be made, if there is a place for them.
-            Ok(Err(error)) if is_not_made(&error) && settings.migration() == Migrate::Auto => {
+            // Its tables would be made, if there is a place for them, or brought up to date.
+            Ok(Err(error)) if is_behind(&error) && settings.migration() == Migrate::Auto => {
                 match settings.missing_folder() {
                     Some(folder) => format!("there is no folder {} for its file; make it", folder.display()),
                     None => return,

@@ -149,8 +149,12 @@ pub(crate) fn log(log: &LogView, output: &Output) -> String {
     let (task, at) = (clean(&run.task), &run.scheduled_at.local);
     let state = output.paint(&clean(&run.state), Tone::of(&run.state));
     let head = format!("{task}, scheduled at {at}, {state}, attempt {}", run.attempt);
-    let written = log.as_deref().map_or_else(|| "nothing is kept of its log".to_owned(), clean_lines);
-    format!("{head}\n{written}")
+    match log {
+        Some(log) if log.attempt == run.attempt => format!("{head}\n{}", clean_lines(&log.text)),
+        Some(log) => format!("{head}; what attempt {} wrote:\n{}", log.attempt, clean_lines(&log.text)),
+        None if run.finished_at.is_none() => format!("{head}\nwhat an attempt writes is kept when it ends"),
+        None => format!("{head}\nnothing is kept of its log"),
+    }
 }
 
 pub(crate) fn explanation(explanation: &ExplanationView, output: &Output) -> String {

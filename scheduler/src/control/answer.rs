@@ -119,7 +119,7 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             let id = run_id(&run)?;
             let found = handle.runs(&RunFilter::new().id(id)).await?;
             let run = found.first().ok_or_else(|| no_run(id))?;
-            json(&LogView { run: run_view(handle, run), log: handle.run_log(id).await? })
+            json(&LogView::of(run_view(handle, run), handle.run_log(id).await?))
         }
         Question::Explain { task, at } => json(&explained(handle, task, &at).await?),
         Question::Nodes => json(&nodes(handle).await?),

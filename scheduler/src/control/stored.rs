@@ -290,7 +290,7 @@ impl Stored {
         let id = run_id(run)?;
         let mut found = self.runs(&RunQuery { id: Some(id), ..RunQuery::default() }).await?;
         let run = found.pop().ok_or_else(|| no_run(id))?;
-        Ok(LogView { run, log: self.backend.log(id).await?.map(String::from) })
+        Ok(LogView::of(run, self.backend.log(id).await?))
     }
 
     async fn explained(&self, task: &str, text: &str) -> Result<ExplanationView, Error> {

@@ -5,6 +5,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use symphra_scheduler_core::Timestamp;
 
+use crate::backend::RunLog;
+
 /// An instant: in UTC as RFC 3339, and on the clock of its zone for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct At {
@@ -104,12 +106,25 @@ pub(crate) struct RunView {
     pub(crate) failure: Option<String>,
 }
 
-/// A run, and what its last attempt wrote.
+/// A run, and what it wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogView {
     #[serde(flatten)]
     pub(crate) run: RunView,
-    pub(crate) log: Option<String>,
+    pub(crate) log: Option<LogText>,
+}
+
+/// What an attempt of a run wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogText {
+    pub(crate) attempt: u32,
+    pub(crate) text: String,
+}
+
+impl LogView {
+    pub(crate) fn of(run: RunView, log: Option<RunLog>) -> Self {
+        Self { run, log: log.map(|RunLog { attempt, text }| LogText { attempt, text: text.into() }) }
+    }
 }
 
 /// What a run stands for besides itself.

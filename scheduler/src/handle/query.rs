@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
-use crate::backend::{Ledger, Record, RunQuery, RunRow};
+use crate::backend::{Ledger, Record, RunLog, RunQuery, RunRow};
 use crate::error::Error;
 use crate::executor::RunningRun;
 use crate::run::{Missed, Origin, RunId, RunState};
@@ -238,17 +238,17 @@ impl SchedulerHandle {
         Ok(named.collect())
     }
 
-    /// What the last attempt of a run wrote that has ended, as an excerpt: its last 64 lines, or 8 KB if that is less. `None` if
-    /// it wrote nothing, if its program gathers none, which `logging::run_log_layer` does, or if the run is not kept any
-    /// more. In memory the excerpts of the newest runs are kept, 16 MB over all.
+    /// What a run wrote to the log, as an excerpt: the last 64 lines of its last attempt that has ended and wrote something, or
+    /// 8 KB if that is less. `None` if it wrote nothing, if its program gathers none, which `logging::run_log_layer` does, or
+    /// if the run is not kept any more. In memory the excerpts of the newest runs are kept, 16 MB over all.
     ///
     /// # Errors
     /// [`Error::is_backend`] if the store cannot be reached.
     ///
     /// # Cancellation
     /// Safe: asking changes nothing.
-    pub async fn run_log(&self, run: RunId) -> Result<Option<String>, Error> {
-        Ok(self.0.backend.log(run).await?.map(String::from))
+    pub async fn run_log(&self, run: RunId) -> Result<Option<RunLog>, Error> {
+        Ok(self.0.backend.log(run).await?)
     }
 
     /// Why occurrences of a task did not run: spans, oldest first.

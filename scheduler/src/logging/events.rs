@@ -1,4 +1,4 @@
-//! Every event that the engine writes, with its stable name: the one place that calls `tracing`.
+//! Every event that the engine writes, with its stable name: the one place that writes them to `tracing`.
 //!
 //! A name, a level and the names of fields are promises to those who filter and alert; the table in the book is held
 //! equal to this list by a test. Messages may change.

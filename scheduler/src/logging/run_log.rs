@@ -1,7 +1,8 @@
 //! What a run writes, as an excerpt that is kept with the run: the last events in its span.
 //!
-//! The layer gathers lines while an attempt executes, the executor takes them when it has ended. Invariant: an excerpt has
-//! at most [`LINES_MAX`] lines and [`BYTES_MAX`] bytes, and there is one for each attempt that executes at most.
+//! The layer gathers lines while an attempt executes, the executor takes them when it has ended, and what is written later is
+//! not gathered. Invariant: an excerpt has at most [`LINES_MAX`] lines and [`BYTES_MAX`] bytes, and there is one for each
+//! attempt that executes at most.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Write};
@@ -31,16 +32,20 @@ const LINE_BYTES_MAX: usize = 1024;
 /// What the line takes that tells how many were left out.
 const LEFT_OUT_BYTES_MAX: usize = 64;
 
+/// No more is formatted of a message, and of all fields together: an excerpt has no room for it.
+const WRITTEN_BYTES_MAX: usize = BYTES_MAX;
+
 /// A layer that keeps with each run an excerpt of what it wrote: the last 64 lines, or 8 KB if that is less, of events at
 /// INFO and above that happen in its span.
 ///
-/// It is stored when an attempt ends, in place of that of the attempt before, and read by
+/// It is stored when an attempt ends that wrote something, in place of that of the attempt before, and read by
 /// [`SchedulerHandle::run_log`](crate::SchedulerHandle::run_log) and the command `log`. What the engine itself says of a run
 /// is not part of it. A task that is spawned by a body is in its run's span only if the program says so, as with
 /// `tracing::Instrument::in_current_span`; what it writes after the attempt has ended is not kept.
 ///
-/// [`init`](super::init), [`subscriber`](super::subscriber), the foreground and the daemon add one by themselves, which keeps
-/// what [`LoggingConfig::level`](super::LoggingConfig::level) lets pass. A program with a subscriber of its own adds it:
+/// The foreground and the daemon add one by themselves where they install the subscriber; it keeps what
+/// [`LoggingConfig::level`](super::LoggingConfig::level) lets pass. A program with a subscriber of its own, which must let the
+/// target `symphra_scheduler` pass at INFO, since spans of runs have that, adds it:
 ///
 /// ```no_run
 /// use symphra_scheduler::logging;
@@ -69,24 +74,34 @@ where
     Box::new(RunLog::default().with_filter(wanted.with_target(TARGET, LevelFilter::INFO)))
 }
 
-/// Takes what is kept of the attempt whose span this is, if its subscriber has such a layer.
+/// Takes what is kept of the attempt whose span this is, if its subscriber has such a layer. From now on nothing is.
 pub(crate) fn taken(span: &Span) -> Option<Box<str>> {
     span.with_subscriber(|(id, dispatch)| {
-        let excerpt = dispatch.downcast_ref::<RunLog>()?.excerpts().remove(id)?;
-        Some(excerpt.into_text())
+        let before = dispatch.downcast_ref::<RunLog>()?.excerpts().insert(id.clone(), Kept::NoMore);
+        match before {
+            Some(Kept::Excerpt(excerpt)) => Some(excerpt.into_text()),
+            Some(Kept::NoMore) | None => None,
+        }
     })
     .flatten()
 }
 
+/// What is kept of an attempt, as long as its span lives.
+enum Kept {
+    Excerpt(Excerpt),
+    /// It has ended.
+    NoMore,
+}
+
 #[derive(Default)]
 struct RunLog {
-    excerpts: Mutex<HashMap<Id, Excerpt>>,
+    excerpts: Mutex<HashMap<Id, Kept>>,
     clock: Clock,
 }
 
 impl RunLog {
     /// The lock guards a map whose entries are right at every moment.
-    fn excerpts(&self) -> MutexGuard<'_, HashMap<Id, Excerpt>> {
+    fn excerpts(&self) -> MutexGuard<'_, HashMap<Id, Kept>> {
         self.excerpts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,13 +116,22 @@ where
         }
         let mut spans = context.event_scope(event).into_iter().flatten();
         let Some(run) = spans.find(|span| is_of_a_run(span.metadata())).map(|span| span.id()) else { return };
-        // Written before the lock is taken: a value that displays itself may write to the log.
+        if matches!(self.excerpts().get(&run), Some(Kept::NoMore)) {
+            return;
+        }
+        // Written before the lock is taken again: a value that displays itself may write to the log.
         let written = Written::of(event);
+        if written.target(event.metadata()) == TARGET {
+            return;
+        }
         let text = written.line(&self.clock, event.metadata());
-        self.excerpts().entry(run).or_default().add(&text);
+        if let Kept::Excerpt(excerpt) = self.excerpts().entry(run).or_insert_with(|| Kept::Excerpt(Excerpt::default()))
+        {
+            excerpt.add(&text);
+        }
     }
 
-    /// What is written after the attempt has ended goes with its span, whose number another will have.
+    /// Another span will have its number.
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         if context.span(&id).is_some_and(|span| is_of_a_run(span.metadata())) {
             self.excerpts().remove(&id);
@@ -135,7 +159,9 @@ impl Excerpt {
             let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
             self.bytes += line.len() + 1;
             self.lines.push_back(line.into());
-            while self.lines.len() > LINES_MAX || self.bytes > BYTES_MAX - LEFT_OUT_BYTES_MAX {
+            while self.lines.len() + usize::from(self.left_out > 0) > LINES_MAX
+                || self.bytes > BYTES_MAX - LEFT_OUT_BYTES_MAX
+            {
                 let Some(oldest) = self.lines.pop_front() else { break };
                 self.bytes -= oldest.len() + 1;
                 self.left_out += 1;
@@ -154,33 +180,50 @@ impl Excerpt {
 /// The fields of an event, as they are written.
 #[derive(Default)]
 struct Written {
-    message: String,
-    fields: String,
-    /// Of an event that comes from the crate `log`: where it happened.
+    message: Bounded,
+    fields: Bounded,
+    /// Whether it comes from the crate `log`, and where it happened then.
+    is_of_log: bool,
     target: Option<String>,
 }
 
 impl Written {
     fn of(event: &Event<'_>) -> Self {
-        let mut written = Self::default();
+        let mut written = Self { is_of_log: event.metadata().target() == "log", ..Self::default() };
         event.record(&mut written);
         written
     }
 
+    fn target<'a>(&'a self, event: &Metadata<'a>) -> &'a str {
+        self.target.as_deref().unwrap_or(event.target())
+    }
+
     fn line(&self, clock: &Clock, event: &Metadata<'_>) -> String {
-        let target = self.target.as_deref().unwrap_or(event.target());
-        format!("{} {} {target}: {}{}", clock.now(), event.level(), self.message, self.fields)
+        let (target, Bounded(message), Bounded(fields)) = (self.target(event), &self.message, &self.fields);
+        format!("{} {} {target}: {message}{fields}", clock.now(), event.level())
     }
 
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let written = match field.name() {
             "message" => self.message.write_fmt(value),
-            "log.target" => self.target.insert(String::new()).write_fmt(value),
-            name if name.starts_with("log.") => Ok(()),
+            "log.target" if self.is_of_log => self.target.insert(String::new()).write_fmt(value),
+            name if self.is_of_log && name.starts_with("log.") => Ok(()),
             name => write!(self.fields, " {name}={value}"),
         };
         // Of a value that fails to display itself there is what it has written so far.
         written.unwrap_or_default();
+    }
+}
+
+/// The beginning of a text that may be of any length.
+#[derive(Default)]
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = WRITTEN_BYTES_MAX - self.0.len();
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        Ok(())
     }
 }
 
@@ -269,53 +312,67 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept_within_their_bounds_and_the_others_counted() {
-        for (count, line, first) in
-            [(64, "short", "short"), (65, "short", "lines before"), (1_000, "long", "lines before")]
-        {
-            let line = if line == "long" { "任".repeat(500) } else { line.to_owned() };
+        let long = "任".repeat(500);
+        for (count, line, kept_lines) in [(64, "short", 64), (65, "short", 63), (1_000, &long, 7)] {
             let text = kept(|span| span.in_scope(|| (0..count).for_each(|n| tracing::info!("{n} {line}"))));
             let text = text.expect("something is kept");
-            assert!(text.len() <= BYTES_MAX, "{} bytes", text.len());
-            let (head, _) = text.split_once('\n').expect("several lines");
-            assert!(head.contains(first), "{head}");
-            let lines = text.lines().filter(|line| !line.contains("lines before")).count();
-            assert!((7..=LINES_MAX).contains(&lines), "{lines}");
-            let left_out = count - lines;
-            assert!(left_out == 0 || head == format!("({left_out} lines before these are not kept)"), "{head}");
+            assert!(text.len() <= BYTES_MAX && text.lines().count() <= LINES_MAX, "{text}");
+            let left_out = count - kept_lines;
+            let head = format!("({left_out} lines before these are not kept)");
+            assert_eq!(text.starts_with(&head), left_out > 0, "{text}");
+            assert_eq!(text.lines().count(), kept_lines + usize::from(left_out > 0), "{text}");
             let last = text.lines().last().expect("a last line");
             assert!(last.contains(&format!(": {} ", count - 1)) && last.len() <= LINE_BYTES_MAX, "{last}");
         }
     }
 
     #[test]
-    fn what_comes_after_the_end_goes_with_its_span() {
-        let layer = RunLog::default();
-        let subscriber = Registry::default().with(layer.with_filter(LevelFilter::INFO));
+    fn what_comes_after_the_end_is_not_kept_and_nothing_is_left_of_a_run() {
+        let subscriber = Registry::default().with(RunLog::default().with_filter(LevelFilter::INFO));
         let dispatch = tracing::Dispatch::new(subscriber);
         tracing::dispatcher::with_default(&dispatch, || {
+            let log = dispatch.downcast_ref::<RunLog>().expect("it has one");
             let span = attempt(1);
             let late = span.clone();
-            assert_eq!(taken(&span), None);
+            span.in_scope(|| tracing::info!("in time"));
+            assert!(taken(&span).is_some());
             drop(span);
             late.in_scope(|| tracing::info!("late"));
-            let log = dispatch.downcast_ref::<RunLog>().expect("it has one");
-            assert_eq!(log.excerpts().len(), 1);
+            assert!(log.excerpts().values().all(|kept| matches!(kept, Kept::NoMore)), "a late line is not gathered");
+            assert_eq!(taken(&late), None);
             drop(late);
-            assert_eq!(log.excerpts().len(), 0, "nothing is left of a run");
+            assert_eq!(log.excerpts().len(), 0);
+            let untold = attempt(2);
+            untold.in_scope(|| tracing::info!("of a worker that was dropped"));
+            drop(untold);
+            assert_eq!(log.excerpts().len(), 0);
         });
     }
 
     #[test]
-    fn a_value_that_writes_to_the_log_itself_does_not_hang() {
-        struct Chatty;
-        impl fmt::Display for Chatty {
+    fn what_comes_through_the_crate_log_has_its_own_target_and_the_engine_has_none() {
+        let text = kept(|span| {
+            span.in_scope(|| {
+                tracing::info!(target: "log", { log.target = "shop", log.line = 7 }, "through a bridge");
+                tracing::error!(target: "log", { log.target = "symphra_scheduler" }, "attempt failed");
+                tracing::info!(target: "shop", { log.line = 7 }, "a field of its own");
+            });
+        });
+        let text = text.expect("something is kept");
+        assert_eq!(undated(&text), ["INFO shop: through a bridge", "INFO shop: a field of its own log.line=7"]);
+    }
+
+    #[test]
+    fn a_value_without_end_is_cut_as_it_is_written() {
+        struct Long;
+        impl fmt::Display for Long {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                tracing::warn!("from within");
-                f.write_str("chatty")
+                (0..100_000).try_for_each(|_| f.write_str("任务"))
             }
         }
-        let text = kept(|span| span.in_scope(|| tracing::info!(value = %Chatty, "outer"))).expect("it is kept");
-        assert!(text.contains("outer value=chatty"), "{text}");
+        let mut bounded = Bounded::default();
+        write!(bounded, "{Long}").expect("it takes all");
+        assert!((WRITTEN_BYTES_MAX - 3..=WRITTEN_BYTES_MAX).contains(&bounded.0.len()), "{}", bounded.0.len());
     }
 
     #[test]

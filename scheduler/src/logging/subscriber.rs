@@ -64,13 +64,22 @@ impl fmt::Debug for LogGuard {
 /// which stays.
 pub fn init(settings: &LoggingConfig) -> Result<LogGuard, Error> {
     let (subscriber, guard) = subscriber(settings)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::subscriber_is_set())?;
+    install(subscriber)?;
     Ok(guard)
 }
 
-/// [`init`], unless a program has brought its own subscriber.
+/// [`init`], unless a program has brought its own subscriber; and what runs write is kept with them.
 pub(crate) fn init_unless_set(settings: &LoggingConfig) -> Result<Option<LogGuard>, Error> {
-    if tracing::dispatcher::has_been_set() { Ok(None) } else { init(settings).map(Some) }
+    if tracing::dispatcher::has_been_set() {
+        return Ok(None);
+    }
+    let (subscriber, guard) = subscriber(settings)?;
+    install(subscriber.with(run_log::keeping(wanted(settings)?)))?;
+    Ok(Some(guard))
+}
+
+fn install(subscriber: impl Subscriber + Send + Sync) -> Result<(), Error> {
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::subscriber_is_set())
 }
 
 /// What would keep [`init_unless_set`] from opening the log file, found out without making it.
@@ -81,8 +90,7 @@ pub(crate) fn hindrance(settings: &LoggingConfig) -> Option<Error> {
     super::file::could_be_opened(path).err().map(|cause| Error::log_file(path, cause))
 }
 
-/// What [`init`] installs, for a program that adds layers to it: [`layer`] and, unless the format is [`LogFormat::Off`], one
-/// that keeps with each run an [excerpt](super::run_log_layer) of what it wrote.
+/// What [`init`] installs, for a program that adds layers to it, such as [`run_log_layer`](super::run_log_layer).
 ///
 /// # Errors
 /// As [`init`], but for the last.
@@ -90,9 +98,7 @@ pub fn subscriber(
     settings: &LoggingConfig,
 ) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<>, LogGuard), Error> {
     let (layer, guard) = layer(settings)?;
-    let is_kept = settings.wanted_format() != LogFormat::Off;
-    let excerpts = if is_kept { Some(run_log::keeping(wanted(settings)?)) } else { None };
-    Ok((Registry::default().with(layer).with(excerpts), guard))
+    Ok((Registry::default().with(layer), guard))
 }
 
 /// The events that the settings let pass.

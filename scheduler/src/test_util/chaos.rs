@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
-    Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog,
+    RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::{RunId, RunState};
 
@@ -402,7 +402,7 @@ impl Backend for Chaos {
         self.0.store.runs(query)
     }
 
-    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {
         self.0.store.log(run)
     }
 

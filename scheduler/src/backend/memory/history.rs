@@ -20,7 +20,7 @@ pub(super) struct History {
     rows: Vec<Ended>,
     free: Vec<u32>,
     all: Chain,
-    pub(super) logs: Logs,
+    pub(super) run_logs: Logs,
 }
 
 /// The rows of one task.
@@ -147,7 +147,7 @@ impl History {
         unlink(&mut self.rows, &mut self.all, oldest, ALL);
         let run = &mut self.rows[oldest.index()].run;
         run.failure = None;
-        self.logs.forget_that_of(run.id);
+        self.run_logs.forget_that_of(run.id);
         self.free.push(u32::try_from(oldest.index()).expect("a slot is a u32"));
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::backend::RunLog;
 use crate::run::RunId;
 
 /// Enough for thousands of runs that write much; a history of 100,000 such runs would be 800 MB.
@@ -10,7 +11,7 @@ const BYTES_MAX: usize = 16 << 20;
 #[derive(Default)]
 pub(super) struct Logs {
     /// By the order in which they came.
-    texts: BTreeMap<u64, (RunId, Box<str>)>,
+    logs: BTreeMap<u64, (RunId, RunLog)>,
     of_runs: HashMap<RunId, u64>,
     came: u64,
     bytes: usize,
@@ -18,15 +19,14 @@ pub(super) struct Logs {
 
 impl Logs {
     /// Puts what an attempt wrote in the place of what the one before it did.
-    pub(super) fn put(&mut self, run: RunId, text: Option<Box<str>>) {
+    pub(super) fn put(&mut self, run: RunId, log: RunLog) {
         self.forget_that_of(run);
-        let Some(text) = text else { return };
         self.came += 1;
-        self.bytes += text.len();
-        self.texts.insert(self.came, (run, text));
+        self.bytes += log.text.len();
+        self.logs.insert(self.came, (run, log));
         self.of_runs.insert(run, self.came);
         while self.bytes > BYTES_MAX
-            && let Some((&oldest, &(run, _))) = self.texts.first_key_value()
+            && let Some((&oldest, &(run, _))) = self.logs.first_key_value()
         {
             self.of_runs.remove(&run);
             self.forget(oldest);
@@ -42,13 +42,13 @@ impl Logs {
         }
     }
 
-    pub(super) fn of(&self, run: RunId) -> Option<Box<str>> {
-        self.of_runs.get(&run).and_then(|came| self.texts.get(came)).map(|(_, text)| text.clone())
+    pub(super) fn of(&self, run: RunId) -> Option<RunLog> {
+        self.of_runs.get(&run).and_then(|came| self.logs.get(came)).map(|(_, log)| log.clone())
     }
 
     fn forget(&mut self, came: u64) {
-        if let Some((_, text)) = self.texts.remove(&came) {
-            self.bytes -= text.len();
+        if let Some((_, log)) = self.logs.remove(&came) {
+            self.bytes -= log.text.len();
         }
     }
 }
@@ -62,21 +62,22 @@ mod tests {
     #[test]
     fn the_oldest_go_first_and_each_run_has_one() {
         let run = |number: u128| RunId::from_parts(Timestamp::from_millis(1), number);
-        let text: Box<str> = "x".repeat(BYTES_MAX / 4).into();
+        let log = |text: &str| RunLog { attempt: 1, text: text.into() };
+        let quarter = "x".repeat(BYTES_MAX / 4);
         let mut logs = Logs::default();
         for number in 1..=4 {
-            logs.put(run(number), Some(text.clone()));
+            logs.put(run(number), log(&quarter));
         }
-        logs.put(run(1), Some("again".into()));
-        assert_eq!(logs.bytes, 3 * text.len() + 5, "what was there is replaced");
-        logs.put(run(5), Some(text.clone()));
+        logs.put(run(1), log("again"));
+        assert_eq!(logs.bytes, 3 * quarter.len() + 5, "what was there is replaced");
+        logs.put(run(5), log(&quarter));
         let kept: Vec<u128> = (1..=5).filter(|&number| logs.of(run(number)).is_some()).collect();
         assert_eq!(kept, [1, 3, 4, 5], "that of run 1 is newer than that of run 2");
         for _ in 0..1_000 {
-            logs.put(run(1), Some("once more".into()));
+            logs.put(run(1), log("once more"));
         }
-        logs.put(run(3), None);
-        assert_eq!((logs.texts.len(), logs.of_runs.len()), (3, 3), "nothing else is left");
-        assert_eq!(logs.bytes, logs.texts.values().map(|(_, text)| text.len()).sum::<usize>());
+        logs.forget_that_of(run(3));
+        assert_eq!((logs.logs.len(), logs.of_runs.len()), (3, 3), "nothing else is left");
+        assert_eq!(logs.bytes, logs.logs.values().map(|(_, log)| log.text.len()).sum::<usize>());
     }
 }

@@ -25,8 +25,8 @@ use tokio::time::Instant;
 use super::history::{History, Kept};
 use crate::TaskName;
 use crate::backend::{
-    Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunQuery, RunRow, TaskKey, TaskRules, Token,
-    add_record,
+    Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunLog, RunQuery, RunRow, TaskKey, TaskRules,
+    Token, add_record,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
@@ -425,8 +425,8 @@ impl Store {
         alive.into_iter().chain(ended).take(limit).collect()
     }
 
-    pub(super) fn log(&self, run: RunId) -> Option<Box<str>> {
-        self.history.logs.of(run)
+    pub(super) fn run_log(&self, run: RunId) -> Option<RunLog> {
+        self.history.run_logs.of(run)
     }
 
     pub(super) fn records(&self, task: TaskKey) -> Vec<Record> {

@@ -101,6 +101,7 @@ impl<D: Database> Shared<D> {
         let kept_ms = u64::try_from(NODES_KEPT.as_millis()).unwrap_or(u64::MAX);
         step.tell(&self.statements.prune_nodes, json!({ "kept_ms": kept_ms })).await?;
         step.tell(&self.statements.forget, json!({})).await?;
+        step.end_nothing().await?;
         self.commit(step).await?;
         self.greeted().insert(Arc::clone(&holder.node));
         Ok(())

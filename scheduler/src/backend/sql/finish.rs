@@ -76,8 +76,8 @@ impl<T: Transaction> Step<'_, T> {
         let task = run.task;
         let started_at = end.started_at.map(Timestamp::as_millis);
         run.started_at = started_at.or(run.started_at);
-        if end.started_at.is_some() {
-            self.keep_log(&run, end.log.as_deref());
+        if let Some(log) = &end.log {
+            self.keep_log(&run, log);
         }
         match &end.end {
             End::Final(outcome) => self.end_run(run, outcome, end.started_at, end.finished_at),

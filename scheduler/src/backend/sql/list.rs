@@ -9,7 +9,7 @@ use symphra_scheduler_core::Timestamp;
 use super::rows::{Ended, at, count, id};
 use super::{Database, Failed, Shared, text};
 use crate::TaskName;
-use crate::backend::{Holding, Ledger, NamedTask, NodeRow, Presence, Record, RunQuery, RunRow, TaskKey};
+use crate::backend::{Holding, Ledger, NamedTask, NodeRow, Presence, Record, RunLog, RunQuery, RunRow, TaskKey};
 use crate::run::RunId;
 
 impl<D: Database> Shared<D> {
@@ -28,14 +28,15 @@ impl<D: Database> Shared<D> {
         Ok(rows.into_iter().map(Ended::row).collect::<Result<_, _>>()?)
     }
 
-    pub(super) async fn log(&self, run: RunId) -> Result<Option<Box<str>>, Failed> {
+    pub(super) async fn run_log(&self, run: RunId) -> Result<Option<RunLog>, Failed> {
         #[derive(Deserialize)]
         struct Kept {
+            attempt: u32,
             log: Box<str>,
         }
         let mut step = self.read().await?;
         let kept: Option<Kept> = step.ask(&self.statements.log, json!({ "id": run.to_string() })).await?;
-        Ok(kept.map(|kept| kept.log).filter(|log| !log.is_empty()))
+        Ok(kept.map(|Kept { attempt, log }| RunLog { attempt, text: log }))
     }
 
     pub(super) async fn lost(&self, held: &[Holding]) -> Result<Vec<RunId>, Failed> {

@@ -51,6 +51,12 @@ impl Refused {
         matches!(self, Self::Missing { reached: 0, .. })
     }
 
+    /// A program that may do so would bring it up to date.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn is_behind(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
+
     /// The store has not been made.
     #[cfg(feature = "sqlite")]
     pub(crate) fn not_there() -> Self {
@@ -72,8 +78,8 @@ impl std::fmt::Display for Refused {
             ),
             Self::Missing { reached, known } => write!(
                 f,
-                "its tables are at version {reached} and this program needs {known}, and with migrate = \"check\" it \
-                 makes nothing: run the command `migrate`, or use migrate = \"auto\""
+                "its tables are at version {reached} and this program needs {known}: run its command `migrate`, or start it \
+                 with migrate = \"auto\""
             ),
         }
     }

@@ -229,16 +229,16 @@ impl Statements {
             end_runs,
             prune: say(&prune()),
             save_logs: say(&format!(
-                "INSERT INTO {{logs}} (run, task, log) SELECT run, task, log FROM {} AS x WHERE TRUE ON CONFLICT (run) DO UPDATE \
-                 SET log = excluded.log",
-                given("logs", &[("run", Type::Id), ("task", Type::Int), ("log", Type::Text)])
+                "INSERT INTO {{logs}} (run, task, attempt, log) SELECT run, task, attempt, log FROM {} AS x WHERE TRUE ON CONFLICT \
+                 (run) DO UPDATE SET attempt = excluded.attempt, log = excluded.log",
+                given("logs", &[("run", Type::Id), ("task", Type::Int), ("attempt", Type::Int), ("log", Type::Text)])
             )),
             prune_logs: say(&format!(
                 "DELETE FROM {{logs}} AS l WHERE {} AND NOT EXISTS (SELECT 1 FROM {{history}} AS h WHERE h.id = l.run) AND NOT \
                  EXISTS (SELECT 1 FROM {{runs}} AS r WHERE r.id = l.run)",
                 ids("l.task")
             )),
-            log: say("SELECT {object}('log', log) FROM {logs} WHERE run = CAST({in:id} AS {id})"),
+            log: say("SELECT {object}('attempt', attempt, 'log', log) FROM {logs} WHERE run = CAST({in:id} AS {id})"),
             groups: say(
                 "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
                  {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \

@@ -42,7 +42,7 @@ pub(super) struct Step<'a, T> {
     changed_runs: BTreeMap<String, Run>,
     gone: Vec<String>,
     ended: Vec<Ended>,
-    logs: Vec<Log>,
+    run_logs: Vec<RunLog>,
     records: BTreeMap<i64, Vec<Record>>,
     pub(super) log: Vec<Change>,
 }
@@ -64,11 +64,12 @@ pub(super) enum Change {
     Runnable,
 }
 
-/// What an attempt wrote; empty if that was nothing.
+/// What an attempt wrote.
 #[derive(Serialize)]
-struct Log {
+struct RunLog {
     run: String,
     task: i64,
+    attempt: i64,
     log: String,
 }
 
@@ -98,7 +99,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             changed_runs: BTreeMap::new(),
             gone: Vec::new(),
             ended: Vec::new(),
-            logs: Vec::new(),
+            run_logs: Vec::new(),
             records: BTreeMap::new(),
             log: Vec::new(),
         }
@@ -299,11 +300,10 @@ impl<'a, T: Transaction> Step<'a, T> {
         self.ended.push(run.ended(state, at, failure));
     }
 
-    /// Keeps what an attempt wrote, in the place of what the one before it did. Most write nothing, and cost nothing.
-    pub(super) fn keep_log(&mut self, run: &Run, log: Option<&str>) {
-        if log.is_some() || run.attempt > 1 {
-            self.logs.push(Log { run: run.id.clone(), task: run.task, log: log.unwrap_or_default().into() });
-        }
+    /// Keeps what an attempt wrote, in the place of what an earlier one did.
+    pub(super) fn keep_log(&mut self, run: &Run, log: &str) {
+        let (id, attempt) = (run.id.clone(), run.attempt);
+        self.run_logs.push(RunLog { run: id, task: run.task, attempt, log: log.into() });
     }
 
     /// Ends a run that nobody holds; asks the holder of one that is held, and answers with it.

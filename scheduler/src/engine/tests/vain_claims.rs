@@ -9,8 +9,8 @@ use symphra_scheduler_core::Timestamp;
 use super::rig::{every, seconds};
 use crate::backend::{
     Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command, Finish,
-    Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
+    Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog,
+    RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::{MemoryBackend, Scheduler, Task};
@@ -114,7 +114,7 @@ impl Backend for Pushy {
         self.store.runs(query)
     }
 
-    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {
         self.store.log(run)
     }
 

@@ -7,8 +7,8 @@ use symphra_scheduler_core::Timestamp;
 use crate::MemoryBackend;
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunQuery, RunRow,
-    Stored, Submission, Submitted, TaskKey, Unregistration,
+    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
+    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::RunId;
 
@@ -104,7 +104,7 @@ impl Backend for OddStore {
         self.store.runs(query)
     }
 
-    fn log(&self, run: RunId) -> BackendFuture<'_, Option<Box<str>>> {
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {
         self.store.log(run)
     }
 

@@ -6,7 +6,7 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::{Change, Operator, Store, index, number};
-use crate::backend::{Cancelled, End, Finish, Holder, Left, Pause, Stored, Token};
+use crate::backend::{Cancelled, End, Finish, Holder, Left, Pause, RunLog, Stored, Token};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
 
@@ -18,8 +18,8 @@ impl Store {
         let task = number(index(run.row.task));
         let cancelling = run.cancelling;
         run.row.started_at = end.started_at.or(run.row.started_at);
-        if end.started_at.is_some() {
-            self.history.logs.put(end.id, end.log.clone());
+        if let Some(text) = &end.log {
+            self.history.run_logs.put(end.id, RunLog { attempt: run.row.attempt, text: text.clone() });
         }
         match &end.end {
             End::Final(outcome) => self.end_run(slot, outcome, end.started_at, end.finished_at),

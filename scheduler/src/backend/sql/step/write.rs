@@ -17,6 +17,11 @@ impl<T: Transaction> Step<'_, T> {
     /// Writes what has become of runs and tasks so far, so that statements which follow find it.
     pub(in super::super) async fn write_runs_and_tasks(&mut self) -> Result<(), Failed> {
         let sql = self.sql;
+        if !self.run_logs.is_empty() {
+            // Before the history is pruned, and with it the logs: one that came later would outlive its run.
+            let logs = std::mem::take(&mut self.run_logs);
+            self.tell(&sql.save_logs, json!({ "logs": logs })).await?;
+        }
         if !self.gone.is_empty() {
             let (gone, ended) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.ended));
             let (gone, rows): (&[String], &[Ended]) = (&gone, &ended);
@@ -65,9 +70,18 @@ impl<T: Transaction> Step<'_, T> {
         if !declared.is_empty() {
             self.tx.tell(&sql.save_tasks, &text::input(&Rows { tasks: &declared, runs: NONE })).await?;
         }
-        if !self.logs.is_empty() {
-            let logs = std::mem::take(&mut self.logs);
-            self.tell(&sql.save_logs, json!({ "logs": logs })).await?;
+        Ok(())
+    }
+}
+
+impl<T: Transaction> Step<'_, T> {
+    /// Ends no run, by all statements that end runs: a user without a right to one of their tables is told so when a program
+    /// starts, and not by each end of a run, which would be tried again and again.
+    pub(in super::super) async fn end_nothing(&mut self) -> Result<(), Failed> {
+        let sql = self.sql;
+        let ends = sql.end_runs.iter().chain([&sql.save_logs, &sql.prune, &sql.prune_logs]);
+        for statement in ends {
+            self.tell(statement, json!({ "run_ids": [], "ended": [], "logs": [], "ids": [] })).await?;
         }
         Ok(())
     }
