@@ -41,7 +41,7 @@ pub(crate) use adapter::Logger;
 pub(crate) use events::{Entry, run_span};
 #[cfg(feature = "config")]
 pub(crate) use settings::{FILES_KEPT_MAX, LEVELS_ALLOWED};
-#[cfg(all(feature = "cli", feature = "logging"))]
+#[cfg(all(feature = "daemon", feature = "logging"))]
 pub(crate) use subscriber::hindrance;
 #[cfg(feature = "logging")]
 pub(crate) use subscriber::init_unless_set;

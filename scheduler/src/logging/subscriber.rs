@@ -73,7 +73,7 @@ pub(crate) fn init_unless_set(settings: &LoggingConfig) -> Result<Option<LogGuar
 }
 
 /// What would keep [`init_unless_set`] from opening the log file, found out without making it.
-#[cfg(feature = "cli")]
+#[cfg(feature = "daemon")]
 pub(crate) fn hindrance(settings: &LoggingConfig) -> Option<Error> {
     let is_written = settings.wanted_format() != LogFormat::Off && !tracing::dispatcher::has_been_set();
     let path = settings.wanted_file().filter(|_| is_written)?;
