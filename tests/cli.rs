@@ -9,6 +9,8 @@ mod commands;
 mod daemon;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/logged.rs"]
+mod logged;
 #[path = "cli/names.rs"]
 mod names;
 #[path = "cli/pipe.rs"]
