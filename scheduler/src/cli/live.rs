@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -226,6 +227,23 @@ pub(super) struct DaemonView {
 
 pub(super) fn daemon_view(status: &'static str, pid: Option<Pid>) -> DaemonView {
     DaemonView { status, pid: pid.map(Pid::as_u32) }
+}
+
+/// The same of `daemon status`, which also tells since when it runs: in UTC, for a daemon has no zone.
+#[derive(Debug, Serialize)]
+pub(super) struct DaemonStatusView {
+    status: &'static str,
+    pid: Option<u32>,
+    since: Option<String>,
+}
+
+pub(super) fn daemon_status_view(
+    status: &'static str,
+    pid: Option<Pid>,
+    since: Option<DateTime<Utc>>,
+) -> DaemonStatusView {
+    let since = since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true));
+    DaemonStatusView { status, pid: pid.map(Pid::as_u32), since }
 }
 
 /// Progress on standard error, if that is a terminal. It is gone when this is dropped.
