@@ -7,6 +7,8 @@ mod check;
 mod commands;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/ending.rs"]
+mod ending;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "cli/logged.rs"]

@@ -259,7 +259,9 @@ impl Progress {
         if !output.shows_progress() {
             return Self::none();
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(says);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // Without it, what turns is an empty bar that says nothing.
+        let bar = bar.with_style(ProgressStyle::default_spinner()).with_message(says);
         bar.enable_steady_tick(SPIN_EACH);
         Self(Some(bar))
     }
