@@ -7,8 +7,12 @@ mod check;
 mod commands;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/ending.rs"]
+mod ending;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/logged.rs"]
+mod logged;
 #[path = "cli/names.rs"]
 mod names;
 #[path = "cli/pipe.rs"]

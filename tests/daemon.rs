@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[path = "daemon/path.rs"]
+mod path;
+
 /// A folder of its own for the files of daemons; those that still run at its end are killed.
 struct Home(PathBuf);
 

@@ -26,6 +26,8 @@ mod shape;
 mod source;
 #[cfg(all(test, feature = "config"))]
 mod tests;
+#[cfg(feature = "config")]
+mod waiting;
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ use crate::task::TaskOverride;
 #[cfg(feature = "config")]
 pub use error::{ConfigError, ConfigProblem};
 pub(crate) use overrides::Overrides;
+#[cfg(feature = "config")]
+pub(crate) use source::Again;
 #[cfg(feature = "cli")]
 pub(crate) use source::Read;
 
@@ -86,6 +90,9 @@ pub struct SchedulerConfig {
     /// What was read, so that it can be read again.
     #[cfg(feature = "config")]
     origin: Option<source::Origin>,
+    /// What was read, without the overrides: the layer below that of the program's code.
+    #[cfg(feature = "config")]
+    as_read: Option<Arc<Self>>,
 }
 
 /// What each setting is where nothing is said.
@@ -285,6 +292,7 @@ impl SchedulerConfig {
             daemon: self.daemon.over(below.daemon),
             logging: self.logging.over(below.logging),
             origin: self.origin.or(below.origin),
+            as_read: self.as_read.or(below.as_read),
         }
     }
 

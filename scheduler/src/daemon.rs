@@ -34,6 +34,15 @@ impl Scheduler {
     /// ends the process with its exit code, so it never returns there, and what stands before it in `main` runs in both.
     /// [`SchedulerConfig::daemon`](crate::SchedulerConfig::daemon) has the settings.
     ///
+    /// Its path is the one by which this process was started: if that is a link, whatever the link leads to now, so that a
+    /// [`restart`](Daemon::restart) after an upgrade starts the new program. On Linux it is what the kernel was asked to
+    /// execute (`AT_EXECFN` of `getauxval(3)`), never the first argument, which whoever starts a program may choose. It
+    /// counts if it is absolute, or still leads to the file from which this process runs, and if an executable file is
+    /// there; not if it names a descriptor, and not in a process that has gained rights at its start (`AT_SECURE`: set-user-id,
+    /// capabilities of the file), for its caller could point a link at another program. Otherwise, and on other systems, it is
+    /// [`current_exe`](std::env::current_exe). So whoever can change that path, its links and its folders decides what is
+    /// started, as at any start by hand: let nobody write there whom you would not let start it.
+    ///
     /// The daemon has a session of its own and no terminal, its standard input is `/dev/null`, its standard output and
     /// error are the log file, its umask is 027, and its working directory is the one that it was started in, unless one
     /// is set. A file that whoever started the program left open for its children stays open. It holds its PID file
@@ -171,6 +180,7 @@ pub(crate) struct Hindrance {
     /// The setting that it is about.
     pub(crate) key: &'static str,
     pub(crate) says: String,
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only `check` weighs; a restart ends with the first"))]
     pub(crate) weight: Weight,
 }
 
@@ -221,10 +231,11 @@ pub enum DaemonStatus {
     Running {
         /// Its process.
         pid: Pid,
-        /// When it took its PID file.
+        /// When it took its PID file, which is the first thing that it does: by that file's time of change, for a daemon
+        /// writes it once. A tool that touches the file makes this wrong.
         since: DateTime<Utc>,
     },
-    /// It does not run, and did not end by itself: it was killed, or its machine went down.
+    /// It does not run, and did not end by itself: it was killed, or its machine went down. When is not known.
     Stale {
         /// The number that it has left, which may be another process's by now.
         pid: Option<Pid>,

@@ -47,7 +47,7 @@ pub(crate) use events::{Entry, run_span};
 pub(crate) use run_log::taken as run_log_taken;
 #[cfg(feature = "config")]
 pub(crate) use settings::{FILES_KEPT_MAX, LEVELS_ALLOWED};
-#[cfg(all(feature = "cli", feature = "logging"))]
+#[cfg(all(feature = "daemon", feature = "logging"))]
 pub(crate) use subscriber::hindrance;
 #[cfg(feature = "logging")]
 pub(crate) use subscriber::init_unless_set;

@@ -3,8 +3,10 @@
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use symphra_scheduler::chrono::{DateTime, Utc};
 
 use super::rig::{APP, Home, Said, send};
 
@@ -34,7 +36,8 @@ fn a_daemon_is_started_asked_restarted_and_stopped() {
     assert_eq!((before.code, &*before.out), (Some(3), "not running"));
     let started = home.json(&["daemon", "start"]);
     let pid = started["pid"].as_u64().expect("a number");
-    assert_eq!(home.json(&["daemon", "status"]), json!({ "status": "running", "pid": pid }));
+    let status = home.json(&["daemon", "status"]);
+    assert_eq!(status, json!({ "status": "running", "pid": pid, "since": status["since"] }));
     assert_eq!(home.json(&["nodes"])[0]["pid"], pid, "its socket is open once it is up");
     home.app(&["trigger", "report"]).well();
     home.ended("report");
@@ -47,6 +50,33 @@ fn a_daemon_is_started_asked_restarted_and_stopped() {
     assert!(home.sockets().is_empty(), "{:?}", home.sockets());
     let again = home.app(&["daemon", "stop"]);
     assert_eq!((again.code, &*again.out), (Some(3), "was not running"));
+}
+
+#[test]
+fn a_daemon_tells_since_when_it_runs_and_one_that_does_not_run_tells_nothing_of_it() {
+    let home = home();
+    let _stopped = Stopped(&home);
+    let status = |code: i32| {
+        let said = home.app(&["daemon", "status", "--json"]);
+        assert_eq!(said.code, Some(code), "{said:?}");
+        serde_json::from_str::<Value>(&said.out).expect("it is JSON")
+    };
+    assert_eq!(status(3), json!({ "status": "not_running", "pid": null, "since": null }));
+    // The clock of files is a few milliseconds behind.
+    let before = DateTime::<Utc>::from(SystemTime::now() - Duration::from_millis(100));
+    home.app(&["daemon", "start"]).well();
+    let after = DateTime::<Utc>::from(SystemTime::now());
+    let told = status(0)["since"].as_str().expect("an instant").to_owned();
+    let since = DateTime::parse_from_rfc3339(&told).expect("RFC 3339");
+    assert!(told.ends_with('Z') && (before..=after).contains(&since.to_utc()), "{before} {told} {after}");
+    assert_eq!(status(0)["since"], *told, "it stays");
+    let words = home.app(&["daemon", "status"]).well();
+    assert!(words.ends_with(&format!(", since {}", since.format("%Y-%m-%dT%H:%M:%SZ"))), "{words}");
+    home.app(&["daemon", "restart"]).well();
+    let again = status(0)["since"].as_str().expect("an instant").to_owned();
+    assert!(DateTime::parse_from_rfc3339(&again).expect("RFC 3339") >= since, "of the daemon that runs: {again}");
+    home.app(&["daemon", "stop"]).well();
+    assert_eq!(status(3)["since"], Value::Null);
 }
 
 #[test]
@@ -85,7 +115,8 @@ fn a_daemon_that_was_killed_is_told_as_stale_and_another_starts_in_its_place() {
     assert!(status.code == Some(1) && status.out.contains("killed") && status.out.contains(&killed), "{status:?}");
     let status = home.app(&["daemon", "status", "--json"]);
     let shown: Value = serde_json::from_str(&status.out).expect("it is JSON");
-    assert_eq!((status.code, &shown["status"]), (Some(1), &json!("stale")));
+    let pid: u32 = killed.parse().expect("a number");
+    assert_eq!((status.code, shown), (Some(1), json!({ "status": "stale", "pid": pid, "since": null })));
     home.app(&["health"]).fails(3, &["no program \"app\" is running"]);
     home.app(&["trigger", "report"]).fails(3, &["no program \"app\" is running"]);
     let again = home.json(&["daemon", "start"])["pid"].to_string();

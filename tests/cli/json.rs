@@ -1,8 +1,10 @@
 //! `--json` on every command: what programs read.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::rig::{APP, Home, Program, is_as_in, send};
+use super::rig::{APP, Home, Program, Said, is_as_in, send};
 
 /// The lines of JSON that a program prints, without what differs from run to run.
 fn steady(line: &str) -> Value {
@@ -98,11 +100,26 @@ fn wrong_usage_is_told_in_json_too() {
     assert!(home.app(&["list", "--help", "--json"]).well().contains("Usage:"), "help is text");
 }
 
+/// The commands that a help lists.
+fn commands_of(help: &str) -> BTreeSet<&str> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
+}
+
+/// Fails unless it is a table or a list in JSON.
+#[track_caller]
+fn is_json(command: &[&str], said: &Said) {
+    let json: Result<Value, _> = serde_json::from_str(&said.out);
+    assert!(json.is_ok_and(|json| json.is_object() || json.is_array()), "{command:?}: {said:?}");
+}
+
 #[test]
 fn every_command_prints_json_if_it_is_asked_to() {
     let home = Home::new();
-    let _program = home.runs();
-    for command in [
+    let mut program = home.runs();
+    let slow = home.json(&["trigger", "slow"])["run"].as_str().expect("an id").to_owned();
+    program.prints("slow: began");
+    let commands = [
         &["list"][..],
         &["show", "report"],
         &["next"],
@@ -111,6 +128,7 @@ fn every_command_prints_json_if_it_is_asked_to() {
         &["resume", "report"],
         &["reschedule", "report", "1h"],
         &["runs"],
+        &["cancel", &slow],
         &["explain", "report", "2026-01-01"],
         &["backfill", "report", "--from", "2026-01-01", "--preview"],
         &["nodes"],
@@ -122,9 +140,65 @@ fn every_command_prints_json_if_it_is_asked_to() {
         &["completions", "bash"],
         &["man"],
         &["daemon", "status"],
-    ] {
-        let said = home.app(&[command, &["--json"]].concat());
-        let json: Result<Value, _> = serde_json::from_str(&said.out);
-        assert!(json.is_ok_and(|json| json.is_object() || json.is_array()), "{command:?}: {said:?}");
+    ];
+    for command in commands {
+        is_json(command, &home.app(&[command, &["--json"]].concat()));
     }
+    assert_eq!(home.ended("slow")["state"], "cancelled", "it was done");
+    let help = home.app(&["--help"]).well();
+    // What `run` prints is looked at above.
+    let looked_at = commands.iter().map(|command| command[0]).chain(["run"]).collect();
+    assert_eq!(commands_of(&help), looked_at);
+}
+
+#[test]
+fn a_cancellation_is_told_in_json_with_its_run() {
+    let home = Home::new();
+    let mut program = home.runs();
+    let run = home.json(&["trigger", "slow"])["run"].clone();
+    program.prints("slow: began");
+    let cancelled = home.json(&["cancel", run.as_str().expect("an id")]);
+    assert_eq!((&cancelled["done"], &cancelled["run"]), (&json!("cancelled"), &run), "{cancelled}");
+}
+
+#[test]
+fn every_command_of_the_binary_prints_json_if_it_is_asked_to() {
+    let home = Home::new();
+    let url = format!("sqlite://{}", home.path("store.db").display());
+    let store = ["--url", url.as_str(), "--namespace", "kept", "--json"];
+    let migrated = home.symphra(&[&["migrate"], &store[..]].concat()).well();
+    let migrated: Value = serde_json::from_str(&migrated).expect("it is JSON");
+    assert_eq!(migrated, json!({ "backend": "sqlite", "up_to_date": true }));
+    // The tasks come with the program, which leaves a run that waits.
+    let settings = format!("shutdown_timeout: 1ms\nbackend: {{ url: '{url}', namespace: kept }}\n");
+    home.write("scheduler.yaml", &settings);
+    assert_eq!(home.runs().ends_by("TERM"), Some(0));
+    let run = home.symphra(&[&["trigger", "slow"], &store[..]].concat()).well();
+    let run: Value = serde_json::from_str(&run).expect("it is JSON");
+    let run = run["run"].as_str().expect("an id").to_owned();
+    let commands = [
+        &["list"][..],
+        &["show", "report"],
+        &["next"],
+        &["trigger", "report"],
+        &["pause", "report"],
+        &["resume", "report"],
+        &["reschedule", "report", "1h"],
+        &["runs"],
+        &["cancel", &run],
+        &["explain", "report", "2026-01-01"],
+        &["backfill", "report", "--from", "2026-01-01", "--preview"],
+        &["nodes"],
+        &["health"],
+        &["reset", "report"],
+        &["cron", "0 9 * * *"],
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for command in commands {
+        is_json(command, &home.symphra(&[command, &store[..]].concat()));
+    }
+    let help = home.symphra(&["--help"]).well();
+    let looked_at = commands.iter().map(|command| command[0]).chain(["migrate"]).collect();
+    assert_eq!(commands_of(&help), looked_at);
 }

@@ -17,6 +17,8 @@ use serde_json::Value;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const APP: &str = env!("CARGO_BIN_EXE_operated-fixture");
+/// A program that has no command line of the library.
+pub(crate) const FOREGROUND: &str = env!("CARGO_BIN_EXE_daemon-fixture");
 pub(crate) const PLANNED: &str = env!("CARGO_BIN_EXE_planned-fixture");
 pub(crate) const SYMPHRA: &str = env!("CARGO_BIN_EXE_symphra-fixture");
 

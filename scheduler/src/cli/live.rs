@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -230,6 +231,23 @@ pub(super) fn daemon_view(status: &'static str, pid: Option<Pid>) -> DaemonView 
     DaemonView { status, pid: pid.map(Pid::as_u32) }
 }
 
+/// The same of `daemon status`, which also tells since when it runs: in UTC, for a daemon has no zone.
+#[derive(Debug, Serialize)]
+pub(super) struct DaemonStatusView {
+    status: &'static str,
+    pid: Option<u32>,
+    since: Option<String>,
+}
+
+pub(super) fn daemon_status_view(
+    status: &'static str,
+    pid: Option<Pid>,
+    since: Option<DateTime<Utc>>,
+) -> DaemonStatusView {
+    let since = since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true));
+    DaemonStatusView { status, pid: pid.map(Pid::as_u32), since }
+}
+
 /// Progress on standard error, if that is a terminal. It is gone when this is dropped.
 pub(super) struct Progress(Option<ProgressBar>);
 
@@ -243,7 +261,9 @@ impl Progress {
         if !output.shows_progress() {
             return Self::none();
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(says);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // Without it, what turns is an empty bar that says nothing.
+        let bar = bar.with_style(ProgressStyle::default_spinner()).with_message(says);
         bar.enable_steady_tick(SPIN_EACH);
         Self(Some(bar))
     }

@@ -249,7 +249,12 @@ async fn daemon(command: DaemonCommand, scheduler: Scheduler, name: String, outp
                 DaemonStatus::Stopped => ("not_running", None, Tone::Plain, Failure::NOT_RUNNING),
                 DaemonStatus::Foreign { pid } => ("foreign", pid, Tone::Warning, Failure::FAILED),
             };
-            output.show(&live::daemon_view(word, pid), |_, output| output.paint(&status.to_string(), tone));
+            let since = match status {
+                DaemonStatus::Running { since, .. } => Some(since),
+                _ => None,
+            };
+            let view = live::daemon_status_view(word, pid, since);
+            output.show(&view, |_, output| output.paint(&status.to_string(), tone));
             Ok(code)
         }
     }

@@ -252,6 +252,24 @@ impl BackendConfig {
         }
     }
 
+    /// What each key says, wherever it is written, to be compared and shown to nobody: a URL has its password in it.
+    #[cfg(feature = "config")]
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        fn said<T: fmt::Debug>(value: Option<&Said<T>>) -> String {
+            format!("{:?}", value.map(|said| &said.value))
+        }
+        let Self { kind, url, max_connections, namespace, schema, migrate, notify } = self;
+        vec![
+            ("backend.type", said(kind.as_ref())),
+            ("backend.url", said(url.as_ref())),
+            ("backend.max_connections", said(max_connections.as_ref())),
+            ("backend.namespace", said(namespace.as_ref())),
+            ("backend.schema", said(schema.as_ref())),
+            ("backend.migrate", said(migrate.as_ref())),
+            ("backend.notify", said(notify.as_ref())),
+        ]
+    }
+
     /// The kind of store that is asked for.
     pub(crate) fn kind(&self) -> Kind {
         let said = self.kind.as_ref().map(|kind| kind.value);

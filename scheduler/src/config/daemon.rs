@@ -105,6 +105,19 @@ impl DaemonConfig {
         }
     }
 
+    /// What each key says, to be compared.
+    #[cfg(feature = "config")]
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        let Self { name, pid_file, log_file, working_directory, startup_timeout } = self;
+        vec![
+            ("daemon.name", format!("{name:?}")),
+            ("daemon.pid_file", format!("{pid_file:?}")),
+            ("daemon.log_file", format!("{log_file:?}")),
+            ("daemon.working_directory", format!("{working_directory:?}")),
+            ("daemon.startup_timeout", format!("{startup_timeout:?}")),
+        ]
+    }
+
     /// Everything that is impossible in these settings, the program's own log being the file `log`.
     pub(super) fn problems(&self, log: Option<&Path>) -> Vec<Problem> {
         let mut found = Vec::new();

@@ -86,6 +86,17 @@ impl HistoryConfig {
         }
     }
 
+    /// What each key says, to be compared.
+    #[cfg(feature = "config")]
+    pub(super) fn said(&self) -> Vec<(&'static str, String)> {
+        let Self { runs, failures, failures_for } = self;
+        vec![
+            ("history.runs", format!("{runs:?}")),
+            ("history.failures", format!("{failures:?}")),
+            ("history.failures_for", format!("{failures_for:?}")),
+        ]
+    }
+
     /// Everything that is impossible in these settings.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let Retention { runs, failures, failures_for } = self.retention();

@@ -10,7 +10,7 @@ use super::env::{Environment, NotUtf8};
 use super::error::{ConfigError, ConfigProblem};
 use super::read::{Reader, Section, Written, in_order, unknown};
 use super::settings::{self, FORMER, SCHEDULES};
-use super::{BackendConfig, DaemonConfig, SchedulerConfig, file};
+use super::{BackendConfig, DaemonConfig, Overrides, SchedulerConfig, file};
 use crate::logging::LoggingConfig;
 use crate::task::{Place, TaskOverride};
 
@@ -103,11 +103,21 @@ impl SchedulerConfig {
     ///
     /// # Errors
     /// Everything that is wrong in what was read, also where it is no override.
-    pub(crate) fn read_again(&self) -> Result<Self, ConfigError> {
-        let Some(origin) = &self.origin else { return Ok(self.clone()) };
+    pub(crate) fn read_again(&self) -> Result<Again, ConfigError> {
+        let Some(origin) = &self.origin else { return Ok(Again { config: self.clone(), waiting: Vec::new() }) };
         let again = origin.clone().read(&Environment::of_process())?;
-        Ok(Self { overrides: self.overrides.of_code().over(again.overrides), ..self.clone() })
+        let waiting = self.waiting(&again);
+        let overrides = self.overrides.of_code().over(again.overrides);
+        Ok(Again { config: Self { overrides, ..self.clone() }, waiting })
     }
+}
+
+/// What was read again.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) config: SchedulerConfig,
+    /// The keys that were changed and count from the next start on.
+    pub(crate) waiting: Vec<&'static str>,
 }
 
 /// What was read: the settings that are right, and what is wrong beside them.
@@ -154,8 +164,9 @@ impl Origin {
             config.backend = BackendConfig::new();
         }
         problems.sort_by(ConfigProblem::in_order);
+        let as_read = SchedulerConfig { overrides: Overrides::default(), ..config.clone() };
         Read {
-            config: SchedulerConfig { origin: Some(self.made_absolute()), ..config },
+            config: SchedulerConfig { origin: Some(self.made_absolute()), as_read: Some(Arc::new(as_read)), ..config },
             set_aside: below.set_aside,
             wrong: (!problems.is_empty()).then(|| ConfigError::new(problems)),
         }

@@ -22,6 +22,7 @@ mod child;
 mod detach;
 mod holder;
 mod pid_file;
+mod program;
 
 /// How the files of a daemon are opened.
 const PID_FILE: OFlags = OFlags::RDWR.union(OFlags::CREATE);

@@ -1,6 +1,6 @@
 //! Reading the overrides of tasks again while the scheduler runs, all of them or none.
 
-use crate::config::SchedulerConfig;
+use crate::config::{Again, SchedulerConfig};
 use crate::error::{Error, Problem};
 use crate::handle::SchedulerHandle;
 use crate::logging::Entry;
@@ -12,6 +12,8 @@ pub(super) struct Reload {
     declared: Vec<Task>,
     filtered: Vec<String>,
     config: SchedulerConfig,
+    /// The settings that were changed, as was last read, and count from the next start on.
+    waiting: Vec<&'static str>,
 }
 
 impl Reload {
@@ -22,13 +24,19 @@ impl Reload {
             declared: declared.to_vec(),
             filtered: filtered.to_vec(),
             config: config.clone(),
+            waiting: Vec::new(),
         })
     }
 
     /// [`again`](Self::again), with what became of it in the log.
     pub(super) async fn again_and_say(&mut self, handle: &SchedulerHandle) {
         match self.again(handle).await {
-            Ok(tasks) => handle.logger().write(Entry::ConfigReloaded { tasks: &tasks.join(", ") }),
+            Ok(tasks) => {
+                handle.logger().write(Entry::ConfigReloaded { tasks: &tasks.join(", ") });
+                if !self.waiting.is_empty() {
+                    handle.logger().write(Entry::ConfigNeedsRestart { keys: &self.waiting.join(", ") });
+                }
+            }
             Err(error) => handle.logger().write(Entry::ConfigRefused { error: &error }),
         }
     }
@@ -40,7 +48,7 @@ impl Reload {
     pub(super) async fn again(&mut self, handle: &SchedulerHandle) -> Result<Vec<String>, Error> {
         let present = self.config.clone();
         let read = tokio::task::spawn_blocking(move || present.read_again()).await;
-        let config = read.map_err(|_| Error::stopped("the runtime has ended"))??;
+        let Again { config, waiting } = read.map_err(|_| Error::stopped("the runtime has ended"))??;
         let overrides = config.overrides();
         let before = self.config.overrides().laid_over(self.declared.clone());
         let after = overrides.laid_over(self.declared.clone());
@@ -57,7 +65,7 @@ impl Reload {
             return Err(Error::overrides(problems));
         }
         let names = handle.redeclare(&changed).await?;
-        self.config = config;
+        (self.config, self.waiting) = (config, waiting);
         Ok(names)
     }
 }
@@ -70,7 +78,7 @@ mod tests {
     use super::*;
     use crate::chrono_tz::Tz;
     use crate::clock::Clock;
-    use crate::logging::seen::Seen;
+    use crate::logging::seen::{Seen, Written};
     use crate::test_util::{Chaos, Fault};
     use crate::{MemoryBackend, Schedule, TaskOverride, Timestamp};
 
@@ -187,6 +195,40 @@ mod tests {
         assert!(seen.take("config.refused").field("error").contains("scheduler.yaml:1"));
         super::super::nothing_to_reload(&handle);
         seen.take("config.not_read");
+        seen.all().iter().for_each(Written::is_as_listed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settings_that_wait_for_the_next_start_are_said_as_long_as_they_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("scheduler.yaml");
+        write(&file, "max_workers: 3\nlease: 20s\n");
+        let seen = Seen::default();
+        let scheduler = program(&file).logger(seen.clone());
+        let mut reload = Reload::of(&scheduler).expect("it was read");
+        let handle = scheduler.start().await.expect("it starts");
+        let mut said_of = async |text: &str| {
+            let before = seen.all().len();
+            write(&file, text);
+            reload.again_and_say(&handle).await;
+            let mut events = seen.all().split_off(before);
+            events.retain(|event| event.name.starts_with("config."));
+            events.iter().for_each(Written::is_as_listed);
+            let said = events.iter().map(|event| {
+                let fields: Vec<&str> = event.fields.iter().map(|(_, value)| value.as_str()).collect();
+                format!("{} {}", event.name, fields.join(" "))
+            });
+            said.collect::<Vec<_>>()
+        };
+        let same = "# moved\nscheduler: { lease: 20s, max_workers: 3 }\n";
+        assert_eq!(said_of(same).await, ["config.reloaded "]);
+        let other = "max_workers: 5\nlease: 25s\ntasks: { report: { interval: 9s } }\n";
+        let waits = "config.needs_restart max_workers, lease";
+        assert_eq!(said_of(other).await, ["config.reloaded report", waits]);
+        assert_eq!(said_of(other).await, ["config.reloaded ", waits], "it waits still");
+        let refused = said_of("max_workers: 6\ntasks: { reprot: {} }\n").await;
+        assert!(refused.len() == 1 && refused[0].starts_with("config.refused "), "nothing counts of it: {refused:?}");
+        assert_eq!(said_of(same).await, ["config.reloaded report"], "nothing waits any more");
     }
 
     #[test]

@@ -119,7 +119,12 @@ fn plural(count: u64, noun: &str) -> String {
 mod tests {
     use std::time::Duration;
 
+    use chrono::{DateTime, Utc};
+    use symphra_scheduler_core::Timestamp;
+
     use super::*;
+    use crate::chrono_tz::Tz;
+    use crate::clock::Clock;
     use crate::scheduler::Scheduler;
     use crate::{Schedule, Task};
 
@@ -135,6 +140,39 @@ mod tests {
             assert!(table.contains(part), "{part} is missing in\n{table}");
         }
         assert!(!table.contains("note:"), "there is nothing to note:\n{table}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_occurrence_stands_in_the_zone_of_its_task() {
+        // 2026-05-28T20:26:40Z, which is the next day already in Shanghai.
+        let clock = Clock::starting_at(Timestamp::from_millis(1_780_000_000_000));
+        let morning = |name: &'static str, zone: Tz| {
+            Task::new(name, Schedule::cron("30 9 * * *").expect("a valid expression"), || async {}).timezone(zone)
+        };
+        let gone = Schedule::once(DateTime::<Utc>::UNIX_EPOCH);
+        let scheduler = Scheduler::empty()
+            .clock(clock)
+            .register(morning("auckland", Tz::Pacific__Auckland))
+            .register(morning("london", Tz::Europe__London))
+            .register(morning("shanghai", Tz::Asia__Shanghai))
+            .register(Task::new("gone", gone, || async {}));
+        let table = start_up_table(&scheduler.start().await.expect("it starts"), None);
+        let cells = |line: &str| -> Vec<String> {
+            let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+            cells.take(4).map(str::to_owned).collect()
+        };
+        let rows: Vec<Vec<String>> = table.lines().skip(1).take(5).map(cells).collect();
+        assert_eq!(
+            rows,
+            [
+                ["task", "schedule", "zone", "next"],
+                ["auckland", "at 09:30 every day", "Pacific/Auckland", "2026-05-29 09:30:00 NZST"],
+                ["gone", "once, at 1970-01-01 00:00:00 UTC", "UTC", "over"],
+                ["london", "at 09:30 every day", "Europe/London", "2026-05-29 09:30:00 BST"],
+                ["shanghai", "at 09:30 every day", "Asia/Shanghai", "2026-05-29 09:30:00 CST"],
+            ],
+            "{table}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -234,6 +234,9 @@ events! {
         { runs: count };
     /// The overrides of tasks were read again; `tasks` are those that changed, perhaps none.
     ConfigReloaded = "config.reloaded", INFO, "the overrides were read again", { tasks: text };
+    /// Settings that count from the next start on were changed since the program started; `keys` are those.
+    ConfigNeedsRestart = "config.needs_restart", WARN, "settings were changed that count from the next start on",
+        { keys: text };
     /// What was read again is wrong, or could not be stored.
     ConfigRefused = "config.refused", ERROR, "the overrides stay as they were", { error: shown };
     /// SIGHUP has come, and there is nothing to read again.

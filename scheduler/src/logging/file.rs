@@ -169,7 +169,7 @@ impl NotOpened {
 ///
 /// # Errors
 /// What the operating system says, and if there is something else than a file.
-#[cfg(feature = "cli")]
+#[cfg(feature = "daemon")]
 pub(super) fn could_be_opened(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -184,14 +184,14 @@ pub(super) fn could_be_opened(path: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(all(unix, feature = "daemon"))]
 fn could_be_written(folder: &Path) -> io::Result<()> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
 /// Elsewhere only making a file would tell.
-#[cfg(all(not(unix), feature = "cli"))]
+#[cfg(all(not(unix), feature = "daemon"))]
 fn could_be_written(_: &Path) -> io::Result<()> {
     Ok(())
 }

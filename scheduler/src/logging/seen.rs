@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use super::{LogEvent, LoggerAdapter, TARGET};
+use super::{EVENTS, LogEvent, LoggerAdapter, TARGET};
 
 /// How long something that is certain may take on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +32,18 @@ impl Written {
     pub(crate) fn field(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(field, _)| *field == name);
         found.map_or_else(|| panic!("{self:?} has no {name}"), |(_, value)| value)
+    }
+
+    /// Fails unless it is as the list says.
+    #[track_caller]
+    pub(crate) fn is_as_listed(&self) {
+        let known = EVENTS.iter().find(|known| known.name == self.name);
+        let known = known.unwrap_or_else(|| panic!("{self:?} is not in the list"));
+        assert_eq!((self.level, &*self.message), (known.level, known.message), "{self:?}");
+        let fields: Vec<_> = self.fields.iter().map(|(name, _)| *name).collect();
+        let listed: Vec<_> =
+            known.fields.iter().copied().filter(|name| *name != "cause" || fields.contains(name)).collect();
+        assert_eq!(fields, listed, "{self:?}");
     }
 }
 

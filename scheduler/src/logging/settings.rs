@@ -159,6 +159,20 @@ impl LoggingConfig {
         }
     }
 
+    /// What each key says, to be compared.
+    #[cfg(feature = "config")]
+    pub(crate) fn said(&self) -> Vec<(&'static str, String)> {
+        let Self { level, format, file, rotation, files_kept, task_success } = self;
+        vec![
+            ("logging.level", format!("{level:?}")),
+            ("logging.format", format!("{format:?}")),
+            ("logging.file", format!("{file:?}")),
+            ("logging.rotation", format!("{rotation:?}")),
+            ("logging.files_kept", format!("{files_kept:?}")),
+            ("logging.task_success", format!("{task_success:?}")),
+        ]
+    }
+
     /// Everything that is impossible in these settings.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut found = match self.levels() {

@@ -83,7 +83,7 @@ fn install(subscriber: impl Subscriber + Send + Sync) -> Result<(), Error> {
 }
 
 /// What would keep [`init_unless_set`] from opening the log file, found out without making it.
-#[cfg(feature = "cli")]
+#[cfg(feature = "daemon")]
 pub(crate) fn hindrance(settings: &LoggingConfig) -> Option<Error> {
     let is_written = settings.wanted_format() != LogFormat::Off && !tracing::dispatcher::has_been_set();
     let path = settings.wanted_file().filter(|_| is_written)?;

@@ -13,8 +13,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "cli")]
-use rustix::fs::{Access, CWD, FlockOperation};
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::FlockOperation;
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::Purpose;
@@ -45,7 +45,6 @@ impl Folder {
     }
 
     /// [`private`](Self::private), if it is there.
-    #[cfg(feature = "cli")]
     pub(crate) fn private_if_there(path: &Path, purpose: Purpose) -> Result<Option<Self>, Error> {
         if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             return Ok(None);
@@ -167,7 +166,6 @@ impl Folder {
 }
 
 /// What would become of a start, found out without making anything.
-#[cfg(feature = "cli")]
 impl Folder {
     /// Whether [`private`](Self::private) could make a folder at `path`, where there is none.
     pub(crate) fn could_be_made(path: &Path, purpose: Purpose) -> Result<(), Error> {

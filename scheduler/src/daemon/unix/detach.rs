@@ -1,11 +1,8 @@
 //! The parent: starts the program anew, detached, and waits for its word.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use symphra_scheduler_core::format_duration;
@@ -16,7 +13,7 @@ use tokio::time::timeout;
 
 use super::child::{END, FAILED, MARK, UP};
 use super::pid_file::PidFile;
-use super::{LOG_FILE, Place, Spot};
+use super::{LOG_FILE, Place, Spot, program};
 use crate::daemon::Pid;
 use crate::error::Error;
 use crate::scheduler::Scheduler;
@@ -73,7 +70,7 @@ fn spawn(report: UnixStream, log: &File) -> io::Result<Child> {
     let report = report.into_std()?;
     report.set_nonblocking(false)?;
     let mut arguments = std::env::args_os();
-    let mut command = Command::new(program()?);
+    let mut command = Command::new(program::path()?);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
@@ -84,13 +81,6 @@ fn spawn(report: UnixStream, log: &File) -> io::Result<Child> {
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?)
         .spawn()
-}
-
-/// The path of this program. Linux adds a word to that of one replaced since, as by an update; the new one is meant.
-fn program() -> io::Result<PathBuf> {
-    let path = std::env::current_exe()?;
-    let replaced = path.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(|path| OsStr::from_bytes(path).into());
-    Ok(replaced.filter(|_| !path.exists()).unwrap_or(path))
 }
 
 /// What is heard of a child.
