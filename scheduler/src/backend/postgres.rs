@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Postgres, Row, SqlSafeStr};
 use tokio::sync::{Mutex, Notify};
 
 use super::BackendError;
@@ -24,6 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const NOTIFY_EVERY: Duration = Duration::from_millis(50);
 
 const CONNECTIONS: u32 = 8;
+
+/// How long a connection is taken to stand after it was used. One that has rested for longer is asked before a step goes by
+/// it: the server may have been started anew since.
+const TRUSTED_FOR: Duration = Duration::from_millis(100);
 
 /// How long a connection is waited for.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -228,7 +232,16 @@ pub(crate) struct Server {
 }
 
 fn connections(max: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(max).acquire_timeout(CONNECT_MAX)
+    let options = PgPoolOptions::new().max_connections(max).acquire_timeout(CONNECT_MAX);
+    // Where steps follow one another, a question before each would cost a good part of the step.
+    options.test_before_acquire(false).before_acquire(|connection, at_rest| {
+        Box::pin(async move {
+            if at_rest.idle_for > TRUSTED_FOR {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    })
 }
 
 impl Server {

@@ -14,7 +14,7 @@ use crate::run::{RunId, RunState};
 impl<D: Database> Shared<D> {
     pub(super) async fn finish(&self, ended: &[Finish]) -> Result<Vec<Stored>, Failed> {
         let mut step = self.begin().await?;
-        step.lock(ended.iter().map(|end| id(end.task))).await?;
+        step.lock_ending(ended.iter().map(|end| id(end.task))).await?;
         let mut runs = step.runs(ended.iter().map(|end| end.id.to_string())).await?;
         let mut done = Vec::with_capacity(ended.len());
         for end in ended {

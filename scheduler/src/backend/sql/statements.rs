@@ -2,13 +2,18 @@
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
 use super::dialect::{Dialect, Names, assignments, given, given_rows, names, object, row};
-use super::rows::{CHANGE, ENDED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RETENTION, RUN, TASK, Type, only};
+use super::rows::{
+    CHANGE, CLOSED, ENDED, ENDING, FIRED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RETENTION, RUN, TASK, Type,
+    only, which,
+};
 
 /// All statements of a store.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(super) lock: String,
     pub(super) lock_free: String,
+    /// Locks tasks, and reads of them what the end of a run is about.
+    pub(super) lock_ending: String,
     /// Locks no task, and what holds for all of them.
     pub(super) lock_all: String,
     pub(super) lock_named: String,
@@ -20,8 +25,8 @@ pub(crate) struct Statements {
     pub(super) names: String,
     pub(super) nodes: String,
     pub(super) save_tasks: String,
-    /// Saves what changes as runs come and go, and no more.
-    pub(super) save_progress: String,
+    /// Save what changes as runs come and go, and no more.
+    pub(super) save_progress: [Saving<String>; 2],
     pub(super) records: String,
     pub(super) save_records: String,
     pub(super) crowd: String,
@@ -36,9 +41,9 @@ pub(crate) struct Statements {
     pub(super) candidates: String,
     pub(super) retrying: String,
     pub(super) retrying_known: String,
-    /// Compares and advances marks, and inserts the runs: one statement where the database can say that in one, else two
+    /// Compare and advance marks, and insert the runs: one statement where the database can say that in one, else two
     /// of one step.
-    pub(super) fire: Vec<String>,
+    pub(super) fire: [Saving<Vec<String>>; 2],
     pub(super) insert_runs: String,
     pub(super) save_runs: String,
     pub(super) end_runs: Vec<String>,
@@ -72,6 +77,21 @@ pub(crate) struct Statements {
     pub(super) unclaimed: String,
 }
 
+/// Statements that write some columns of tasks. Where there are two of the kind, the first writes fewer: most of what a
+/// database does with such a row is to read its columns.
+#[derive(Debug)]
+pub(super) struct Saving<S> {
+    /// Which columns, by [`which`].
+    pub(super) which: Vec<bool>,
+    pub(super) say: S,
+}
+
+impl<S> Saving<S> {
+    fn of(columns: &[&str], say: impl Fn(&[(&'static str, Type)]) -> S) -> Self {
+        Self { which: which(TASK, columns), say: say(&only(TASK, columns)) }
+    }
+}
+
 /// What every answer about tasks begins with: the store's present, and what holds for all tasks.
 const SEEN: &str = "'now', {now}, 'paused', (SELECT paused FROM {pauses} {share}), 'resumed_at', (SELECT resumed_at FROM \
                     {pauses}), 'version', (SELECT version FROM {meta})";
@@ -103,13 +123,21 @@ impl Statements {
     /// The statements on the tables of one store.
     pub(crate) fn new(dialect: Dialect, tables: &Names) -> Self {
         let say = |text: &str| dialect.say(text, tables);
-        let progress = only(TASK, PROGRESS);
-        let fired: Vec<(&str, Type)> = progress.iter().copied().chain([MARK_WAS]).collect();
-        let advance = format!(
-            "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND t.mark = x.mark_was",
-            assignments(&progress),
-            given_rows("tasks", &fired)
-        );
+        let save = |columns: &[(&'static str, Type)]| {
+            say(&format!(
+                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
+                assignments(columns),
+                given_rows("tasks", columns)
+            ))
+        };
+        let advance = |columns: &[(&'static str, Type)]| {
+            let fired: Vec<(&str, Type)> = columns.iter().copied().chain([MARK_WAS]).collect();
+            format!(
+                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id AND t.mark = x.mark_was",
+                assignments(columns),
+                given_rows("tasks", &fired)
+            )
+        };
         let born = only(RUN, NEW_RUN);
         let (not_new, nothing): (Vec<&str>, Vec<&str>) = NOT_NEW.iter().copied().unzip();
         let insert_runs = format!(
@@ -126,30 +154,37 @@ impl Statements {
             given_rows("ended", ENDED),
             columns = names(ENDED)
         );
-        let (fire, end_runs) = match dialect {
+        let fire = |columns: &[(&'static str, Type)]| match dialect {
             #[cfg(feature = "sqlite")]
-            Dialect::Sqlite | Dialect::OlderSqlite => {
-                (vec![say(&advance), say(&insert_runs)], vec![say(&delete_runs), say(&insert_ended)])
-            }
+            Dialect::Sqlite | Dialect::OlderSqlite => vec![say(&advance(columns)), say(&insert_runs)],
             #[cfg(feature = "postgres")]
             Dialect::Postgres => {
-                let fire = format!(
-                    "WITH moved AS ({advance} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at <= \
-                     {{now}}"
+                let both = format!(
+                    "WITH moved AS ({} RETURNING t.id) {insert_runs} JOIN moved ON moved.id = x.task WHERE x.due_at <= {{now}}",
+                    advance(columns)
                 );
+                vec![Dialect::read_once(&say(&both))]
+            }
+        };
+        let end_runs = match dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite | Dialect::OlderSqlite => vec![say(&delete_runs), say(&insert_ended)],
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
                 let end_runs = format!("WITH gone AS ({delete_runs} RETURNING 1) {insert_ended}");
-                (vec![Dialect::read_once(&say(&fire))], vec![Dialect::read_once(&say(&end_runs))])
+                vec![Dialect::read_once(&say(&end_runs))]
             }
         };
         Self {
-            lock: say(&locked(dialect, &ids("id"), "{lock}", &[])),
-            lock_free: say(&locked(dialect, &ids("id"), "{lock_free}", &[])),
-            lock_all: say(&locked(dialect, "FALSE", "", &[]).replace("{share}", "{lock}")),
+            lock: say(&locked(dialect, &ids("id"), "{lock}", &row("t", TASK))),
+            lock_free: say(&locked(dialect, &ids("id"), "{lock_free}", &row("t", TASK))),
+            lock_ending: say(&locked(dialect, &ids("id"), "{lock}", &row("t", ENDING))),
+            lock_all: say(&locked(dialect, "FALSE", "", &row("t", TASK)).replace("{share}", "{lock}")),
             lock_named: say(&locked(
                 dialect,
                 "name IN (SELECT e.value FROM {words:names})",
                 "{lock}",
-                &[("name", "t.name"), ("declared", "t.declared")],
+                &object("t", TASK, &[("name", "t.name"), ("declared", "t.declared")]),
             )),
             insert_tasks: say(&format!(
                 "INSERT INTO {{tasks}} ({columns}) SELECT {columns} FROM {} AS x WHERE TRUE ORDER BY x.name ON CONFLICT \
@@ -175,16 +210,8 @@ impl Statements {
                  'lives', CASE WHEN n.lease_until >= {now} THEN 1 ELSE 0 END, 'held', (SELECT COUNT(*) FROM {runs} AS r WHERE \
                  r.holder = n.name))) FROM {nodes} AS n",
             ),
-            save_tasks: say(&format!(
-                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(TASK),
-                given_rows("tasks", TASK)
-            )),
-            save_progress: say(&format!(
-                "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
-                assignments(&progress),
-                given_rows("tasks", &progress)
-            )),
+            save_tasks: save(TASK),
+            save_progress: [CLOSED, PROGRESS].map(|columns| Saving::of(columns, save)),
             records: say(&format!(
                 "SELECT {{array}}({{object}}('id', id, 'records', records)) FROM {{tasks}} WHERE {}",
                 ids("id")
@@ -219,7 +246,7 @@ impl Statements {
             candidates: say(&candidates()),
             retrying: say(&retrying("")),
             retrying_known: say(&retrying("AND task IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
-            fire,
+            fire: [FIRED, PROGRESS].map(|columns| Saving::of(columns, fire)),
             insert_runs: say(&insert_runs),
             save_runs: say(&format!(
                 "UPDATE {{runs}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
@@ -335,8 +362,8 @@ fn run_ids(column: &str) -> String {
     format!("{column} IN (SELECT CAST(e.value AS {{id}}) FROM {{words:run_ids}})")
 }
 
-fn locked(dialect: Dialect, which: &str, how: &str, more: &[(&str, &str)]) -> String {
-    let task = if more.is_empty() { row("t", TASK) } else { object("t", TASK, more) };
+/// Locks the tasks of which `which` holds, and reads `task` of each.
+fn locked(dialect: Dialect, which: &str, how: &str, task: &str) -> String {
     let tasks = format!("(SELECT * FROM {{tasks}} WHERE {which} ORDER BY id {how}) AS t");
     match dialect {
         // What a subquery gives it takes for text, and would read it once more.
@@ -363,7 +390,7 @@ fn view(dialect: Dialect) -> String {
         ("alive", alive),
         ("latest", latest),
     ];
-    locked(dialect, &ids("id"), "", &more).replace("{share}", "")
+    locked(dialect, &ids("id"), "", &object("t", TASK, &more)).replace("{share}", "")
 }
 
 /// What the decision about one more run of a full task needs to know of those that are there.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use symphra_scheduler_core::Timestamp;
 
-use super::rows::{Ended, Run, Task, at};
+use super::rows::{Ended, Ending, Run, Task, at};
 use super::statements::Statements;
 use super::text;
 use super::{Failed, Transaction};
@@ -34,6 +34,8 @@ pub(super) struct Step<'a, T> {
     /// The number of the store's last change.
     pub(super) version: i64,
     pub(super) tasks: BTreeMap<i64, Task>,
+    /// Whether of the tasks no more was read than what the end of a run is about: no more of them is written then.
+    has_read_ending_only: bool,
     /// Tasks that were changed since the last write, each as it was then.
     changed_tasks: BTreeMap<i64, Task>,
     /// Marks that this step advances, each with where it stood.
@@ -93,6 +95,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             all_resumed_at: None,
             version: 0,
             tasks: BTreeMap::new(),
+            has_read_ending_only: false,
             changed_tasks: BTreeMap::new(),
             advanced: BTreeMap::new(),
             born: Vec::new(),
@@ -123,12 +126,18 @@ impl<'a, T: Transaction> Step<'a, T> {
 
     /// Locks tasks, and reads the store's present.
     pub(super) async fn lock(&mut self, tasks: impl IntoIterator<Item = i64>) -> Result<(), Failed> {
-        self.lock_by(&self.sql.lock, tasks).await
+        self.lock_by::<Task>(&self.sql.lock, tasks).await
+    }
+
+    /// Locks tasks of which runs are to end and nothing else is to happen; the rest of them is not read.
+    pub(super) async fn lock_ending(&mut self, tasks: impl IntoIterator<Item = i64>) -> Result<(), Failed> {
+        self.has_read_ending_only = true;
+        self.lock_by::<Ending>(&self.sql.lock_ending, tasks).await
     }
 
     /// Locks those of the tasks that nobody else has locked.
     pub(super) async fn lock_free(&mut self, tasks: impl IntoIterator<Item = i64>) -> Result<(), Failed> {
-        self.lock_by(&self.sql.lock_free, tasks).await
+        self.lock_by::<Task>(&self.sql.lock_free, tasks).await
     }
 
     /// Locks what holds for all tasks: nothing is fired or claimed meanwhile.
@@ -137,10 +146,13 @@ impl<'a, T: Transaction> Step<'a, T> {
         Ok(())
     }
 
-    async fn lock_by(&mut self, sql: &str, tasks: impl IntoIterator<Item = i64>) -> Result<(), Failed> {
+    async fn lock_by<R>(&mut self, sql: &str, tasks: impl IntoIterator<Item = i64>) -> Result<(), Failed>
+    where
+        R: DeserializeOwned + Into<Task>,
+    {
         let ids: BTreeSet<i64> = tasks.into_iter().collect();
-        let tasks: Vec<Task> = self.look(sql, json!({ "ids": ids })).await?;
-        self.tasks.extend(tasks.into_iter().map(|task| (task.id, task)));
+        let tasks: Vec<R> = self.look(sql, json!({ "ids": ids })).await?;
+        self.tasks.extend(tasks.into_iter().map(Into::into).map(|task: Task| (task.id, task)));
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! How the rows that a step has changed are written: few statements, whatever their number.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::rows::{Ended, NEW_RUN, PROGRESS, Part, RUN, Run, TASK, Task, which};
-use super::super::statements::Statements;
+use super::super::rows::{Ended, NEW_RUN, Part, RUN, Row, Run, Task, which};
+use super::super::statements::{Saving, Statements};
 use super::super::text;
 use super::super::{Failed, Transaction};
 use super::Step;
@@ -48,26 +50,26 @@ impl<T: Transaction> Step<'_, T> {
         }
         let advanced = std::mem::take(&mut self.advanced);
         let born = std::mem::take(&mut self.born);
-        let progress = which(TASK, PROGRESS);
-        let (mut fired, mut in_progress, mut declared) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, before) in std::mem::take(&mut self.changed_tasks) {
-            let task = &self.tasks[&id];
-            let mark_was = advanced.get(&id).copied();
-            let part = Part { row: task, which: &progress, more: mark_was };
-            match task.differs_in_progress_only(&before) {
-                true if mark_was.is_none() => in_progress.push(part),
-                true => fired.push(part),
-                false => {
-                    declared.push(task);
-                    fired.extend(mark_was.map(|_| part));
-                }
-            }
+        let changed_tasks = std::mem::take(&mut self.changed_tasks);
+        let changed = changed_tasks.iter().map(|(id, before)| Changed { task: &self.tasks[id], before });
+        let (fired, others): (Vec<Changed<'_>>, Vec<_>) =
+            changed.partition(|changed| advanced.contains_key(&changed.task.id));
+        let [few, progress] = &sql.save_progress;
+        let (in_progress, mut declared): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|changed| changed.fits(progress));
+        declared.extend(fired.iter().filter(|changed| !changed.fits(progress)).copied());
+        let is_end = fired.is_empty() && declared.is_empty() && in_progress.iter().all(|changed| changed.fits(few));
+        if self.has_read_ending_only && !is_end {
+            return Err(Failed::broken("an end changes of a task what it has not read"));
         }
-        write_marks_and_runs(&mut self.tx, sql, &fired, &born).await?;
+        write_marks_and_runs(&mut self.tx, sql, &fired, &advanced, &born).await?;
         if !in_progress.is_empty() {
-            self.tx.tell(&sql.save_progress, &text::input(&Rows { tasks: &in_progress, runs: NONE })).await?;
+            let saving = narrowest(&sql.save_progress, &in_progress);
+            let rows: Vec<_> = in_progress.iter().map(|changed| changed.part(saving, None)).collect();
+            self.tx.tell(&saving.say, &text::input(&Rows { tasks: &rows, runs: NONE })).await?;
         }
         if !declared.is_empty() {
+            let declared: Vec<&Task> = declared.iter().map(|changed| changed.task).collect();
             self.tx.tell(&sql.save_tasks, &text::input(&Rows { tasks: &declared, runs: NONE })).await?;
         }
         Ok(())
@@ -87,23 +89,50 @@ impl<T: Transaction> Step<'_, T> {
     }
 }
 
-/// Advances marks, and inserts runs, where there are such.
+/// A task that was changed, and how it was when it was last written.
+#[derive(Clone, Copy)]
+struct Changed<'a> {
+    task: &'a Task,
+    before: &'a Task,
+}
+
+impl<'a> Changed<'a> {
+    /// Whether all that has changed is written by these statements.
+    fn fits<S>(&self, saving: &Saving<S>) -> bool {
+        self.task.differs_only_in(&saving.which, self.before)
+    }
+
+    fn part<S>(&self, saving: &'a Saving<S>, more: Option<i64>) -> Part<'a, Task> {
+        Part { row: self.task, which: &saving.which, more }
+    }
+}
+
+/// Those of the statements that write the fewest columns, and all that has changed.
+fn narrowest<'s, S>([few, many]: &'s [Saving<S>; 2], changed: &[Changed<'_>]) -> &'s Saving<S> {
+    if changed.iter().all(|changed| changed.fits(few)) { few } else { many }
+}
+
+/// Advances marks, each from where it was, and inserts runs, where there are such.
 async fn write_marks_and_runs<T: Transaction>(
     tx: &mut T,
     sql: &Statements,
-    fired: &[Part<'_, Task>],
+    fired: &[Changed<'_>],
+    marks_were: &BTreeMap<i64, i64>,
     born: &[Run],
 ) -> Result<(), Failed> {
     let new = which(RUN, NEW_RUN);
     let runs: Vec<_> = born.iter().map(|run| Part { row: run, which: &new, more: None }).collect();
     if !fired.is_empty() {
-        match &sql.fire[..] {
+        let saving = narrowest(&sql.fire, fired);
+        let tasks = fired.iter().map(|changed| changed.part(saving, Some(marks_were[&changed.task.id])));
+        let tasks: Vec<_> = tasks.collect();
+        match &saving.say[..] {
             [advance, _] => {
-                let input = text::input(&Rows { tasks: fired, runs: NONE });
+                let input = text::input(&Rows { tasks: &tasks, runs: NONE });
                 expect_rows(tx.tell(advance, &input).await?, fired.len(), "a mark moved under its lock")?;
             }
             [both] => {
-                let input = text::input(&Rows { tasks: fired, runs: &runs });
+                let input = text::input(&Rows { tasks: &tasks, runs: &runs });
                 return expect_rows(tx.tell(both, &input).await?, runs.len(), "a mark moved under its lock");
             }
             _ => unreachable!("a firing is one statement or two"),
