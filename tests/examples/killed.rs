@@ -18,7 +18,7 @@ fn symphra(url: &str, arguments: &[&str]) -> String {
     String::from_utf8(said.stdout).expect("it is text")
 }
 
-fn runs(url: &str, task: &str) -> Vec<Value> {
+pub(super) fn runs(url: &str, task: &str) -> Vec<Value> {
     serde_json::from_str(&symphra(url, &["runs", task, "-n", "100", "--json"])).expect("it is JSON")
 }
 
