@@ -137,7 +137,7 @@ fn what_a_run_wrote_is_kept_with_it() {
         logging::subscriber(&LoggingConfig::new().file(folder.log())).expect("it can be written");
     let writes = Task::new("writes", yearly(), async || {
         tracing::info!(target: "shop", "the first page");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
         tracing::debug!(target: "shop", "a detail");
         Err::<(), _>("no ink")
     })

@@ -58,7 +58,7 @@ fn a_second_signal_ends_the_foreground_at_once() {
         assert_eq!(home.json(&["runs", "slow"])[0]["state"], "running", "what runs may end");
         send(&program.pid(), signal);
         program.prints("stopped after ");
-        program.prints("slow of ");
+        program.prints(" was cancelled while it ran ");
         assert_eq!(program.process.wait().expect("it ends").code(), Some(0), "{signal}");
     }
 }

@@ -113,14 +113,11 @@ fn is_json(command: &[&str], said: &Said) {
     assert!(json.is_ok_and(|json| json.is_object() || json.is_array()), "{command:?}: {said:?}");
 }
 
-#[test]
-fn every_command_prints_json_if_it_is_asked_to() {
-    let home = Home::new();
-    let mut program = home.runs();
-    let slow = home.json(&["trigger", "slow"])["run"].as_str().expect("an id").to_owned();
-    program.prints("slow: began");
-    let commands = [
-        &["list"][..],
+/// The commands that a program and the binary of the library have in common; `run` is one that waits or executes.
+fn of_both(run: &str) -> Vec<Vec<&str>> {
+    let of_the_run = [vec!["log", run], vec!["cancel", run]];
+    let others: [&[&str]; 15] = [
+        &["list"],
         &["show", "report"],
         &["next"],
         &["trigger", "report"],
@@ -128,22 +125,27 @@ fn every_command_prints_json_if_it_is_asked_to() {
         &["resume", "report"],
         &["reschedule", "report", "1h"],
         &["runs"],
-        &["log", &slow],
-        &["cancel", &slow],
         &["explain", "report", "2026-01-01"],
         &["backfill", "report", "--from", "2026-01-01", "--preview"],
         &["nodes"],
         &["health"],
         &["reset", "report"],
-        &["migrate"],
-        &["check"],
-        &["plan"],
         &["completions", "bash"],
         &["man"],
-        &["daemon", "status"],
     ];
-    for command in commands {
-        is_json(command, &home.app(&[command, &["--json"]].concat()));
+    of_the_run.into_iter().chain(others.map(<[&str]>::to_vec)).collect()
+}
+
+#[test]
+fn every_command_prints_json_if_it_is_asked_to() {
+    let home = Home::new();
+    let mut program = home.runs();
+    let slow = home.json(&["trigger", "slow"])["run"].as_str().expect("an id").to_owned();
+    program.prints("slow: began");
+    let own = [vec!["migrate"], vec!["check"], vec!["plan"], vec!["daemon", "status"]];
+    let commands: Vec<_> = of_both(&slow).into_iter().chain(own).collect();
+    for command in &commands {
+        is_json(command, &home.app(&[&command[..], &["--json"]].concat()));
     }
     assert_eq!(home.ended("slow")["state"], "cancelled", "it was done");
     let help = home.app(&["--help"]).well();
@@ -177,28 +179,9 @@ fn every_command_of_the_binary_prints_json_if_it_is_asked_to() {
     let run = home.symphra(&[&["trigger", "slow"], &store[..]].concat()).well();
     let run: Value = serde_json::from_str(&run).expect("it is JSON");
     let run = run["run"].as_str().expect("an id").to_owned();
-    let commands = [
-        &["list"][..],
-        &["show", "report"],
-        &["next"],
-        &["trigger", "report"],
-        &["pause", "report"],
-        &["resume", "report"],
-        &["reschedule", "report", "1h"],
-        &["runs"],
-        &["log", &run],
-        &["cancel", &run],
-        &["explain", "report", "2026-01-01"],
-        &["backfill", "report", "--from", "2026-01-01", "--preview"],
-        &["nodes"],
-        &["health"],
-        &["reset", "report"],
-        &["cron", "0 9 * * *"],
-        &["completions", "bash"],
-        &["man"],
-    ];
-    for command in commands {
-        is_json(command, &home.symphra(&[command, &store[..]].concat()));
+    let commands: Vec<_> = of_both(&run).into_iter().chain([vec!["cron", "0 9 * * *"]]).collect();
+    for command in &commands {
+        is_json(command, &home.symphra(&[&command[..], &store].concat()));
     }
     let help = home.symphra(&["--help"]).well();
     let looked_at = commands.iter().map(|command| command[0]).chain(["migrate"]).collect();

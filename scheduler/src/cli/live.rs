@@ -234,8 +234,8 @@ pub(super) fn daemon_view(status: &'static str, pid: Option<Pid>) -> DaemonView 
 /// The same of `daemon status`, which also tells since when it runs: in UTC, for a daemon has no zone.
 #[derive(Debug, Serialize)]
 pub(super) struct DaemonStatusView {
-    status: &'static str,
-    pid: Option<u32>,
+    #[serde(flatten)]
+    daemon: DaemonView,
     since: Option<String>,
 }
 
@@ -245,7 +245,7 @@ pub(super) fn daemon_status_view(
     since: Option<DateTime<Utc>>,
 ) -> DaemonStatusView {
     let since = since.map(|since| since.to_rfc3339_opts(SecondsFormat::Millis, true));
-    DaemonStatusView { status, pid: pid.map(Pid::as_u32), since }
+    DaemonStatusView { daemon: daemon_view(status, pid), since }
 }
 
 /// Progress on standard error, if that is a terminal. It is gone when this is dropped.

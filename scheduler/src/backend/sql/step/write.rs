@@ -74,9 +74,7 @@ impl<T: Transaction> Step<'_, T> {
         }
         Ok(())
     }
-}
 
-impl<T: Transaction> Step<'_, T> {
     /// Ends no run, by all statements that end runs: a user without a right to one of their tables is told so when a program
     /// starts, and not by each end of a run, which would be tried again and again.
     pub(in super::super) async fn end_nothing(&mut self) -> Result<(), Failed> {
