@@ -135,21 +135,26 @@ async fn versions<F: Future<Output = Result<Box<dyn Backend>, Error>>>(
     prefix: &str,
 ) {
     by_hand(&format!("DROP TABLE {prefix}logs")).await;
+    for index in ["begun", "waiting", "lane"] {
+        by_hand(&format!("DROP INDEX {prefix}runs_{index}")).await;
+    }
+    let plain = prefix.rsplit('.').next().unwrap_or(prefix);
+    by_hand(&format!("CREATE INDEX {plain}runs_task ON {prefix}runs (task, due_at)")).await;
     by_hand(&format!("UPDATE {prefix}meta SET schema_version = 1, admits = 1")).await;
     let error = format!("{:?}", open(Migrate::Check).await.expect_err("it lacks a table"));
-    assert!(error.contains("at version 1 and this program needs 2: run its command `migrate`"), "{error}");
+    assert!(error.contains("at version 1 and this program needs 3: run its command `migrate`"), "{error}");
     let store = open(Migrate::Auto).await.expect("it is brought up to date");
     let runs = store.runs(&RunQuery::default()).await.expect("what was there is there");
     assert_eq!(runs.len(), 1);
     assert_eq!(store.log(runs[0].id).await.expect("the table is there"), None);
     drop(store);
     drop(open(Migrate::Check).await.expect("it lacks nothing"));
-    by_hand(&format!("UPDATE {prefix}meta SET schema_version = 3, admits = 2")).await;
+    by_hand(&format!("UPDATE {prefix}meta SET schema_version = 4, admits = 3")).await;
     drop(open(Migrate::Auto).await.expect("a newer one admits it"));
-    by_hand(&format!("UPDATE {prefix}meta SET admits = 3")).await;
+    by_hand(&format!("UPDATE {prefix}meta SET admits = 4")).await;
     let error = format!("{:?}", open(Migrate::Auto).await.expect_err("it is too old"));
     assert!(
-        error.contains("at version 3, on which programs work that know version 3 or later, and this one knows 2"),
+        error.contains("at version 4, on which programs work that know version 4 or later, and this one knows 3"),
         "{error}"
     );
 }

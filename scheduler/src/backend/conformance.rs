@@ -65,10 +65,10 @@ pub use cancelling::{
     a_waiting_run_is_cancelled_at_once, what_is_not_alive_is_not_cancelled,
 };
 pub use claiming::{
-    a_claim_gets_no_more_than_it_asks_for, a_claim_whose_answer_was_lost_is_recognised,
-    a_declaration_moves_a_task_between_groups, a_retrying_run_holds_no_place_in_its_group,
-    a_run_of_a_dead_node_has_its_place_in_the_order, a_run_whose_group_is_full_waits,
-    a_waiting_run_is_claimed_by_one_node, claims_go_by_priority_and_then_by_instant,
+    a_claim_gets_no_more_than_it_asks_for, a_claim_takes_as_many_of_a_task_as_come_first,
+    a_claim_whose_answer_was_lost_is_recognised, a_declaration_moves_a_task_between_groups,
+    a_retrying_run_holds_no_place_in_its_group, a_run_of_a_dead_node_has_its_place_in_the_order,
+    a_run_whose_group_is_full_waits, a_waiting_run_is_claimed_by_one_node, claims_go_by_priority_and_then_by_instant,
     only_runs_of_known_tasks_are_claimed_the_oldest_first, other_rules_hold_from_the_registration_on,
 };
 pub use contact::{
@@ -90,6 +90,7 @@ pub use firing::{
     a_run_that_has_ended_is_not_fired_again, after_its_last_run_a_task_has_no_occurrences,
     answers_come_in_the_order_of_the_batch, nothing_is_accepted_before_the_stores_clock_says_so,
     one_of_many_callers_fires_an_occurrence, what_comes_too_late_is_left_for_the_misfire_policy,
+    who_was_outrun_is_answered_as_ever,
 };
 pub use following::{
     a_look_tells_what_a_fixed_delay_counts_from, a_run_given_back_is_told, a_run_that_ends_with_its_node_is_told_once,
@@ -165,6 +166,7 @@ macro_rules! conformance_tests {
             a_fired_run_is_held_in_its_first_attempt
             a_call_whose_answer_was_lost_is_recognised
             a_repeated_firing_does_not_give_what_a_claim_has_got
+            who_was_outrun_is_answered_as_ever
             a_run_that_has_ended_is_not_fired_again
             nothing_is_accepted_before_the_stores_clock_says_so
             what_comes_too_late_is_left_for_the_misfire_policy
@@ -213,6 +215,7 @@ macro_rules! conformance_tests {
             only_runs_of_known_tasks_are_claimed_the_oldest_first
             a_claim_gets_no_more_than_it_asks_for
             claims_go_by_priority_and_then_by_instant
+            a_claim_takes_as_many_of_a_task_as_come_first
             a_run_of_a_dead_node_has_its_place_in_the_order
             a_run_whose_group_is_full_waits
             a_retrying_run_holds_no_place_in_its_group

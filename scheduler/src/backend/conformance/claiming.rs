@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Subject, Ticking, changes, claim, claim_until_some, dying, ids, node, retry, submit, trigger, version};
+use super::{
+    Subject, Ticking, changes, claim, claim_until_some, dying, ids, node, now, retry, submit, tick, trigger, version,
+};
 use crate::backend::{Admission, Claim, End, Group, Stored, TaskRules};
 use crate::outcome::Outcome;
 use crate::run::RunState;
@@ -117,6 +119,36 @@ pub async fn claims_go_by_priority_and_then_by_instant(backend: Subject) {
         claimed.extend(ids(&backend.claim(&node("b"), &claim).await.expect("a claim is answered").runs));
     }
     assert_eq!(claimed, expected, "the higher priority first, then what was due first");
+}
+
+/// The order holds however much waits of one task and however little of others, and whatever a full group holds back.
+pub async fn a_claim_takes_as_many_of_a_task_as_come_first(backend: Subject) {
+    const DEEP: u64 = 40;
+    let full = Ticking::with(&backend, "full", in_group(1)).await;
+    full.hold(&node("other"), 1).await;
+    let deep = Ticking::unlimited(&backend, "deep").await;
+    let mut expected = Vec::new();
+    for number in 1..=DEEP {
+        let waiting = [trigger(full.key, number), trigger(deep.key, number)];
+        expected.push(waiting[1].id);
+        backend.submit(&waiting).await.expect("submissions are answered");
+    }
+    tick(&backend, now(&backend).await).await;
+    let mut tasks = vec![full.key, deep.key];
+    for number in 1..=8 {
+        let shallow = Ticking::unlimited(&backend, &format!("shallow {number}")).await;
+        submit(&backend, trigger(shallow.key, 1)).await;
+        tasks.push(shallow.key);
+    }
+    tasks.sort();
+    let mut claimed = Vec::new();
+    for number in 1..=3 {
+        let claim = Claim { number, tasks: tasks.clone().into(), max: 24 };
+        claimed.push(backend.claim(&node("a"), &claim).await.expect("a claim is answered").runs);
+    }
+    assert_eq!(claimed.iter().map(Vec::len).collect::<Vec<_>>(), [24, 24, 0], "all but what the group holds back");
+    let got = ids(&claimed.concat());
+    assert_eq!(got[..expected.len()], expected, "what waits first is claimed first");
 }
 
 /// A run of a dead node comes after waiting runs of a higher priority, and before those of a lower one.

@@ -66,6 +66,27 @@ pub async fn a_call_whose_answer_was_lost_is_recognised(backend: Subject) {
     task.accounts_for(1, 2).await;
 }
 
+/// A caller that was outrun gets the same answers as any other: that of a run which is its own, also if the mark has been
+/// moved on by others since, that of what it fires first, and where the marks are of what it fires too late.
+pub async fn who_was_outrun_is_answered_as_ever(backend: Subject) {
+    let [own, lost, fresh] = ["own", "lost", "fresh"].map(|name| Ticking::unlimited(&backend, name));
+    let (own, lost, fresh) = (own.await, lost.await, fresh.await);
+    let (holder, quicker) = (node("a"), node("b"));
+    let hold = own.hold(&holder, 1).await;
+    own.hold(&quicker, 2).await;
+    lost.hold(&quicker, 1).await;
+    let late = Firing { id: lost.id(7), ..lost.firing(1) };
+    for time in ["the first time", "and the second"] {
+        let batch = [late.clone(), own.firing(1), Firing { id: lost.id(8), ..lost.firing(1) }];
+        let answers = backend.enqueue(&holder, &batch).await.expect("an enqueue is answered");
+        let moved = Admission::MarkMoved(lost.at(1));
+        assert_eq!(answers, [moved, Admission::Claimed(hold), moved], "{time}");
+    }
+    let answers = backend.enqueue(&holder, &[late, fresh.firing(1)]).await.expect("an enqueue is answered");
+    assert!(matches!(answers[..], [Admission::MarkMoved(_), Admission::Claimed(_)]), "{answers:?}");
+    assert_eq!((own.rows().await.len(), lost.rows().await.len()), (2, 1), "an occurrence is one run");
+}
+
 /// A repeated call about a run that has ended meanwhile does not make it again.
 pub async fn a_run_that_has_ended_is_not_fired_again(backend: Subject) {
     let task = Ticking::new(&backend, "pay").await;

@@ -1,7 +1,7 @@
 //! Who gets which run: those that wait, those whose next attempt is due, and those of dead nodes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,9 +24,33 @@ struct Due {
     due_at: i64,
 }
 
-/// A run that might be claimed, and whether another run of its backfill has begun.
+/// A run that might be claimed, and its lane.
 #[derive(Deserialize)]
 struct Candidate(Run, i64);
+
+/// The order of claims.
+type Rank = (Reverse<i64>, i64, i64, i64, String);
+
+/// The runs that might be claimed next, the first first. Of each lane of a task so many are there as were looked at; when
+/// they are taken, more are looked at.
+#[derive(Default)]
+struct Front {
+    candidates: BTreeMap<Rank, Candidate>,
+    /// By task and lane.
+    lanes: BTreeMap<(i64, i64), Lane>,
+    taken: HashSet<String>,
+    /// How many are read of a lane.
+    depth: usize,
+}
+
+/// How far a lane is read.
+#[derive(Default)]
+struct Lane {
+    read: usize,
+    taken: usize,
+    /// Whether there may be more.
+    is_cut: bool,
+}
 
 impl<D: Database> Shared<D> {
     pub(super) async fn claim(&self, holder: &Holder, claim: &Claim) -> Result<Claims, Failed> {
@@ -46,6 +70,13 @@ impl<D: Database> Shared<D> {
         claims.next_at = step.next_attempt(claim).await?.map(at);
         self.commit(step).await?;
         Ok(claims)
+    }
+}
+
+impl Front {
+    fn takes(&mut self, run: &Run, lane: i64) {
+        self.lanes.entry((run.task, lane)).or_default().taken += 1;
+        self.taken.insert(run.id.clone());
     }
 }
 
@@ -97,20 +128,16 @@ impl<T: Transaction> Step<'_, T> {
     /// Takes the first of the runs of the locked tasks that may begin.
     async fn take(&mut self, node: &str, claim: &Claim, wanted: usize) -> Result<Vec<Claimed>, Failed> {
         let ids: Vec<i64> = self.tasks.keys().copied().collect();
-        let input = json!({ "node": node, "ids": ids, "max": wanted });
-        let mut candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
-        candidates.retain(|candidate| self.tasks.contains_key(&candidate.0.task));
+        let mut front = Front { depth: (2 * wanted).div_ceil(ids.len().max(1)), ..Front::default() };
+        self.look_at(&mut front, node, ids).await?;
         let mut groups = self.groups().await?;
-        candidates.sort_by_key(|candidate| {
-            let run = &candidate.0;
-            (self.rank(run), run.scheduled_at, run.made)
-        });
-        let mut followed = BTreeSet::new();
         let mut claimed = Vec::new();
-        for Candidate(mut run, is_followed) in candidates {
+        while let Some((_, Candidate(mut run, lane))) = front.candidates.pop_first() {
             let was = run.run_state()?;
             if was == RunState::Running {
                 if self.ends_with_its_node(&run)? {
+                    front.takes(&run, lane);
+                    self.look_further(&mut front, node, &run, lane).await?;
                     continue;
                 }
                 run.deaths += 1;
@@ -124,29 +151,61 @@ impl<T: Transaction> Step<'_, T> {
             let task = &self.tasks[&run.task];
             let is_held_back = run.is_scheduled() && self.is_paused(task);
             let needs_room = was == RunState::Queued && run.beside == 0;
-            let follows = run.origin == "backfill" && was == RunState::Queued && run.beside == 0;
-            let is_next = !follows || is_followed == 0 && !followed.contains(&run.origin_id);
             let group = task.grp.clone();
             let has_place = was == RunState::Running || groups.has_room(group.as_deref());
-            if is_held_back || needs_room && !task.has_room() || !is_next || !has_place {
+            if is_held_back || needs_room && !task.has_room() || !has_place {
                 continue;
             }
             if was != RunState::Running {
                 groups.take(group.as_deref());
             }
-            if follows {
-                followed.insert(run.origin_id.clone());
-            }
             if was == RunState::Retrying && run.put_off_by.as_deref() != Some(node) {
                 self.log.push(Change::Resumed(run.run_id()?));
             }
+            front.takes(&run, lane);
             self.give(&mut run, node);
             run.claim = Some(super::rows::count(claim.number));
             run.was = Some(was.to_string());
             claimed.push(self.claimed(&run, was)?);
+            if claimed.len() < wanted {
+                self.look_further(&mut front, node, &run, lane).await?;
+            }
             self.change(run);
         }
         Ok(claimed)
+    }
+
+    /// Reads the first candidates of each lane of these tasks.
+    async fn look_at(&mut self, front: &mut Front, node: &str, tasks: Vec<i64>) -> Result<(), Failed> {
+        let input = json!({ "node": node, "ids": tasks, "max": front.depth });
+        let candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
+        for Candidate(run, lane) in &candidates {
+            front.lanes.entry((run.task, *lane)).or_default().read = 0;
+        }
+        for candidate in candidates {
+            let Candidate(run, lane) = &candidate;
+            let there = front.lanes.entry((run.task, *lane)).or_default();
+            there.read += 1;
+            there.is_cut = there.read == front.depth;
+            if !front.taken.contains(&run.id) {
+                let (priority, due_at) = self.rank(run);
+                front.candidates.insert((priority, due_at, run.scheduled_at, run.made, run.id.clone()), candidate);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads more where a lane has been taken from as far as it was read: at once of all tasks of which that is soon so.
+    async fn look_further(&mut self, front: &mut Front, node: &str, run: &Run, lane: i64) -> Result<(), Failed> {
+        let is_used_up = |lane: &Lane| lane.is_cut && lane.taken >= lane.read;
+        if !front.lanes.get(&(run.task, lane)).is_some_and(is_used_up) {
+            return Ok(());
+        }
+        let soon = front.lanes.iter().filter(|(_, lane)| lane.is_cut && 2 * lane.taken >= lane.read);
+        let mut tasks: Vec<i64> = soon.map(|(&(task, _), _)| task).collect();
+        tasks.dedup();
+        front.depth *= 2;
+        self.look_at(front, node, tasks).await
     }
 
     /// Ends a run whose node is dead, if it may not be executed again.

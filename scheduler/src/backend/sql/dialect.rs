@@ -1,7 +1,8 @@
 //! How the databases say what they say differently.
 //!
 //! Statements are written once, with words in braces where databases differ; [`Dialect::say`] replaces them when a store is
-//! opened. `{tasks}` and its like are tables, `{each:x}` the rows of the parameter's list `x`, `{words:x}` the plain values
+//! opened. `{tasks}` and its like are tables, `{index:x}` and `{schema_index:x}` an index that is made and one that is
+//! there, `{each:x}` the rows of the parameter's list `x`, `{words:x}` the plain values
 //! of one, `{in:x}` one of its values as text.
 
 use super::rows::Type;
@@ -83,6 +84,9 @@ impl Dialect {
         let (kind, name) = word.split_once(':').unwrap_or((word, ""));
         if kind == "index" {
             return format!("\"{}\"", names.plain(name));
+        }
+        if kind == "schema_index" {
+            return names.table(name);
         }
         match self {
             #[cfg(feature = "sqlite")]

@@ -22,6 +22,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 },
     Migration { statements: include_str!("../../../migrations/0002_logs.sql"), admits: 1 },
+    Migration { statements: include_str!("../../../migrations/0003_waiting.sql"), admits: 1 },
 ];
 
 /// The number of the last migration that this program knows.

@@ -105,11 +105,16 @@ const NOT_PAUSED: &str = "(t.paused IS NULL AND (t.disabled = 0 OR t.resumed = 1
 const IS_DEAD: &str = "(n.has_left = 1 OR (n.lease_until < {now} AND EXISTS (SELECT 1 FROM {nodes} AS me WHERE me.name = \
                        {in:node} AND me.seen_at >= {now} - me.silence_ms AND me.contact_since + n.lease_ms <= {now})))";
 
+/// In which lane the run `r` waits: what keeps the first of a lane from beginning keeps the others of it too, but for
+/// backfills, each of which is a lane of its own. Indexed by these very words.
+const LANE: &str = "CASE WHEN r.beside = 1 THEN 2 WHEN r.origin = 'trigger' THEN 1 WHEN r.origin = 'backfill' THEN 3 ELSE 0 \
+                    END";
+
 /// Whether the run `r` waits as one of its task's own occurrences, or at a start.
-const SCHEDULED: &str = "r.began IS NULL AND r.beside = 0 AND r.origin IN ('schedule', 'start')";
+const SCHEDULED: &str = "r.began IS NULL AND ({lane}) = 0";
 
 /// Whether the run `r` waits and a trigger is buffered behind it.
-const ASKED: &str = "r.began IS NULL AND (r.beside = 1 OR r.origin IN ('schedule', 'start', 'trigger'))";
+const ASKED: &str = "r.began IS NULL AND ({lane}) IN (0, 1, 2)";
 
 /// The order in which runs of one task begin.
 const OLDEST: &str = "r.due_at, r.scheduled_at, r.made";
@@ -122,7 +127,7 @@ const IS_FAILURE: &str = "state IN ('failed', 'timed_out', 'abandoned')";
 impl Statements {
     /// The statements on the tables of one store.
     pub(crate) fn new(dialect: Dialect, tables: &Names) -> Self {
-        let say = |text: &str| dialect.say(text, tables);
+        let say = |text: &str| dialect.say(&text.replace("{lane}", LANE), tables);
         let save = |columns: &[(&'static str, Type)]| {
             say(&format!(
                 "UPDATE {{tasks}} AS t SET {} FROM {} AS x WHERE t.id = x.id",
@@ -243,7 +248,7 @@ impl Statements {
             )),
             claimable: say(&claimable("")),
             claimable_known: say(&claimable("WHERE f.id IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
-            candidates: say(&candidates()),
+            candidates: say(&candidates(dialect)),
             retrying: say(&retrying("")),
             retrying_known: say(&retrying("AND task IN (SELECT CAST(e.value AS {int}) FROM {words:known})")),
             fire: [FIRED, PROGRESS].map(|columns| Saving::of(columns, fire)),
@@ -268,7 +273,7 @@ impl Statements {
             log: say("SELECT {object}('attempt', attempt, 'log', log) FROM {logs} WHERE run = CAST({in:id} AS {id})"),
             groups: say(
                 "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
-                 {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \
+                 {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.began IS NOT NULL AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \
                  AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {runs} AS r WHERE r.task = t.id AND r.state = 'retrying' AND \
                  r.due_at <= {now}))))) FROM (SELECT * FROM \
                  {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}) AS g",
@@ -380,8 +385,9 @@ fn locked(dialect: Dialect, which: &str, how: &str, task: &str) -> String {
 }
 
 fn view(dialect: Dialect) -> String {
-    let alive = "(SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.origin = 'schedule' ORDER BY CASE WHEN r.began IS \
-                 NULL THEN 1 ELSE 0 END, r.began, r.due_at, r.scheduled_at, r.made LIMIT 1)";
+    let alive = "COALESCE((SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.began IS NOT NULL AND r.origin = 'schedule' \
+                 ORDER BY r.began LIMIT 1), (SELECT r.id FROM {runs} AS r WHERE r.task = t.id AND r.began IS NULL AND ({lane}) = 0 \
+                 AND r.origin = 'schedule' ORDER BY r.due_at, r.scheduled_at, r.made LIMIT 1))";
     let latest = "(SELECT h.state FROM {history} AS h WHERE h.task = t.id ORDER BY h.seq DESC LIMIT 1)";
     let more = [
         ("name", "t.name"),
@@ -433,25 +439,42 @@ fn claimable(known: &str) -> String {
     )
 }
 
-/// The runs of locked tasks that might be claimed: of each lane the first few, since what keeps the first of a lane from
-/// beginning keeps the others too.
-///
-/// Of those that wait for room no more are read than the task can ever have: of a backlog a claim sorts the instants, and no
-/// more.
-fn candidates() -> String {
-    let lane = "CASE WHEN r.beside = 1 THEN 'beside' WHEN r.origin = 'backfill' THEN CAST(r.origin_id AS {text}) ELSE \
-                r.origin END";
-    let is_followed = "CASE WHEN r.origin = 'backfill' AND EXISTS (SELECT 1 FROM {runs} AS b WHERE b.task = r.task AND \
-                       b.origin = 'backfill' AND b.origin_id = r.origin_id AND b.began IS NOT NULL) THEN 1 ELSE 0 END";
-    format!(
-        "SELECT {{array}}({}) FROM (SELECT r.id, t.alive_max, row_number() OVER (PARTITION BY r.task, r.state, {lane} ORDER BY \
-         {OLDEST}) AS place FROM {{runs}} AS r JOIN {{tasks}} AS t ON t.id = r.task WHERE {} AND (r.began IS NULL OR (r.state = 'retrying' AND r.due_at <= {{now}}) OR \
-         (r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND {IS_DEAD})))) AS c \
-         JOIN {{runs}} AS r ON r.id = c.id WHERE c.place <= CAST({{in:max}} AS {{int}}) AND (r.state <> 'queued' OR r.beside = 1 \
-         OR c.alive_max IS NULL OR c.place <= c.alive_max)",
-        format_args!("{{list}}({}, {is_followed})", row("r", RUN)),
-        ids("r.task")
-    )
+/// The runs of locked tasks that might be claimed, with their lanes: of each lane the first few, and of each backfill the
+/// first, unless one of it has begun. What waits behind those is not read: it may be a great deal.
+fn candidates(dialect: Dialect) -> String {
+    let first = |which: &str| {
+        format!(
+            "SELECT * FROM (SELECT r.id FROM {{runs}} AS r WHERE r.task = t.id AND {which} ORDER BY {OLDEST} LIMIT \
+             CAST({{in:max}} AS {{int}})) AS l"
+        )
+    };
+    let lanes = [
+        first("r.began IS NULL AND ({lane}) = 0"),
+        first("r.began IS NULL AND ({lane}) = 1"),
+        first("r.began IS NULL AND ({lane}) = 2"),
+        first(&format!(
+            "r.began IS NULL AND ({{lane}}) = 3 AND r.id IN (SELECT f.id FROM (SELECT b.id, row_number() OVER (PARTITION BY \
+             b.origin_id ORDER BY {}) AS place FROM {{runs}} AS b WHERE b.task = t.id AND b.began IS NULL AND ({}) = 3) AS f \
+             WHERE f.place = 1) AND NOT EXISTS (SELECT 1 FROM {{runs}} AS b WHERE b.task = r.task AND b.began IS NOT NULL AND \
+             b.origin = 'backfill' AND b.origin_id = r.origin_id)",
+            OLDEST.replace("r.", "b."),
+            LANE.replace("r.", "b.")
+        )),
+        first("r.began IS NOT NULL AND r.state = 'retrying' AND r.due_at <= {now}"),
+        first(&format!(
+            "r.began IS NOT NULL AND r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder \
+             AND {IS_DEAD})"
+        )),
+    ]
+    .join(" UNION ALL ");
+    let of_each = match dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite | Dialect::OlderSqlite => format!("JOIN {{runs}} AS r ON r.id IN ({lanes})"),
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => format!("CROSS JOIN LATERAL ({lanes}) AS c JOIN {{runs}} AS r ON r.id = c.id"),
+    };
+    let lane = "CASE WHEN r.began IS NULL THEN {lane} WHEN r.state = 'retrying' THEN 4 ELSE 5 END";
+    format!("SELECT {{array}}({{list}}({}, {lane})) FROM {{tasks}} AS t {of_each} WHERE {}", row("r", RUN), ids("t.id"))
 }
 
 fn retrying(known: &str) -> String {
