@@ -85,7 +85,8 @@ pub enum Admission {
     /// Another timetable counts by now, or somebody else has recorded what was shown again; nothing was done, and the
     /// caller looks again.
     Outdated,
-    /// Somebody else advanced the mark, to here; nothing was done.
+    /// Somebody else advanced the mark, to here; nothing was done. It may also be that somebody else is just about to, where
+    /// the caller has been too late before: then it is where the caller believes it to be.
     MarkMoved(Timestamp),
     /// The run is due after the store's clock, which says this; nothing was done.
     Early(Timestamp),

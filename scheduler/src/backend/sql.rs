@@ -17,6 +17,7 @@ mod enqueue;
 mod finish;
 mod list;
 mod migrate;
+mod outrun;
 mod rows;
 mod statements;
 mod step;
@@ -44,6 +45,7 @@ use crate::run::RunId;
 use announce::Announced;
 pub(crate) use dialect::{Dialect, Names};
 pub(crate) use migrate::{Refused, migrate};
+use outrun::Outrun;
 pub(crate) use statements::Statements;
 use step::Step;
 use submit::Waiting;
@@ -167,6 +169,7 @@ struct Shared<D> {
     statements: Statements,
     announced: Announced,
     submitting: Waiting,
+    outrun: Outrun,
     /// Holders that the store knows.
     greeted: Mutex<HashSet<Arc<str>>>,
 }
@@ -179,6 +182,7 @@ impl<D: Database> Sql<D> {
             statements,
             announced: Announced::default(),
             submitting: Waiting::default(),
+            outrun: Outrun::default(),
             greeted: Mutex::default(),
         });
         thread.spawn(announce::follow(Arc::clone(&shared)));

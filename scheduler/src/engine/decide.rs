@@ -28,6 +28,13 @@ const CLOCKS_DIFFER_PAUSE: Duration = Duration::from_millis(10);
 /// The longest wait for a store's clock that is behind: it may be set meanwhile.
 const EARLY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a node leaves a task alone that is behind, and of which another node was quicker to fire the last occurrence: that
+/// one goes on with it, and to ask beside it would only hold it up. Twice as long after each batch that was in vain.
+const OUTRUN_PAUSE: Duration = Duration::from_millis(20);
+
+/// So often it becomes twice as long: if the quicker node dies, so much later another one goes on.
+const OUTRUN_DOUBLINGS_MAX: u32 = 3;
+
 impl State {
     /// Takes in one event.
     pub(crate) fn decide(&mut self, event: Event, now: Now, actions: &mut Actions) {
@@ -143,6 +150,8 @@ impl State {
     fn enqueued(&mut self, batch: Batch, admissions: &[Admission], now: Timestamp, actions: &mut Actions) {
         assert_eq!(batch.firings.len(), admissions.len(), "a backend answers every firing");
         self.enqueueing = 0;
+        let is_in_vain = admissions.iter().all(|admission| matches!(admission, Admission::MarkMoved(_)));
+        self.outrun_in_a_row = if is_in_vain { self.outrun_in_a_row.saturating_add(1) } else { 0 };
         actions.start.reserve(batch.firings.len());
         for ((index, firing), admission) in batch.tasks.into_iter().zip(&batch.firings).zip(admissions) {
             if !matches!(admission, Admission::Claimed(_)) {
@@ -182,13 +191,12 @@ impl State {
                 Admission::MarkMoved(mark) => {
                     let task = &mut self.tasks[index as usize];
                     task.mark = mark;
-                    let next = if task.plan.fixed_delay().is_some() {
+                    if task.plan.fixed_delay().is_some() {
                         actions.look.push(task.live.key);
-                        Next::Awaits(None)
+                        self.arm(index, Next::Awaits(None));
                     } else {
-                        self.next_after(index, mark)
-                    };
-                    self.arm(index, next);
+                        self.outrun(index, now);
+                    }
                 }
                 Admission::Exhausted => {
                     // Another node may have declared more of them meanwhile.
@@ -295,6 +303,19 @@ impl State {
         match self.next_after(index, firing.mark.min(now)) {
             next @ Next::Ahead(_) => self.arm_at(index, next, now.plus(pause)),
             // The clock was set back during the call.
+            next => self.arm(index, next),
+        }
+    }
+
+    /// Has the task wait for its next occurrence, the last of which another node was quicker to fire. For what is still to
+    /// come both are as quick again, so that the nodes of a cluster share the work.
+    fn outrun(&mut self, index: u32, now: Timestamp) {
+        let next = self.next_after(index, self.tasks[index as usize].mark);
+        let pause = OUTRUN_PAUSE * (1 << self.outrun_in_a_row.min(OUTRUN_DOUBLINGS_MAX));
+        match next {
+            Next::Ahead(at) | Next::Again(at) if self.tasks[index as usize].plan.due(at) <= now.plus(OUTRUN_PAUSE) => {
+                self.arm_at(index, next, now.plus(pause.min(self.misfire_grace / 2)));
+            }
             next => self.arm(index, next),
         }
     }

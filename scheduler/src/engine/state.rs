@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(super) claims: Claiming,
     /// Firings that the backend has not answered.
     pub(super) enqueueing: usize,
+    /// How many batches in a row have met nothing but marks that other nodes had moved.
+    pub(super) outrun_in_a_row: u32,
     pub(super) finishing: bool,
     /// Runs whose end is counted and just being stored.
     pub(super) storing: Vec<RunId>,
@@ -234,6 +236,7 @@ impl State {
             held: 0,
             claims: Claiming::default(),
             enqueueing: 0,
+            outrun_in_a_row: 0,
             finishing: false,
             storing: Vec::new(),
             deaths: Deaths::remembered_of(held_max),

@@ -61,6 +61,7 @@ enum Sight {
 
 impl<D: Database> Shared<D> {
     pub(super) async fn unregister(&self, holder: &Holder, tasks: &[Unregistration]) -> Result<(), Failed> {
+        self.outrun.forget(holder, tasks.iter().map(|given_up| given_up.task));
         for some in tasks.chunks(TASKS_PER_STEP) {
             let mut step = self.begin().await?;
             // In the order in which a registration locks them.

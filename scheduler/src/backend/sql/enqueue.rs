@@ -1,6 +1,6 @@
 //! What becomes of occurrences: runs that are held, runs that wait, or records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -296,8 +296,39 @@ impl<T: Transaction> Step<'_, T> {
 impl<D: Database> Shared<D> {
     pub(super) async fn enqueue(&self, holder: &Holder, firings: &[Firing]) -> Result<Vec<Admission>, Failed> {
         self.greet(holder).await?;
+        let outrun = self.outrun.of(holder);
+        let (doubtful, plain): (Vec<&Firing>, Vec<&Firing>) =
+            firings.iter().partition(|firing| outrun.contains(&firing.task));
+        let mut answers = self.too_late(&doubtful).await?;
+        let open = doubtful.into_iter().filter(|firing| !answers.contains_key(&firing.id));
+        answers.extend(self.fire(holder, plain, open.collect()).await?);
+        self.outrun.note(holder, outrun, firings.iter().map(|firing| (firing.task, &answers[&firing.id])));
+        Ok(firings.iter().map(|firing| answers[&firing.id]).collect())
+    }
+
+    /// Fires `plain` occurrences, and those of the `doubtful` ones of whose tasks nobody else has the lock.
+    async fn fire(
+        &self,
+        holder: &Holder,
+        plain: Vec<&Firing>,
+        doubtful: Vec<&Firing>,
+    ) -> Result<HashMap<RunId, Admission>, Failed> {
+        let mut answers = HashMap::with_capacity(plain.len() + doubtful.len());
+        if plain.is_empty() && doubtful.is_empty() {
+            return Ok(answers);
+        }
         let mut step = self.begin().await?;
-        step.lock(firings.iter().map(|firing| id(firing.task))).await?;
+        if !plain.is_empty() {
+            step.lock(plain.iter().map(|firing| id(firing.task))).await?;
+        }
+        let mut firings = plain;
+        if !doubtful.is_empty() {
+            step.lock_free(doubtful.iter().map(|firing| id(firing.task))).await?;
+            let (free, taken): (Vec<&Firing>, Vec<&Firing>) =
+                doubtful.into_iter().partition(|firing| step.tasks.contains_key(&id(firing.task)));
+            firings.extend(free);
+            answers.extend(taken.iter().map(|firing| (firing.id, Admission::MarkMoved(firing.mark))));
+        }
         let full = firings.iter().filter_map(|firing| {
             let task = step.tasks.get(&id(firing.task))?;
             (firing.run.is_some() && task.is_full() && task.mark == firing.mark.as_millis()).then_some(task.id)
@@ -311,7 +342,6 @@ impl<D: Database> Shared<D> {
             .filter(|firing| step.tasks.get(&id(firing.task)).is_some_and(|task| is_repeated(firing, task)));
         let repeated: Vec<String> = repeated.map(|firing| firing.id.to_string()).collect();
         let mut made_before = step.runs(repeated).await?;
-        let mut admissions = Vec::with_capacity(firings.len());
         for firing in firings {
             let admission = match step.tasks.get(&id(firing.task)) {
                 None => Admission::MarkMoved(firing.advance_to),
@@ -324,10 +354,10 @@ impl<D: Database> Shared<D> {
                     step.fire(firing, &holder.node, crowd, &mut groups).await?
                 }
             };
-            admissions.push(admission);
+            answers.insert(firing.id, admission);
         }
         self.commit(step).await?;
-        Ok(admissions)
+        Ok(answers)
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Statements {
     pub(super) runs_scheduled: String,
     pub(super) runs_claimed: String,
     pub(super) runs_of_keys: String,
+    /// Firings that come too late: the mark has been moved, and not by themselves.
+    pub(super) too_late: String,
     pub(super) known_runs: String,
     pub(super) due_attempts: String,
     pub(super) claimable: String,
@@ -234,6 +236,12 @@ impl Statements {
                  WHERE r.origin = 'schedule'",
                 row("r", RUN),
                 given("keys", &[("task", Type::Int), ("scheduled_at", Type::Int)])
+            )),
+            too_late: say(&format!(
+                "SELECT {{array}}({{object}}('id', x.id, 'mark', t.mark)) FROM {} AS x JOIN {{tasks}} AS t ON t.id = x.task WHERE \
+                 t.mark <> x.mark AND (t.step_id IS NULL OR t.step_id <> x.id) AND NOT EXISTS (SELECT 1 FROM {{runs}} AS r \
+                 WHERE r.id = x.id)",
+                given("firings", &[("id", Type::Id), ("task", Type::Int), ("mark", Type::Int)])
             )),
             known_runs: say(&format!(
                 "SELECT {{array}}(k.id) FROM (SELECT id FROM {{runs}} WHERE {} UNION ALL SELECT id FROM {{history}} WHERE {}) \

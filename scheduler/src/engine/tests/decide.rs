@@ -14,7 +14,8 @@ use super::super::state::{Now, State};
 use super::rig::{every, instant, millis, seconds};
 use crate::TaskName;
 use crate::backend::{
-    Admission, Capabilities, Changes, Claimed, Claims, Died, Finish, Hold, Refusal, Registered, Stored, TaskKey, Token,
+    Admission, Capabilities, Changes, Claimed, Claims, Died, Finish, Firing, Hold, Refusal, Registered, Stored,
+    TaskKey, Token,
 };
 use crate::clock::ClockStep;
 use crate::executor::{Ended, Job, Ran};
@@ -326,6 +327,39 @@ fn a_task_is_asked_about_again_only_when_its_answer_is_there() {
     world.feed(Event::Enqueued(batch, vec![Admission::MarkMoved(advance_to)]));
     let next = world.enqueueing.as_ref().map(|batch| batch.firings.len());
     assert_eq!(next, Some(HELD_MAX), "as many as there is room for");
+}
+
+#[test]
+fn a_node_that_is_outrun_leaves_what_is_behind_to_the_quicker_one_for_a_while() {
+    let mut world = World::new(7);
+    let answer = |world: &mut World, admission: fn(&Firing) -> Admission| {
+        let batch = world.enqueueing.take().expect("it fires");
+        let admissions = batch.firings.iter().map(admission).collect();
+        world.feed(Event::Enqueued(batch, admissions));
+    };
+    let moved = |firing: &Firing| Admission::MarkMoved(firing.mark);
+    world.now.wall = world.now.wall.plus(millis(350));
+    world.feed(Event::Woke);
+    world.now.wall = world.now.wall.plus(seconds(60));
+    for _ in 0..3 {
+        answer(&mut world, moved);
+    }
+    assert!(world.enqueueing.is_none(), "of each task it was told once that another node is quicker");
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        let fires_at = world.state.fires_at().expect("they are behind");
+        pauses.push(fires_at.since(world.now.wall));
+        world.now.wall = world.now.wall.plus(seconds(1));
+        world.feed(Event::Woke);
+        while world.enqueueing.is_some() {
+            answer(&mut world, moved);
+        }
+    }
+    assert_eq!(pauses, [millis(40), millis(160), millis(160), millis(160)]);
+    world.now.wall = world.now.wall.plus(seconds(1));
+    world.feed(Event::Woke);
+    answer(&mut world, |_| Admission::Passed);
+    assert!(world.enqueueing.is_some(), "and goes on by itself as soon as the other one does not");
 }
 
 /// What the store says of task 0, as of `version`.
