@@ -84,6 +84,7 @@ async fn apalis(asked: &Asked) -> Result<Measured, Failure> {
             });
             Ok((Life::in_two_parts(runs, enqueued, drained.await?), counter))
         }
+        Place::Redis { .. } => Err("apalis is measured on files and PostgreSQL only".into()),
     }
 }
 

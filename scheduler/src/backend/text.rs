@@ -1,5 +1,5 @@
-//! How timetables, pauses, records and the words of a run are written in a store: JSON and plain words, each with its way
-//! back.
+//! How timetables, pauses, records and the words of a run are written in a store that outlives its programs: JSON and plain
+//! words, each with its way back.
 //!
 //! Invariant: what is equal is written equal, so that two declarations can be compared as texts. A text that this version
 //! cannot read, because a newer one wrote it, is an error that shows it.
@@ -14,8 +14,7 @@ use serde_json::Serializer;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use symphra_scheduler_core::Timestamp;
 
-use super::rows::{at, count};
-use crate::backend::{BackendError, Died, Pause, Reason, Record, Refusal, TaskKey};
+use super::{BackendError, Died, Pause, Reason, Record, Refusal, TaskKey};
 use crate::outcome::CancelCause;
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::{Delay, Moment, Overlap, Rule, Schedule, Timetable, Window};
@@ -48,7 +47,7 @@ struct StoredTimetable {
     fixed_delay: bool,
 }
 
-pub(super) fn timetable(timetable: &Timetable) -> String {
+pub(in crate::backend) fn timetable(timetable: &Timetable) -> String {
     let mut stored = StoredTimetable {
         zone: timetable.zone.name().into(),
         start_ms: (timetable.window.start != Timestamp::MIN).then(|| timetable.window.start.as_millis()),
@@ -70,7 +69,7 @@ pub(super) fn timetable(timetable: &Timetable) -> String {
     json(&stored)
 }
 
-pub(super) fn read_timetable(text: &str) -> Result<Arc<Timetable>, BackendError> {
+pub(in crate::backend) fn read_timetable(text: &str) -> Result<Arc<Timetable>, BackendError> {
     let unread = |why: String| unreadable("timetable", text, why);
     let stored: StoredTimetable = serde_json::from_str(text).map_err(|error| unread(error.to_string()))?;
     let schedule = match (&stored.cron, stored.every_ms, stored.at_ms, stored.at_local_ms) {
@@ -105,7 +104,7 @@ struct StoredPause {
     since_ms: i64,
 }
 
-pub(super) fn pause(pause: &Pause) -> String {
+pub(in crate::backend) fn pause(pause: &Pause) -> String {
     json(&StoredPause {
         by: pause.by.to_string(),
         reason: pause.reason.as_ref().map(ToString::to_string),
@@ -113,7 +112,7 @@ pub(super) fn pause(pause: &Pause) -> String {
     })
 }
 
-pub(super) fn read_pause(text: &str) -> Result<Pause, BackendError> {
+pub(in crate::backend) fn read_pause(text: &str) -> Result<Pause, BackendError> {
     let stored: StoredPause =
         serde_json::from_str(text).map_err(|error| unreadable("pause", text, error.to_string()))?;
     Ok(Pause { by: stored.by.into(), reason: stored.reason.map(Into::into), since: at(stored.since_ms) })
@@ -129,7 +128,7 @@ struct StoredDeath {
     at_ms: i64,
 }
 
-pub(super) fn died(died: &Died) -> String {
+pub(in crate::backend) fn died(died: &Died) -> String {
     json(&StoredDeath {
         node: died.node.to_string(),
         attempt: died.attempt,
@@ -139,7 +138,7 @@ pub(super) fn died(died: &Died) -> String {
     })
 }
 
-pub(super) fn read_died(id: RunId, task: TaskKey, text: &str) -> Result<Died, BackendError> {
+pub(in crate::backend) fn read_died(id: RunId, task: TaskKey, text: &str) -> Result<Died, BackendError> {
     let StoredDeath { node, attempt, deaths, state: ended_as, at_ms } =
         serde_json::from_str(text).map_err(|error| unreadable("death", text, error.to_string()))?;
     Ok(Died { id, task, node: node.into(), attempt, deaths, state: state(&ended_as)?, ended_at: at(at_ms) })
@@ -158,7 +157,7 @@ struct StoredRecord {
     noted_from_ms: Option<i64>,
 }
 
-pub(super) fn records(records: &[Record]) -> String {
+pub(in crate::backend) fn records(records: &[Record]) -> String {
     let stored: Vec<_> = records
         .iter()
         .map(|record| StoredRecord {
@@ -173,14 +172,13 @@ pub(super) fn records(records: &[Record]) -> String {
     json(&stored)
 }
 
-pub(super) fn read_records(text: &str) -> Result<Vec<Record>, BackendError> {
+pub(in crate::backend) fn read_records(text: &str) -> Result<Vec<Record>, BackendError> {
     let stored: Vec<StoredRecord> =
         serde_json::from_str(text).map_err(|error| unreadable("list of records", text, error.to_string()))?;
     let record = |stored: StoredRecord| {
-        let reason = REASONS.iter().find(|(_, word)| *word == stored.reason);
-        let (reason, _) = reason.ok_or_else(|| unreadable("record", &stored.reason, "unknown reason".into()))?;
+        let reason = read_reason(&stored.reason)?;
         let (first, last) = (at(stored.first_ms), at(stored.last_ms));
-        let record = Record::span(*reason, first, last, stored.count.unsigned_abs()).noted(stored.note);
+        let record = Record::span(reason, first, last, stored.count.unsigned_abs()).noted(stored.note);
         Ok(Record { noted_from: stored.noted_from_ms.map_or(first, at), ..record })
     };
     stored.into_iter().map(record).collect()
@@ -199,19 +197,24 @@ const REASONS: [(Reason, &str); 10] = [
     (Reason::ClockSetBack, "clock_set_back"),
 ];
 
-fn reason(reason: Reason) -> &'static str {
+pub(in crate::backend) fn reason(reason: Reason) -> &'static str {
     REASONS.iter().find(|(known, _)| *known == reason).expect("every reason has its word").1
+}
+
+pub(in crate::backend) fn read_reason(word: &str) -> Result<Reason, BackendError> {
+    let known = REASONS.iter().find(|(_, known)| *known == word);
+    known.map(|(reason, _)| *reason).ok_or_else(|| unreadable("record", word, "unknown reason".into()))
 }
 
 /// What became of a step of a mark.
 #[derive(Clone, Copy)]
-pub(super) enum Became {
+pub(in crate::backend) enum Became {
     Run,
     Passed,
     Recorded(Refusal),
 }
 
-pub(super) fn became(became: Became) -> String {
+pub(in crate::backend) fn became(became: Became) -> String {
     match became {
         Became::Run => "run".into(),
         Became::Passed => "passed".into(),
@@ -222,7 +225,7 @@ pub(super) fn became(became: Became) -> String {
     }
 }
 
-pub(super) fn read_became(text: &str) -> Result<Became, BackendError> {
+pub(in crate::backend) fn read_became(text: &str) -> Result<Became, BackendError> {
     let (word, by) = text.split_once(' ').map_or((text, None), |(word, by)| (word, Some(by)));
     Ok(match (word, by) {
         ("run", None) => Became::Run,
@@ -235,7 +238,7 @@ pub(super) fn read_became(text: &str) -> Result<Became, BackendError> {
     })
 }
 
-pub(super) fn origin(origin: Origin) -> (&'static str, Option<String>) {
+pub(in crate::backend) fn origin(origin: Origin) -> (&'static str, Option<String>) {
     match origin {
         Origin::Schedule => ("schedule", None),
         Origin::Start => ("start", None),
@@ -244,7 +247,7 @@ pub(super) fn origin(origin: Origin) -> (&'static str, Option<String>) {
     }
 }
 
-pub(super) fn read_origin(word: &str, id: Option<&str>) -> Result<Origin, BackendError> {
+pub(in crate::backend) fn read_origin(word: &str, id: Option<&str>) -> Result<Origin, BackendError> {
     Ok(match (word, id) {
         ("schedule", None) => Origin::Schedule,
         ("start", None) => Origin::Start,
@@ -254,7 +257,7 @@ pub(super) fn read_origin(word: &str, id: Option<&str>) -> Result<Origin, Backen
     })
 }
 
-pub(super) const fn cause(cause: CancelCause) -> &'static str {
+pub(in crate::backend) const fn cause(cause: CancelCause) -> &'static str {
     match cause {
         CancelCause::Stopped => "stopped",
         CancelCause::Requested => "requested",
@@ -265,7 +268,7 @@ pub(super) const fn cause(cause: CancelCause) -> &'static str {
 }
 
 /// A cause that only a newer version knows is a request.
-pub(super) fn read_cause(word: &str) -> CancelCause {
+pub(in crate::backend) fn read_cause(word: &str) -> CancelCause {
     match word {
         "stopped" => CancelCause::Stopped,
         "replaced" => CancelCause::Replaced,
@@ -283,11 +286,11 @@ const OVERLAPS: [(Overlap, &str); 5] = [
     (Overlap::Allow, "allow"),
 ];
 
-pub(super) fn overlap(overlap: Overlap) -> &'static str {
+pub(in crate::backend) fn overlap(overlap: Overlap) -> &'static str {
     OVERLAPS.iter().find(|(known, _)| *known == overlap).expect("every policy has its word").1
 }
 
-pub(super) fn read_overlap(word: &str) -> Result<Overlap, BackendError> {
+pub(in crate::backend) fn read_overlap(word: &str) -> Result<Overlap, BackendError> {
     let known = OVERLAPS.iter().find(|(_, known)| *known == word);
     known.map(|(overlap, _)| *overlap).ok_or_else(|| unreadable("overlap policy", word, "unknown word".into()))
 }
@@ -303,18 +306,18 @@ const STATES: [RunState; 8] = [
     RunState::Abandoned,
 ];
 
-pub(super) fn state(word: &str) -> Result<RunState, BackendError> {
+pub(in crate::backend) fn state(word: &str) -> Result<RunState, BackendError> {
     let known = STATES.into_iter().find(|state| state.to_string() == word);
     known.ok_or_else(|| unreadable("state of a run", word, "unknown word".into()))
 }
 
-pub(super) fn run_id(text: &str) -> Result<RunId, BackendError> {
+pub(in crate::backend) fn run_id(text: &str) -> Result<RunId, BackendError> {
     text.parse().map_err(|error: uuid::Error| unreadable("id of a run", text, error.to_string()))
 }
 
 /// The parameter of a statement. What no text of PostgreSQL can hold, the character of number zero, becomes the mark of an
 /// unknown one: an error that a task has met must not keep its end from being stored.
-pub(super) fn input(value: &impl Serialize) -> String {
+pub(in crate::backend) fn input(value: &impl Serialize) -> String {
     let mut written = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut written, WithoutZero);
     value.serialize(&mut serializer).expect("rows are plain values");
@@ -332,17 +335,26 @@ impl Formatter for WithoutZero {
     }
 }
 
-pub(super) fn json(value: &impl Serialize) -> String {
+pub(in crate::backend) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("rows are plain values")
 }
 
-fn unreadable(what: &'static str, text: &str, why: String) -> BackendError {
+pub(in crate::backend) fn unreadable(what: &'static str, text: &str, why: String) -> BackendError {
     BackendError::new(
         "read its rows",
         format!("a {what} is stored as {text:?}: {why}; a newer version may have written it"),
     )
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(in crate::backend) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(in crate::backend) const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// A count as the stores have it.
+pub(in crate::backend) fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

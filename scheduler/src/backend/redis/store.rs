@@ -1,0 +1,384 @@
+//! The calls of a store: what is asked of the script, and how long that may take.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, cmd};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use symphra_scheduler_core::Timestamp;
+use tokio::sync::Notify;
+
+use super::STEP_MAX;
+use super::known::Known;
+use super::link::{self, Link};
+use super::words::{At, BecameWord, ClaimedWord, FiringWord, HolderWord, Id, Key, Number, SubmissionWord};
+use crate::backend::announced::Announced;
+use crate::backend::line::{Failing, Line, Submits};
+use crate::backend::text;
+use crate::backend::{
+    Admission, BackendError, Cancelled, Claim, Claims, End, Finish, Firing, Holder, Holding, Left, Stored, Submission,
+    Submitted, TaskKey,
+};
+use crate::namespace::Namespace;
+use crate::outcome::{CancelCause, Outcome};
+use crate::run::RunId;
+
+/// All that a store does, one call at a time: Redis runs a script as one step.
+const SCRIPT: &str = concat!(
+    include_str!("step.lua"),
+    include_str!("waiting.lua"),
+    include_str!("runs.lua"),
+    include_str!("nodes.lua"),
+    include_str!("admit.lua"),
+    include_str!("claim.lua"),
+    include_str!("finish.lua"),
+    include_str!("declare.lua"),
+    include_str!("look.lua"),
+    include_str!("call.lua"),
+);
+
+/// How many tasks or runs one step is about: few enough that nobody waits long for it.
+pub(super) const TOGETHER_MAX: usize = 1_000;
+
+/// How many tasks a claim names. A node that knows more asks first of which there is something.
+const NAMED_MAX: usize = 1_000;
+
+/// Why a step failed: nothing of it was done, or its answer was lost.
+#[derive(Debug)]
+pub(super) enum Failed {
+    Redis(RedisError),
+    /// What is stored cannot be read.
+    Row(BackendError),
+    /// The store has lost what it had answered.
+    Gone,
+    /// There was no answer in time.
+    Silent,
+}
+
+impl Failing for Failed {
+    fn is_of_a_row(&self) -> bool {
+        match self {
+            Self::Redis(error) => link::is_of_what_is_asked(error),
+            Self::Row(_) => true,
+            Self::Gone | Self::Silent => false,
+        }
+    }
+
+    fn during(self, call: &'static str) -> BackendError {
+        match self {
+            Self::Redis(error) => BackendError::new(call, error),
+            Self::Row(error) => error,
+            Self::Gone => BackendError::new(
+                call,
+                "Redis has lost what it had answered: it was emptied, or a failover or a restart has undone its last writes; \
+                 start the programs on it again",
+            ),
+            Self::Silent => BackendError::new(call, format!("there was no answer for {STEP_MAX:?}")),
+        }
+    }
+}
+
+impl From<RedisError> for Failed {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl From<BackendError> for Failed {
+    fn from(error: BackendError) -> Self {
+        Self::Row(error)
+    }
+}
+
+impl From<serde_json::Error> for Failed {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Row(BackendError::new("read its rows", error))
+    }
+}
+
+/// What the calls of a store share.
+pub(super) struct Store {
+    pub(super) link: Link,
+    script: Script,
+    /// What its keys begin with: all of it is one hash tag, so that a Cluster keeps them together.
+    prefix: String,
+    meta: String,
+    known: Known,
+    pub(super) announced: Announced,
+    submitting: Line,
+    /// Told when there is something that others are to be told.
+    pub(super) due: Notify,
+}
+
+impl Store {
+    pub(super) fn new(link: Link, namespace: &Namespace) -> Self {
+        let prefix = format!("{{symphra:{}}}:", namespace.as_str());
+        Self {
+            link,
+            script: Script::new(SCRIPT),
+            meta: format!("{prefix}meta"),
+            prefix,
+            known: Known::default(),
+            announced: Announced::default(),
+            submitting: Line::default(),
+            due: Notify::new(),
+        }
+    }
+
+    /// The name of a key, or of the channel, of this store.
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Makes a step.
+    pub(super) async fn call<R: DeserializeOwned>(&self, call: &str, input: &impl Serialize) -> Result<R, Failed> {
+        self.known.is_whole()?;
+        let input = serde_json::to_string(input)?;
+        let known = self.link.ask(&self.evaluate("EVALSHA", self.script.get_hash(), call, &input)).await;
+        let (version, answer, store, steps): (i64, Vec<u8>, String, u64) = match known {
+            Err(Failed::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.link.ask(&self.evaluate("EVAL", SCRIPT, call, &input)).await?
+            }
+            known => known?,
+        };
+        if version < 0 {
+            self.known.lost();
+            // Who waits for a change is told, too.
+            self.announced.tell(i64::MAX);
+        }
+        // What was answered to a call that was made before the loss is nothing to go on from, either.
+        self.known.is_whole()?;
+        self.known.has_answered(store, steps);
+        if version > 0 {
+            self.announced.tell(version);
+            self.due.notify_one();
+        }
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    fn evaluate(&self, how: &str, script: &str, call: &str, input: &str) -> Cmd {
+        let mut command = cmd(how);
+        command.arg(script).arg(1).arg(&self.meta).arg(call).arg(input);
+        command.arg(self.known.store()).arg(self.known.steps.load(Ordering::Acquire));
+        command
+    }
+
+    pub(super) async fn heartbeat(&self, holder: &Holder) -> Result<Timestamp, Failed> {
+        #[derive(Deserialize)]
+        struct Beat {
+            now: At,
+        }
+        let beat: Beat = self.call("heartbeat", &HolderWord::of(holder)).await?;
+        Ok(beat.now.0)
+    }
+
+    pub(super) async fn leave(&self, holder: &Holder) -> Result<Vec<Left>, Failed> {
+        let _: Nothing = self.call("leave", &HolderWord::of(holder)).await?;
+        Ok(Vec::new())
+    }
+
+    pub(super) async fn enqueue(&self, holder: &Holder, firings: &[Firing]) -> Result<Vec<Admission>, Failed> {
+        #[derive(Serialize)]
+        struct Fired<'a> {
+            holder: HolderWord<'a>,
+            firings: Vec<FiringWord>,
+        }
+        let mut admissions = Vec::with_capacity(firings.len());
+        for some in firings.chunks(TOGETHER_MAX) {
+            let firings = some.iter().map(FiringWord::of).collect();
+            let answered: Answers<BecameWord> =
+                self.call("enqueue", &Fired { holder: HolderWord::of(holder), firings }).await?;
+            for answer in answered.answers {
+                admissions.push(answer.admission()?);
+            }
+        }
+        Ok(admissions)
+    }
+
+    pub(super) async fn claim(&self, holder: &Holder, claim: &Claim) -> Result<Claims, Failed> {
+        #[derive(Serialize)]
+        struct Asked<'a> {
+            holder: HolderWord<'a>,
+            number: Number,
+            tasks: Vec<Key>,
+            max: usize,
+        }
+        #[derive(Deserialize)]
+        struct Got {
+            #[serde(default)]
+            runs: Vec<ClaimedWord>,
+            next_at: Option<At>,
+        }
+        let tasks = self.named(claim).await?;
+        let (holder, number, max) = (HolderWord::of(holder), Number(claim.number), claim.max);
+        let got: Got = self.call("claim", &Asked { holder, number, tasks, max }).await?;
+        let runs = got.runs.into_iter().map(ClaimedWord::read).collect::<Result<_, _>>()?;
+        Ok(Claims { runs, next_at: got.next_at.map(|at| at.0) })
+    }
+
+    /// The tasks that a claim names to the script: all, or of very many those in which there might be something.
+    async fn named(&self, claim: &Claim) -> Result<Vec<Key>, Failed> {
+        #[derive(Deserialize)]
+        struct Seen {
+            #[serde(default)]
+            tasks: Vec<Key>,
+            is_cut: bool,
+        }
+        if claim.tasks.len() > NAMED_MAX {
+            let seen: Seen = self.call("peek", &serde_json::json!({ "max": NAMED_MAX })).await?;
+            let known: Vec<Key> =
+                seen.tasks.into_iter().filter(|task| claim.tasks.binary_search(&task.0).is_ok()).collect();
+            if !seen.is_cut || known.len() >= claim.max {
+                return Ok(known);
+            }
+        }
+        Ok(claim.tasks.iter().copied().map(Key).collect())
+    }
+
+    pub(super) async fn finish(&self, ended: &[Finish]) -> Result<Vec<Stored>, Failed> {
+        #[derive(Serialize)]
+        struct Ended<'a> {
+            ended: Vec<EndWord<'a>>,
+        }
+        let mut stored = Vec::with_capacity(ended.len());
+        for some in ended.chunks(TOGETHER_MAX) {
+            let ended = Ended { ended: some.iter().map(EndWord::of).collect() };
+            let answered: Answers<u8> = self.call("finish", &ended).await?;
+            stored.extend(answered.answers.into_iter().map(|answer| match answer {
+                0 => Stored::Stale,
+                more => Stored::Done { more: more > 1 },
+            }));
+        }
+        Ok(stored)
+    }
+
+    pub(super) async fn lost(&self, held: &[Holding]) -> Result<Vec<RunId>, Failed> {
+        #[derive(Serialize)]
+        struct Held {
+            id: Id,
+            token: u64,
+        }
+        let mut lost = Vec::new();
+        for some in held.chunks(TOGETHER_MAX) {
+            let held: Vec<Held> = some.iter().map(|run| Held { id: Id(run.id), token: run.token.0 }).collect();
+            let seen: Runs = self.call("lost", &serde_json::json!({ "held": held })).await?;
+            lost.extend(seen.runs.into_iter().map(|run| run.0));
+        }
+        Ok(lost)
+    }
+
+    pub(super) async fn cancel(&self, run: RunId) -> Result<Option<Cancelled>, Failed> {
+        #[derive(Deserialize)]
+        struct Was {
+            task: Option<Key>,
+            #[serde(default)]
+            was: String,
+        }
+        let was: Was = self.call("cancel", &serde_json::json!({ "run": Id(run) })).await?;
+        let Some(Key(task)) = was.task else { return Ok(None) };
+        Ok(Some(Cancelled { id: run, task, cause: CancelCause::Requested, was: text::state(&was.was)? }))
+    }
+
+    async fn submit(&self, submissions: &[Submission]) -> Result<Vec<Submitted>, Failed> {
+        #[derive(Serialize)]
+        struct Asked {
+            submissions: Vec<SubmissionWord>,
+        }
+        let mut submitted = Vec::with_capacity(submissions.len());
+        for some in submissions.chunks(TOGETHER_MAX) {
+            let asked = Asked { submissions: some.iter().map(SubmissionWord::of).collect() };
+            let answered: Answers<BecameWord> = self.call("submit", &asked).await?;
+            for answer in answered.answers {
+                submitted.push(answer.submitted()?);
+            }
+        }
+        Ok(submitted)
+    }
+}
+
+impl Submits for Store {
+    type Failed = Failed;
+
+    fn line(&self) -> &Line {
+        &self.submitting
+    }
+
+    async fn submit_all(&self, submissions: &[Submission]) -> Result<Vec<Submitted>, Failed> {
+        self.submit(submissions).await
+    }
+}
+
+/// An answer that says nothing but that it was done.
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Deserialize)]
+struct Answers<A> {
+    answers: Vec<A>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Runs {
+    #[serde(default)]
+    pub(super) runs: Vec<Id>,
+}
+
+/// The end of an attempt.
+#[derive(Serialize)]
+struct EndWord<'a> {
+    task: Key,
+    id: Id,
+    token: u64,
+    how: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<At>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<At>,
+    finished_at: At,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a str>,
+}
+
+impl<'a> EndWord<'a> {
+    fn of(ended: &'a Finish) -> Self {
+        let (how, at, failure) = match &ended.end {
+            End::Retry { at, failure } => ("retry", Some(At(*at)), Some(failure.clone())),
+            End::HandBack => ("hand_back", None, None),
+            End::Final(outcome) => (ended_as(outcome), None, outcome.text()),
+        };
+        Self {
+            task: Key(ended.task),
+            id: Id(ended.id),
+            token: ended.token.0,
+            how,
+            at,
+            failure,
+            started_at: ended.started_at.map(At),
+            finished_at: At(ended.finished_at),
+            log: ended.log.as_deref(),
+        }
+    }
+}
+
+const fn ended_as(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed(_) => "failed",
+        Outcome::TimedOut(_) => "timed_out",
+        Outcome::Cancelled(_) => "cancelled",
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// Tasks, as the script is told of them.
+pub(super) fn keys(tasks: &[TaskKey]) -> Vec<Key> {
+    tasks.iter().copied().map(Key).collect()
+}
