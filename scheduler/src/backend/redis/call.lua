@@ -9,12 +9,12 @@ local LOST = { -1, '', '', 0 }
 
 if ARGV[3] == '' then
   if ARGV[1] ~= 'open' then return LOST end
-elseif not meta[6] or store ~= ARGV[3] or steps < tonumber(ARGV[4]) then
+elseif not step.meta[6] or step.store ~= ARGV[3] or step.steps < tonumber(ARGV[4]) then
   return LOST
 end
 
-local answer = calls[ARGV[1]]()
-if not answer then return LOST end
-commit()
-answer.now = present
-return { #changes > 0 and version or 0, cjson.encode(answer), store, steps }
+step.answer = calls[ARGV[1]]()
+if not step.answer then return LOST end
+step.commit()
+step.answer.now = step.present
+return { #step.changes > 0 and step.version or 0, cjson.encode(step.answer), step.store, step.steps }

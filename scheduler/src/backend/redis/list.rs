@@ -119,7 +119,7 @@ impl Store {
         #[derive(Deserialize)]
         struct Found {
             #[serde(default)]
-            rows: Vec<String>,
+            rows: Vec<(Id, String)>,
             before: Option<String>,
         }
         let mut asked = json!({ "max": PAGE });
@@ -130,7 +130,7 @@ impl Store {
             asked["before"] = before.into();
         }
         let found: Found = self.call("past", &asked).await?;
-        let rows = found.rows.iter().map(|row| Ok(serde_json::from_str::<RunWord>(row)?.read(None)?));
+        let rows = found.rows.iter().map(|(id, row)| read_run(row, id.0));
         Ok(Page { rows: rows.collect::<Result<_, Failed>>()?, before: found.before })
     }
 
@@ -240,5 +240,5 @@ struct Page {
 }
 
 fn read_run(row: &str, id: RunId) -> Result<RunRow, Failed> {
-    Ok(serde_json::from_str::<RunWord>(row)?.read(Some(id))?)
+    Ok(serde_json::from_str::<RunWord>(row)?.read(id)?)
 }

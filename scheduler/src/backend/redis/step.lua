@@ -5,198 +5,235 @@
 -- Instants are decimal texts, which are compared as they are; only their order is asked of numbers.
 -- A step decides first and writes last. If memory is full, its first write is refused, and with it the whole step.
 
+local step = {}
+
 -- Whether this step has written: each that has is counted.
-local has_written = false
-local READS = {
+step.has_written = false
+step.READS = {
   TIME = true, INFO = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HSCAN = true, SMEMBERS = true, SCARD = true,
-  LLEN = true, LRANGE = true, ZCARD = true, ZSCORE = true, ZRANGE = true, ZRANGEBYLEX = true, ZREVRANGEBYLEX = true,
-  ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true,
+  LLEN = true, LRANGE = true, LINDEX = true, ZCARD = true, ZSCORE = true, ZRANGE = true, ZRANGEBYLEX = true,
+  ZREVRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true,
 }
 local server = redis
 local redis = { pcall = server.pcall }
 function redis.call(command, ...)
-  if not READS[command] then has_written = true end
+  if not step.READS[command] then step.has_written = true end
   return server.call(command, ...)
 end
 
-local prefix = string.sub(KEYS[1], 1, -5)
-local input = cjson.decode(ARGV[2])
+step.prefix = string.sub(KEYS[1], 1, -5)
+step.input = cjson.decode(ARGV[2])
 
 -- How many arguments one command gets: Lua's stack holds some thousands.
-local ARGUMENTS_MAX = 4000
+step.ARGUMENTS_MAX = 4000
 -- How many changes are kept: a node that is further behind looks at everything.
-local CHANGES_MAX = 1024
-local BUFFERED_MAX = 1000
-local TRIGGERS_WAITING_MAX = 10000
-local NODE_DEATHS_MAX = 3
-local RECORDS_MAX = 32
+step.CHANGES_MAX = 1024
+step.BUFFERED_MAX = 1000
+step.TRIGGERS_WAITING_MAX = 10000
+step.NODE_DEATHS_MAX = 3
+step.RECORDS_MAX = 32
 -- A task is pruned when it has got this many rows of history since the last time, and so many rows at once.
-local PRUNE_EVERY, PRUNE_MAX = 50, 1000
-local NODES_KEPT_MS = 24 * 60 * 60 * 1000
+step.PRUNE_EVERY, step.PRUNE_MAX = 50, 1000
+step.NODES_KEPT_MS = 24 * 60 * 60 * 1000
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+step.time = redis.call('TIME')
+step.now = step.time[1] * 1000 + math.floor(step.time[2] / 1000)
 
-local function text(number)
+function step.text(number)
   return string.format('%.0f', number)
 end
 
-local present = text(now)
+step.present = step.text(step.now)
 
-local function key(name)
-  return prefix .. name
+function step.key(name)
+  return step.prefix .. name
 end
 
 -- A number as a part of a name that sorts like it.
-local function pad(number)
+function step.pad(number)
   number = tonumber(number)
   if number < 0 then number = 0 end
   return string.format('%015.0f', number)
 end
 
-local function later(one, other)
+function step.later(one, other)
   if not one then return other end
   if not other then return one end
   return tonumber(one) >= tonumber(other) and one or other
 end
 
-local function earlier(one, other)
+function step.earlier(one, other)
   return tonumber(one) <= tonumber(other) and one or other
 end
 
--- Runs a command as often as its arguments need.
-local function call_all(command, of, arguments)
-  for first = 1, #arguments, ARGUMENTS_MAX do
-    redis.call(command, key(of), unpack(arguments, first, math.min(first + ARGUMENTS_MAX - 1, #arguments)))
+-- Runs a command as often as its arguments need; the last answer.
+function step.call_all(command, of, arguments)
+  local answer = nil
+  for first = 1, #arguments, step.ARGUMENTS_MAX do
+    answer = redis.call(command, step.key(of), unpack(arguments, first, math.min(first + step.ARGUMENTS_MAX - 1, #arguments)))
   end
+  return answer
 end
 
-local function get_all(of, fields)
+function step.get_all(of, fields)
   if #fields == 0 then return {} end
-  if #fields <= ARGUMENTS_MAX then return redis.call('HMGET', key(of), unpack(fields)) end
+  if #fields <= step.ARGUMENTS_MAX then return redis.call('HMGET', step.key(of), unpack(fields)) end
   local all = {}
-  for first = 1, #fields, ARGUMENTS_MAX do
-    local some = redis.call('HMGET', key(of), unpack(fields, first, math.min(first + ARGUMENTS_MAX - 1, #fields)))
+  for first = 1, #fields, step.ARGUMENTS_MAX do
+    local some = redis.call('HMGET', step.key(of), unpack(fields, first, math.min(first + step.ARGUMENTS_MAX - 1, #fields)))
     for _, value in ipairs(some) do all[#all + 1] = value end
   end
   return all
 end
 
 -- What holds for the whole store.
-local meta = redis.call('HMGET', KEYS[1], 'version', 'tasks', 'ended', 'paused', 'resumed_at', 'schema_version', 'store', 'steps')
-local version, tasks_made, ended_made = tonumber(meta[1]) or 0, tonumber(meta[2]) or 0, tonumber(meta[3]) or 0
-local pause_of_all = meta[4] and meta[4] ~= '' and cjson.decode(meta[4]) or nil
-local all_resumed_at = meta[5] or nil
-local store, steps = meta[7] or '', tonumber(meta[8]) or 0
-local meta_changes = {}
+step.meta = redis.call('HMGET', KEYS[1], 'version', 'tasks', 'ended', 'paused', 'resumed_at', 'schema_version', 'numbers',
+  'store', 'steps')
+step.version, step.tasks_made = tonumber(step.meta[1]) or 0, tonumber(step.meta[2]) or 0
+step.ended_made, step.numbers = tonumber(step.meta[3]) or 0, tonumber(step.meta[7]) or 0
+step.pause_of_all = step.meta[4] and step.meta[4] ~= '' and cjson.decode(step.meta[4]) or nil
+step.all_resumed_at = step.meta[5] or nil
+step.store, step.steps = step.meta[8] or '', tonumber(step.meta[9]) or 0
+step.meta_changes = {}
 
-local tasks, tasks_changed = {}, {}
-local rules, rules_changed = {}, {}
-local runs, runs_changed, runs_gone = {}, {}, {}
-local groups, groups_touched = {}, {}
-local ended_rows, past_added, records_added, logs_kept = {}, {}, {}, {}
+step.tasks, step.tasks_changed = {}, {}
+step.rules, step.rules_changed = {}, {}
+step.runs, step.runs_changed, step.runs_gone = {}, {}, {}
+step.groups, step.groups_touched = {}, {}
+step.ended_rows, step.past_added, step.records_added, step.logs_kept = {}, {}, {}, {}
 -- Entries of the indexes that are to be written: their score, or false where they go.
-local index = { waiting = {}, begun = {}, retrying = {}, history = {} }
-local unsettled = {}
-local holdings, held_changed, given_to = {}, {}, {}
+step.index = { waiting = {}, begun = {}, retrying = {}, history = {} }
+step.unsettled = {}
+step.holdings, step.held_changed, step.given_to = {}, {}, {}
 -- Runs that were asked to cancel, or were put off: who is far behind is told of them.
-local asked_changed = {}
-local ended_before = {}
+step.asked_changed = {}
+step.ended_before = {}
 -- Tasks of which something has changed that decides whether they have something to claim; those that turned out to have nothing.
-local touched, vain = {}, {}
-local changes, runnable_said = {}, false
+step.touched, step.vain, step.only_due = {}, {}, {}
+step.changes, step.runnable_said = {}, false
 
--- A task: its row, which changes with its runs, and, to be read as if they stood in it, its rules, which change seldom and
--- are written apart. What is usual is not written: each step reads both, and a row of half the length in half the time.
-local USUAL = {
-  -- The row.
-  runs = 0, recorded = 0, failures = 0, made = 0, begun = 0, held = 0, kept = 0, failed_past = 0,
-  -- The rules; a timetable counts since ever.
+-- A task is its row, which changes with its runs, and, to be read as if they stood in it, its rules, which change seldom and are
+-- written apart. What is usual is not written: each step reads both, and a text of half the length in half the time. Most
+-- tasks have the same rules, and of one text there is one table.
+step.USUAL_ROW = { runs = 0, recorded = 0, failures = 0, begun = 0, failed_past = 0 }
+step.USUAL_RULES = setmetatable({
+  -- A timetable counts since ever.
   since = '-8334601228800000', overlap = 'skip', priority = 0, keep_runs = 100, keep_failures = 1000,
   keep_failures_ms = 30 * 24 * 60 * 60 * 1000,
-}
-local OF_RULES = { __index = USUAL }
+}, { __index = step.USUAL_ROW })
+step.OF_RULES = { __index = step.USUAL_RULES }
+step.known_rules = {}
+
+-- The same of a run; that it was due at its own instant is usual too.
+step.USUAL_RUN = { origin = 'schedule', state = 'running', attempt = 1, token = 1, abandoned = 0, deaths = 0 }
+step.OF_RUN = { __index = step.USUAL_RUN }
 
 -- A row without what is usual, as it is written.
-local function unusual(row)
-  for field, value in pairs(USUAL) do
+function step.unusual(row, usual)
+  for field, value in pairs(usual) do
     if rawget(row, field) == value then row[field] = nil end
   end
   return cjson.encode(row)
 end
 
-local function new_row(id, row, its_rules)
-  rules[id] = setmetatable(its_rules, OF_RULES)
-  tasks[id] = setmetatable(row, { __index = its_rules })
+function step.unusual_run(run)
+  local due_at = run.due_at
+  if due_at == run.scheduled_at then run.due_at = nil end
+  local row = step.unusual(run, step.USUAL_RUN)
+  run.due_at = due_at
   return row
 end
 
-local function load_tasks(ids)
+function step.new_row(id, row, its_rules)
+  step.rules[id] = its_rules
+  step.tasks[id] = setmetatable(row, its_rules.is_before)
+  return row
+end
+
+-- Rules, and that a row is to be read before them.
+function step.read_rules(row)
+  local its_rules = setmetatable(row and cjson.decode(row) or {}, step.OF_RULES)
+  its_rules.is_before = { __index = its_rules }
+  return its_rules
+end
+
+function step.load_tasks(ids)
   local missing = {}
   for _, id in ipairs(ids) do
-    if tasks[id] == nil then
-      tasks[id] = false
+    if step.tasks[id] == nil then
+      step.tasks[id] = false
       missing[#missing + 1] = id
     end
   end
-  local its_rules = get_all('rules', missing)
-  for at, row in ipairs(get_all('tasks', missing)) do
-    if row then new_row(missing[at], cjson.decode(row), cjson.decode(its_rules[at])) end
+  local all_rules, known = step.get_all('rules', missing), step.known_rules
+  for at, row in ipairs(step.get_all('tasks', missing)) do
+    if row then
+      local its_rules = known[all_rules[at]]
+      if not its_rules then
+        its_rules = step.read_rules(all_rules[at])
+        known[all_rules[at]] = its_rules
+      end
+      step.new_row(missing[at], cjson.decode(row), its_rules)
+    end
   end
 end
 
 -- The rules of a task that is there, which are about to be changed.
-local function rules_of(id)
-  rules_changed[id] = true
-  return rules[id]
+function step.rules_of(id)
+  if not step.rules_changed[id] then
+    -- Others may have the same.
+    local its_rules = step.read_rules()
+    for field, value in pairs(step.rules[id]) do
+      if field ~= 'is_before' then its_rules[field] = value end
+    end
+    step.new_row(id, step.tasks[id], its_rules)
+    step.rules_changed[id] = true
+  end
+  return step.rules[id]
 end
 
-local function task_of(id)
-  if tasks[id] == nil then load_tasks({ id }) end
-  return tasks[id] or nil
+function step.task_of(id)
+  if step.tasks[id] == nil then step.load_tasks({ id }) end
+  return step.tasks[id] or nil
 end
 
-local function load_runs(ids)
+function step.load_runs(ids)
   local missing = {}
   for _, id in ipairs(ids) do
-    if runs[id] == nil then
-      runs[id] = false
+    if step.runs[id] == nil then
+      step.runs[id] = false
       missing[#missing + 1] = id
     end
   end
-  for at, row in ipairs(get_all('runs', missing)) do
-    runs[missing[at]] = row and cjson.decode(row)
+  for at, row in ipairs(step.get_all('runs', missing)) do
+    if row then
+      local run = setmetatable(cjson.decode(row), step.OF_RUN)
+      run.due_at = run.due_at or run.scheduled_at
+      step.runs[missing[at]] = run
+    end
   end
 end
 
-local function run_of(id)
-  if runs[id] == nil then load_runs({ id }) end
-  return runs[id] or nil
+function step.run_of(id)
+  if step.runs[id] == nil then step.load_runs({ id }) end
+  return step.runs[id] or nil
 end
 
-local function changed(id)
-  tasks_changed[id] = true
+function step.add(name, member, score)
+  step.index[name][member] = score
+  step.unsettled[name] = true
 end
 
-local function save_run(id)
-  runs_changed[id] = true
-end
-
-local function add(name, member, score)
-  index[name][member] = score
-  unsettled[name] = true
-end
-
-local function remove(name, member)
-  index[name][member] = false
-  unsettled[name] = true
+function step.remove(name, member)
+  step.index[name][member] = false
+  step.unsettled[name] = true
 end
 
 -- Writes the entries of an index, so that what is asked of it next is true.
-local function settle(name)
-  if not unsettled[name] then return end
+function step.settle(name)
+  if not step.unsettled[name] then return end
   local added, removed = {}, {}
-  for member, score in pairs(index[name]) do
+  for member, score in pairs(step.index[name]) do
     if score then
       added[#added + 1] = score
       added[#added + 1] = member
@@ -204,92 +241,103 @@ local function settle(name)
       removed[#removed + 1] = member
     end
   end
-  call_all('ZREM', name, removed)
-  call_all('ZADD', name, added)
-  index[name], unsettled[name] = {}, nil
+  step.call_all('ZREM', name, removed)
+  step.call_all('ZADD', name, added)
+  step.index[name], step.unsettled[name] = {}, nil
 end
 
--- The members of an index that begin so, the first or the last of them.
-local function first_of(name, begin, count)
-  settle(name)
-  return redis.call('ZRANGEBYLEX', key(name), '[' .. begin .. ':', '(' .. begin .. ';', 'LIMIT', 0, count)
+-- The members of an index that begin so, the first of them: as they were written, and with what this step has changed.
+function step.first_written(name, begin, count)
+  return redis.call('ZRANGEBYLEX', step.key(name), '[' .. begin .. ':', '(' .. begin .. ';', 'LIMIT', 0, count)
 end
 
-local function last_of(name, begin)
-  settle(name)
-  return redis.call('ZREVRANGEBYLEX', key(name), '(' .. begin .. ';', '[' .. begin .. ':', 'LIMIT', 0, 1)[1]
+function step.first_of(name, begin, count)
+  step.settle(name)
+  return step.first_written(name, begin, count)
+end
+
+function step.last_of(name, begin)
+  step.settle(name)
+  return redis.call('ZREVRANGEBYLEX', step.key(name), '(' .. begin .. ';', '[' .. begin .. ':', 'LIMIT', 0, 1)[1]
+end
+
+-- The next number: each run has another, and a later one a higher one.
+function step.number()
+  step.numbers = step.numbers + 1
+  step.meta_changes.numbers = true
+  return step.numbers
 end
 
 -- Says something that nodes should know.
-local function say(change)
-  version = version + 1
-  changes[#changes + 1] = cjson.encode(change)
+function step.say(change)
+  step.version = step.version + 1
+  step.changes[#step.changes + 1] = cjson.encode(change)
 end
 
-local function say_runnable()
-  if not runnable_said then
-    runnable_said = true
-    say({ kind = 'runnable' })
+function step.say_runnable()
+  if not step.runnable_said then
+    step.runnable_said = true
+    step.say({ kind = 'runnable' })
   end
 end
 
 -- A group of tasks, of whose runs only so many may be held.
-local function group_of(name)
+function step.group_of(name)
   if not name then return nil end
-  if groups[name] == nil then
-    local row = redis.call('HGET', key('groups'), name)
-    groups[name] = row and cjson.decode(row) or { max = 0, held = 0 }
+  if step.groups[name] == nil then
+    local row = redis.call('HGET', step.key('groups'), name)
+    step.groups[name] = row and cjson.decode(row) or { max = 0, held = 0 }
   end
-  return groups[name]
+  return step.groups[name]
 end
 
-local function group_has_room(name)
-  local group = group_of(name)
+function step.group_has_room(name)
+  local group = step.group_of(name)
   return not group or group.held < group.max
 end
 
 -- Puts a group where its first task belongs, or nowhere while it has no room.
-local function list_groups()
-  for name in pairs(groups_touched) do
-    local group, listed = groups[name], nil
+function step.list_groups()
+  for name in pairs(step.groups_touched) do
+    local group, listed = step.groups[name], nil
     if group.held < group.max then
-      local first = redis.call('ZRANGE', key('ready:' .. name), 0, 0, 'WITHSCORES')
-      listed = first[2] and text(tonumber(first[2]))
+      local first = redis.call('ZRANGE', step.key('ready:' .. name), 0, 0, 'WITHSCORES')
+      listed = first[2] and step.text(tonumber(first[2]))
     end
     if listed ~= group.listed then
       if listed then
-        redis.call('ZADD', key('ready'), listed, 'g:' .. name)
+        redis.call('ZADD', step.key('ready'), listed, 'g:' .. name)
       else
-        redis.call('ZREM', key('ready'), 'g:' .. name)
+        redis.call('ZREM', step.key('ready'), 'g:' .. name)
       end
       group.listed = listed
     end
   end
 end
 
-local function save_groups()
-  list_groups()
+function step.save_groups()
+  step.list_groups()
   local rows = {}
-  for name in pairs(groups_touched) do
+  for name in pairs(step.groups_touched) do
     rows[#rows + 1] = name
-    rows[#rows + 1] = cjson.encode(groups[name])
+    rows[#rows + 1] = cjson.encode(step.groups[name])
   end
-  call_all('HSET', 'groups', rows)
+  step.call_all('HSET', 'groups', rows)
 end
 
 -- Counts occurrences of a task in a record.
-local function record(id, task, what)
+function step.record(id, task, what)
   task.recorded = task.recorded + what.count
-  changed(id)
-  local added = records_added[id]
+  step.tasks_changed[id] = true
+  local added = step.records_added[id]
   if not added then
     added = {}
-    records_added[id] = added
+    step.records_added[id] = added
   end
   added[#added + 1] = what
 end
 
-local function same_note(one, other)
+function step.same_note(one, other)
   if one.note ~= other.note or one.run ~= other.run then return false end
   if not one.pause or not other.pause then return not one.pause and not other.pause end
   for _, field in ipairs({ 'by', 'reason', 'since', 'failures' }) do
@@ -298,30 +346,30 @@ local function same_note(one, other)
   return true
 end
 
-local function add_record(spans, what)
+function step.add_record(spans, what)
   local last = spans[#spans]
   if last and last.reason == what.reason then
-    if not same_note(last, what) then
+    if not step.same_note(last, what) then
       last.note, last.run, last.pause = what.note, what.run, what.pause
       last.noted_from = what.noted_from or what.first
     end
     last.noted_from = last.noted_from or last.first
-    last.first = earlier(last.first, what.first)
-    last.last = later(last.last, what.last)
+    last.first = step.earlier(last.first, what.first)
+    last.last = step.later(last.last, what.last)
     last.count = last.count + what.count
     return
   end
   what.noted_from = what.noted_from or what.first
   spans[#spans + 1] = what
-  if #spans <= RECORDS_MAX then return end
+  if #spans <= step.RECORDS_MAX then return end
   -- The two oldest with one reason become one; there are fewer reasons than spans.
   for older = 1, #spans do
     for newer = older + 1, #spans do
       if spans[newer].reason == spans[older].reason then
         local joined, kept = table.remove(spans, older), nil
         kept = spans[newer - 1]
-        if same_note(kept, joined) then kept.noted_from = earlier(kept.noted_from, joined.noted_from) end
-        kept.first = earlier(kept.first, joined.first)
+        if step.same_note(kept, joined) then kept.noted_from = step.earlier(kept.noted_from, joined.noted_from) end
+        kept.first = step.earlier(kept.first, joined.first)
         kept.count = kept.count + joined.count
         return
       end
@@ -329,16 +377,16 @@ local function add_record(spans, what)
   end
 end
 
-local function save_records()
+function step.save_records()
   local ids = {}
-  for id in pairs(records_added) do ids[#ids + 1] = id end
+  for id in pairs(step.records_added) do ids[#ids + 1] = id end
   if #ids == 0 then return end
   local rows = {}
-  for at, kept in ipairs(get_all('records', ids)) do
+  for at, kept in ipairs(step.get_all('records', ids)) do
     local spans = kept and cjson.decode(kept) or {}
-    for _, what in ipairs(records_added[ids[at]]) do add_record(spans, what) end
+    for _, what in ipairs(step.records_added[ids[at]]) do step.add_record(spans, what) end
     rows[#rows + 1] = ids[at]
     rows[#rows + 1] = cjson.encode(spans)
   end
-  call_all('HSET', 'records', rows)
+  step.call_all('HSET', 'records', rows)
 end

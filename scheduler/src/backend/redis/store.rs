@@ -24,19 +24,30 @@ use crate::namespace::Namespace;
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::RunId;
 
-/// All that a store does, one call at a time: Redis runs a script as one step.
-const SCRIPT: &str = concat!(
-    include_str!("step.lua"),
-    include_str!("waiting.lua"),
-    include_str!("runs.lua"),
-    include_str!("nodes.lua"),
-    include_str!("admit.lua"),
-    include_str!("claim.lua"),
-    include_str!("finish.lua"),
-    include_str!("declare.lua"),
-    include_str!("look.lua"),
-    include_str!("call.lua"),
-);
+/// What every script begins with. Redis runs a script as one step; it makes each function anew for each call, so a call is told
+/// no more of them than it needs.
+macro_rules! script {
+    ($($file:literal),*) => {
+        concat!(
+            include_str!("step.lua"),
+            include_str!("waiting.lua"),
+            include_str!("runs.lua"),
+            include_str!("nodes.lua"),
+            $(include_str!($file),)*
+            include_str!("call.lua"),
+        )
+    };
+}
+
+/// A script, and the calls that it knows.
+const SCRIPTS: [(&str, &[&str]); 6] = [
+    (script!("admit.lua"), &["enqueue", "submit"]),
+    (script!("finish.lua"), &["finish", "lost", "cancel", "unclaimed"]),
+    (script!("claim.lua"), &["claim", "peek"]),
+    (script!("declare.lua"), &["register", "unregister", "look", "control"]),
+    (script!("look.lua"), &["version", "changes", "get", "scan", "alive", "past", "open"]),
+    (script!(), &["heartbeat", "leave", "nodes"]),
+];
 
 /// How many tasks or runs one step is about: few enough that nobody waits long for it.
 pub(super) const TOGETHER_MAX: usize = 1_000;
@@ -100,7 +111,7 @@ impl From<serde_json::Error> for Failed {
 /// What the calls of a store share.
 pub(super) struct Store {
     pub(super) link: Link,
-    script: Script,
+    scripts: Vec<(Script, &'static str, &'static [&'static str])>,
     /// What its keys begin with: all of it is one hash tag, so that a Cluster keeps them together.
     prefix: String,
     meta: String,
@@ -116,7 +127,7 @@ impl Store {
         let prefix = format!("{{symphra:{}}}:", namespace.as_str());
         Self {
             link,
-            script: Script::new(SCRIPT),
+            scripts: SCRIPTS.into_iter().map(|(code, calls)| (Script::new(code), code, calls)).collect(),
             meta: format!("{prefix}meta"),
             prefix,
             known: Known::default(),
@@ -135,10 +146,12 @@ impl Store {
     pub(super) async fn call<R: DeserializeOwned>(&self, call: &str, input: &impl Serialize) -> Result<R, Failed> {
         self.known.is_whole()?;
         let input = serde_json::to_string(input)?;
-        let known = self.link.ask(&self.evaluate("EVALSHA", self.script.get_hash(), call, &input)).await;
+        let (script, code, _) =
+            self.scripts.iter().find(|(.., calls)| calls.contains(&call)).expect("every call is in a script");
+        let known = self.link.ask(&self.evaluate("EVALSHA", script.get_hash(), call, &input)).await;
         let (version, answer, store, steps): (i64, Vec<u8>, String, u64) = match known {
             Err(Failed::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.link.ask(&self.evaluate("EVAL", SCRIPT, call, &input)).await?
+                self.link.ask(&self.evaluate("EVAL", code, call, &input)).await?
             }
             known => known?,
         };
@@ -330,7 +343,9 @@ struct EndWord<'a> {
     task: Key,
     id: Id,
     token: u64,
-    how: &'static str,
+    /// Unless it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    how: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<At>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -345,8 +360,8 @@ struct EndWord<'a> {
 impl<'a> EndWord<'a> {
     fn of(ended: &'a Finish) -> Self {
         let (how, at, failure) = match &ended.end {
-            End::Retry { at, failure } => ("retry", Some(At(*at)), Some(failure.clone())),
-            End::HandBack => ("hand_back", None, None),
+            End::Retry { at, failure } => (Some("retry"), Some(At(*at)), Some(failure.clone())),
+            End::HandBack => (Some("hand_back"), None, None),
             End::Final(outcome) => (ended_as(outcome), None, outcome.text()),
         };
         Self {
@@ -363,12 +378,12 @@ impl<'a> EndWord<'a> {
     }
 }
 
-const fn ended_as(outcome: &Outcome) -> &'static str {
+const fn ended_as(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed(_) => "failed",
-        Outcome::TimedOut(_) => "timed_out",
-        Outcome::Cancelled(_) => "cancelled",
+        Outcome::Succeeded => None,
+        Outcome::Failed(_) => Some("failed"),
+        Outcome::TimedOut(_) => Some("timed_out"),
+        Outcome::Cancelled(_) => Some("cancelled"),
     }
 }
 

@@ -200,7 +200,9 @@ pub(super) struct FiringWord {
     task: Key,
     mark: At,
     to: At,
-    since: At,
+    /// Unless its timetable has always counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<At>,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<At>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,11 +213,17 @@ pub(super) struct FiringWord {
 
 #[derive(Serialize)]
 struct NewRunWord {
-    origin: &'static str,
+    /// Unless it is an occurrence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin_id: Option<Id>,
-    scheduled_at: At,
-    due_at: At,
+    /// Unless the mark advances to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_at: Option<At>,
+    /// Unless it is due then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<At>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,22 +239,22 @@ impl FiringWord {
             task: Key(firing.task),
             mark: At(firing.mark),
             to: At(firing.advance_to),
-            since: At(firing.since),
+            since: (firing.since != Timestamp::MIN).then_some(At(firing.since)),
             behind: firing.behind.map(At),
-            run: firing.run.as_ref().map(NewRunWord::of),
+            run: firing.run.as_ref().map(|run| NewRunWord::of(run, firing.advance_to)),
             passed: firing.passed.as_ref().map(RecordWord::of),
         }
     }
 }
 
 impl NewRunWord {
-    fn of(run: &NewRun) -> Self {
+    fn of(run: &NewRun, advance_to: Timestamp) -> Self {
         let (origin, origin_id) = origin(run.origin);
         Self {
-            origin,
+            origin: (run.origin != Origin::Schedule).then_some(origin),
             origin_id,
-            scheduled_at: At(run.scheduled_at),
-            due_at: At(run.due_at),
+            scheduled_at: (run.scheduled_at != advance_to).then_some(At(run.scheduled_at)),
+            due_at: (run.due_at != run.scheduled_at).then_some(At(run.due_at)),
             missed: run.missed.map(|missed| whole(missed.count)),
             missed_first: run.missed.map(|missed| At(missed.first)),
             accept_until: run.accept_until.map(At),
@@ -367,17 +375,19 @@ impl ClaimedWord {
 /// A run as it is kept: one that is alive, or one that has ended.
 #[derive(Deserialize)]
 pub(super) struct RunWord {
-    id: Option<Id>,
     task: Key,
-    origin: String,
+    /// Where it is no occurrence.
+    origin: Option<String>,
     origin_id: Option<Id>,
     scheduled_at: At,
     /// Where it is not that instant.
     due_at: Option<At>,
     missed: Option<u64>,
     missed_first: Option<At>,
-    state: String,
-    attempt: u32,
+    /// Where it is not running, or did not succeed.
+    state: Option<String>,
+    /// Where it is not the first.
+    attempt: Option<u32>,
     started_at: Option<At>,
     finished_at: Option<At>,
     failure: Option<Box<str>>,
@@ -388,9 +398,12 @@ pub(super) struct RunWord {
 }
 
 impl RunWord {
-    /// The run; one that is alive does not say its id itself.
-    pub(super) fn read(self, id: Option<RunId>) -> Result<RunRow, BackendError> {
-        let state = text::state(&self.state)?;
+    pub(super) fn read(self, id: RunId) -> Result<RunRow, BackendError> {
+        let state = match (&self.state, self.finished_at) {
+            (Some(state), _) => text::state(state)?,
+            (None, Some(_)) => RunState::Succeeded,
+            (None, None) => RunState::Running,
+        };
         let failure = match (self.failure, self.cause, state) {
             (Some(failure), ..) => Some(failure),
             (None, Some(cause), _) => Outcome::Cancelled(text::read_cause(&cause)).text(),
@@ -398,16 +411,15 @@ impl RunWord {
             (None, None, RunState::Failed) => self.deaths.map(|deaths| Failure::node_died(deaths).text().into()),
             (None, None, _) => None,
         };
-        let id = self.id.map(|id| id.0).or(id);
         Ok(RunRow {
             task: self.task.0,
-            id: id.ok_or_else(|| text::unreadable("run", &self.state, "it has no id".into()))?,
-            origin: read_origin(&self.origin, self.origin_id)?,
+            id,
+            origin: read_origin(self.origin.as_deref().unwrap_or("schedule"), self.origin_id)?,
             scheduled_at: self.scheduled_at.0,
             due_at: self.due_at.unwrap_or(self.scheduled_at).0,
             missed: missed(self.missed, self.missed_first),
             state,
-            attempt: self.attempt,
+            attempt: self.attempt.unwrap_or(1),
             started_at: self.started_at.map(|at| at.0),
             finished_at: self.finished_at.map(|at| at.0),
             failure,
