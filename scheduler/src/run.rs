@@ -25,7 +25,7 @@ impl RunId {
     }
 
     /// When it was made, as it says itself: in its first 48 bits.
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn made_at(self) -> Timestamp {
         let millis = u64::try_from(self.0.as_u128() >> 80).expect("48 bits are left");
         Timestamp::from_millis(i64::try_from(millis).expect("48 bits fit"))

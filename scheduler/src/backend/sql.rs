@@ -21,6 +21,7 @@ mod rows;
 mod statements;
 mod step;
 mod submit;
+mod text;
 mod unclaimed;
 
 use std::collections::HashSet;
@@ -33,7 +34,6 @@ use symphra_scheduler_core::Timestamp;
 
 use super::announced::Announced;
 use super::line::{self, Line};
-use super::text;
 pub(crate) use super::thread::StoreThread;
 use super::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
