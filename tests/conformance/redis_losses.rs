@@ -64,10 +64,23 @@ async fn fire(store: &RedisBackend, task: &symphra_scheduler::backend::Registere
     }
 }
 
+/// What each process has been answered, as the store counts it: the process, the count, and what stands behind it.
+fn callers(server: &Redis) -> Vec<(String, u64, String)> {
+    let told = server.ask("HGETALL {symphra:billing}:callers");
+    let words: Vec<&str> = told.lines().filter(|line| !line.starts_with(['*', '$'])).collect();
+    let callers = words.chunks(2).map(|caller| {
+        let (count, rest) = caller[1].split_once(' ').expect("a count and more");
+        (caller[0].to_owned(), count.parse().expect("a count"), rest.to_owned())
+    });
+    callers.collect()
+}
+
+/// Takes the last answer of each process away.
 fn set_back(server: &Redis) {
-    let steps = server.ask("HGET {symphra:billing}:meta steps");
-    let steps: u64 = steps.lines().nth(1).and_then(|steps| steps.parse().ok()).expect("steps are counted");
-    server.ask(&format!("HSET {{symphra:billing}}:meta steps {}", steps - 1));
+    for (caller, count, rest) in callers(server) {
+        let row = format!("\"{} {rest}\"", count - 1);
+        assert_eq!(server.ask(&format!("HSET {{symphra:billing}}:callers {caller} {row}")), ":0\r\n");
+    }
 }
 
 #[tokio::test]
@@ -207,7 +220,8 @@ async fn a_token_is_not_given_twice_although_the_store_has_forgotten_it() {
     let server = server();
     let store = open(&server).await.expect("it opens");
     let task = registered(&store, 1).await.remove(0);
-    let keys = ["meta", "tasks", "rules", "names", "timetables"].map(|key| format!("{{symphra:billing}}:{key}"));
+    let keys =
+        ["meta", "callers", "tasks", "rules", "names", "timetables"].map(|key| format!("{{symphra:billing}}:{key}"));
     for key in &keys {
         assert!(server.ask(&format!("COPY {key} {key}:copy")).starts_with(":1"), "{key}");
     }
@@ -226,4 +240,132 @@ async fn a_token_is_not_given_twice_although_the_store_has_forgotten_it() {
     let end = Finish { task: task.key, id, token: first.token, end, started_at: None, finished_at: at, log: None };
     let stored = next.finish(&[end]).await.expect("it is answered");
     assert_eq!(stored, [symphra_scheduler::backend::Stored::Stale], "what was begun before the loss ends nothing");
+}
+
+/// A server that goes back to what it had kept before `lost` was done, as one does whose machine crashes under `everysec`, and
+/// on which another program makes many more steps than were lost.
+async fn goes_back_and_on(server: &mut Redis, lost: impl AsyncFnOnce()) {
+    let kept = server.kept();
+    lost().await;
+    assert!(server.kept() > kept, "there is something to lose");
+    server.stop();
+    server.forget_beyond(kept);
+    server.run();
+    let other = open(server).await.expect("it opens");
+    for task in registered(&other, 20).await {
+        drop(other.enqueue(&node(), &[firing(&task)]).await.expect("it is answered"));
+        other.heartbeat(&node()).await.expect("it goes on");
+    }
+}
+
+/// After a restart the first calls meet connections that are gone.
+async fn is_told(store: &RedisBackend) {
+    let telling = async {
+        loop {
+            let error = store.heartbeat(&node()).await.expect_err("it has lost something");
+            let told = format!("{error:?}");
+            if told.contains(WORDS) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), telling).await.expect("it is told");
+}
+
+#[tokio::test]
+async fn what_others_do_after_a_loss_does_not_hide_it_from_who_wrote_what_is_lost() {
+    if !has_redis() {
+        return;
+    }
+    let mut server = server();
+    let store = open(&server).await.expect("it opens");
+    let task = registered(&store, 1).await.remove(0);
+    goes_back_and_on(&mut server, async || _ = fire(&store, &task).await).await;
+    is_told(&store).await;
+    each_call_fails(&server, &store).await;
+}
+
+#[tokio::test]
+async fn what_others_do_after_a_loss_does_not_hide_it_from_who_has_only_read_what_is_lost() {
+    if !has_redis() {
+        return;
+    }
+    let mut server = server();
+    let (writing, reading) = (open(&server).await.expect("it opens"), open(&server).await.expect("it opens"));
+    let task = registered(&writing, 1).await.remove(0);
+    reading.look(&[task.key]).await.expect("it is seen");
+    let lost = async || {
+        fire(&writing, &task).await;
+        let seen = reading.look(&[task.key]).await.expect("it is seen").remove(0);
+        assert!(seen.mark > task.mark, "it has fired");
+        drop(writing);
+    };
+    goes_back_and_on(&mut server, lost).await;
+    is_told(&reading).await;
+    each_call_fails(&server, &reading).await;
+}
+
+#[tokio::test]
+async fn who_was_answered_nothing_that_is_lost_goes_on() {
+    if !has_redis() {
+        return;
+    }
+    let mut server = server();
+    let (writing, other) = (open(&server).await.expect("it opens"), open(&server).await.expect("it opens"));
+    let task = registered(&writing, 1).await.remove(0);
+    other.look(&[task.key]).await.expect("it is seen");
+    goes_back_and_on(&mut server, async || {
+        fire(&writing, &task).await;
+        drop(writing);
+    })
+    .await;
+    let going = async {
+        while other.heartbeat(&node()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), going).await.expect("it goes on");
+}
+
+#[tokio::test]
+async fn a_store_in_which_nothing_happens_counts_no_answers() {
+    if !has_redis() {
+        return;
+    }
+    let server = server();
+    let store = open(&server).await.expect("it opens");
+    let task = registered(&store, 1).await.remove(0);
+    store.look(&[task.key]).await.expect("it is seen");
+    let before = (callers(&server), server.kept());
+    for _ in 0..3 {
+        store.look(&[task.key]).await.expect("it is seen");
+        store.changes(None).await.expect("it is answered");
+    }
+    assert_eq!((callers(&server), server.kept()), before);
+}
+
+#[tokio::test]
+async fn processes_that_are_gone_for_a_fortnight_are_forgotten_and_others_are_not() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    if !has_redis() {
+        return;
+    }
+    let server = server();
+    let store = open(&server).await.expect("it opens");
+    let task = registered(&store, 1).await.remove(0);
+    for (name, days) in [("gone", 15), ("silent", 13)] {
+        for number in 0..100 {
+            let seen_at = task.anchor.as_millis() - days * DAY_MS;
+            server.ask(&format!("HSET {{symphra:billing}}:callers {name}{number} \"7 9 {seen_at}\""));
+        }
+    }
+    // It is looked for them when there are so many more processes: at the latest now.
+    for _ in 0..64 {
+        open(&server).await.expect("it opens").heartbeat(&node()).await.expect("it is answered");
+    }
+    let is_kept = |name: &str| server.ask(&format!("HEXISTS {{symphra:billing}}:callers {name}")) == ":1\r\n";
+    assert!(!is_kept("gone0") && !is_kept("gone99"));
+    assert!(is_kept("silent0") && is_kept("silent99"));
+    store.heartbeat(&node()).await.expect("it is known");
 }

@@ -123,6 +123,14 @@ impl Redis {
     /// # Panics
     /// If it does not answer.
     pub fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// The same, with more options of `redis-server` for this time.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn run_with(&mut self, options: &[&str]) {
         // When this process is gone, so is the shell's input: the server ends then, and nothing is left of it.
         let script =
             "\"$@\" & server=$!; read -r told; kill -KILL $server; wait $server; [ -n \"$told\" ] || rm -rf \"$0\"";
@@ -135,6 +143,7 @@ impl Redis {
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"])
             .arg(self.folder.path())
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+            .args(options)
             .current_dir(self.folder.path())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log"))
@@ -151,6 +160,29 @@ impl Redis {
             let _ = child.stdin.take().map(|mut input| input.write_all(b"stop\n"));
             child.wait().expect("the server ends");
         }
+    }
+
+    /// How many bytes it has kept since it was first started.
+    ///
+    /// # Panics
+    /// If it keeps nothing.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        fs::metadata(self.log_of_writes()).expect("it keeps what it has answered").len()
+    }
+
+    /// Has a stopped server forget what it has kept beyond so many bytes, as a crash of its machine does under
+    /// `appendfsync everysec`.
+    ///
+    /// # Panics
+    /// If it keeps nothing.
+    pub fn forget_beyond(&self, kept: u64) {
+        let file = fs::File::options().write(true).open(self.log_of_writes()).expect("it keeps what it has answered");
+        file.set_len(kept).expect("a file can be cut");
+    }
+
+    fn log_of_writes(&self) -> PathBuf {
+        self.folder.path().join("appendonlydir/appendonly.aof.1.incr.aof")
     }
 
     /// Asks the server something, in one line; the beginning of its answer.

@@ -164,10 +164,9 @@ async fn hear(listening: &mut PubSub, is_pinged: bool) -> bool {
 pub(super) async fn tell(store: Arc<Store>) {
     loop {
         store.due.notified().await;
-        let mut command = cmd("PUBLISH");
-        command.arg(store.key(CHANNEL)).arg("");
+        let publish = || cmd("PUBLISH").arg(store.key(CHANNEL)).arg("").take();
         // Those who are not woken look for themselves.
-        let told = tokio::time::timeout(LOOK_EVERY, store.link.ask::<redis::Value>(&command));
+        let told = tokio::time::timeout(LOOK_EVERY, store.link.ask::<redis::Value>(publish));
         drop(told.await);
         tokio::time::sleep(PUBLISH_EVERY).await;
     }

@@ -61,14 +61,14 @@ impl Link {
         Self { place, lines, turn: AtomicUsize::new(0) }
     }
 
-    /// Sends a command, and reads its answer.
-    pub(super) async fn ask<R: FromRedisValue>(&self, command: &Cmd) -> Result<R, Failed> {
+    /// Sends a command, which is written once there is a connection, and reads its answer.
+    pub(super) async fn ask<R: FromRedisValue>(&self, command: impl FnOnce() -> Cmd) -> Result<R, Failed> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len();
         let mut is_asked = false;
         let asking = async {
             let (mut connection, number) = self.connection(&self.lines[turn]).await?;
             is_asked = true;
-            let answer = connection.ask(command).await;
+            let answer = connection.ask(&command()).await;
             if answer.as_ref().is_err_and(is_of_the_connection) {
                 give_up(&self.lines[turn], number).await;
             }

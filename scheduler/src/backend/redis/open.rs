@@ -111,9 +111,8 @@ impl Store {
 
     /// The policy, by the other command that tells it.
     async fn policy(&self) -> Option<String> {
-        let mut command = cmd("CONFIG");
-        command.arg("GET").arg("maxmemory-policy");
-        let told: Vec<String> = self.link.ask(&command).await.ok()?;
+        let get = || cmd("CONFIG").arg("GET").arg("maxmemory-policy").take();
+        let told: Vec<String> = self.link.ask(get).await.ok()?;
         told.into_iter().nth(1)
     }
 }

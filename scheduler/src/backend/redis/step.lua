@@ -1,7 +1,8 @@
 -- One step of the store: what it reads, what it changes in memory, and how that is written at its end.
 --
 -- KEYS[1] is the store's `meta`, whose hash tag all other keys share. ARGV[1] names the call, ARGV[2] is what it is about;
--- ARGV[3] is the store that its caller knows, if any, and ARGV[4] how many steps that had made when it last answered.
+-- ARGV[3] is the store that its caller knows, if any, ARGV[4] names the caller, and ARGV[5] is the highest number of an answer
+-- that it has got.
 -- Instants are decimal texts, which are compared as they are; only their order is asked of numbers.
 -- A step decides first and writes last. If memory is full, its first write is refused, and with it the whole step.
 
@@ -10,9 +11,9 @@ local step = {}
 -- Whether this step has written: each that has is counted.
 step.has_written = false
 step.READS = {
-  TIME = true, INFO = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HSCAN = true, SMEMBERS = true, SCARD = true,
-  LLEN = true, LRANGE = true, LINDEX = true, ZCARD = true, ZSCORE = true, ZRANGE = true, ZRANGEBYLEX = true,
-  ZREVRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true,
+  TIME = true, INFO = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HLEN = true, HSCAN = true,
+  SMEMBERS = true, SISMEMBER = true, SCARD = true, LLEN = true, LRANGE = true, LINDEX = true, ZCARD = true, ZSCORE = true,
+  ZRANGE = true, ZRANGEBYLEX = true, ZREVRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true,
 }
 local server = redis
 local redis = { pcall = server.pcall }

@@ -1,7 +1,6 @@
 //! The calls of a store: what is asked of the script, and how long that may take.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, cmd};
 use serde::de::DeserializeOwned;
@@ -30,6 +29,7 @@ macro_rules! script {
     ($($file:literal),*) => {
         concat!(
             include_str!("step.lua"),
+            include_str!("callers.lua"),
             include_str!("waiting.lua"),
             include_str!("runs.lua"),
             include_str!("nodes.lua"),
@@ -130,7 +130,7 @@ impl Store {
             scripts: SCRIPTS.into_iter().map(|(code, calls)| (Script::new(code), code, calls)).collect(),
             meta: format!("{prefix}meta"),
             prefix,
-            known: Known::default(),
+            known: Known::new(),
             announced: Announced::default(),
             submitting: Line::default(),
             due: Notify::new(),
@@ -148,21 +148,24 @@ impl Store {
         let input = serde_json::to_string(input)?;
         let (script, code, _) =
             self.scripts.iter().find(|(.., calls)| calls.contains(&call)).expect("every call is in a script");
-        let known = self.link.ask(&self.evaluate("EVALSHA", script.get_hash(), call, &input)).await;
-        let (version, answer, store, steps): (i64, Vec<u8>, String, u64) = match known {
+        let known = self.link.ask(|| self.evaluate("EVALSHA", script.get_hash(), call, &input)).await;
+        let (version, answer, store, number): (i64, Vec<u8>, String, u64) = match known {
             Err(Failed::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.link.ask(&self.evaluate("EVAL", code, call, &input)).await?
+                self.link.ask(|| self.evaluate("EVAL", code, call, &input)).await?
             }
             known => known?,
         };
         if version < 0 {
             self.known.lost();
-            // Who waits for a change is told, too.
-            self.announced.tell(i64::MAX);
+        } else {
+            self.known.has_answered(store, number);
         }
         // What was answered to a call that was made before the loss is nothing to go on from, either.
-        self.known.is_whole()?;
-        self.known.has_answered(store, steps);
+        if let Err(gone) = self.known.is_whole() {
+            // Who waits for a change is told, too.
+            self.announced.tell(i64::MAX);
+            return Err(gone);
+        }
         if version > 0 {
             self.announced.tell(version);
             self.due.notify_one();
@@ -173,7 +176,7 @@ impl Store {
     fn evaluate(&self, how: &str, script: &str, call: &str, input: &str) -> Cmd {
         let mut command = cmd(how);
         command.arg(script).arg(1).arg(&self.meta).arg(call).arg(input);
-        command.arg(self.known.store()).arg(self.known.steps.load(Ordering::Acquire));
+        command.arg(self.known.store()).arg(self.known.caller()).arg(self.known.answered());
         command
     }
 
