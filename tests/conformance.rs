@@ -3,6 +3,8 @@
 
 #[path = "conformance/grouping.rs"]
 mod grouping;
+#[path = "conformance/redis_claims.rs"]
+mod redis_claims;
 #[path = "conformance/redis_losses.rs"]
 mod redis_losses;
 #[path = "conformance/redis_only.rs"]

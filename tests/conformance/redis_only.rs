@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler::backend::{
-    Admission, Backend, Claim, End, Finish, Firing, Holder, NewRun, Registered, Registration, Stored, Submission,
-    TaskRules,
+    Admission, Backend, End, Finish, Firing, Holder, NewRun, Registered, Registration, Stored, TaskRules,
 };
 use symphra_scheduler::{
     Error, Migrate, Origin, Outcome, RedisBackend, RunId, Schedule, TaskName, Timetable, conformance_tests,
 };
-use symphra_scheduler_tests::services::{Redis, has_redis, redis_namespace, redis_url};
+use symphra_scheduler_tests::services::{Redis, has_redis, redis_namespace};
 
 pub(super) fn node() -> Holder {
     Holder::new("a", Duration::from_secs(600))
@@ -122,37 +121,6 @@ async fn a_server_that_has_forgotten_the_script_is_told_it_again_and_one_that_wa
     let error = format!("{:?}", store.heartbeat(&node()).await.expect_err("nothing is there"));
     assert!(error.contains("Redis has lost what it had answered"), "{error}");
     assert!(server.ask("DBSIZE").starts_with(":0"), "and nothing is made of it");
-}
-
-#[tokio::test]
-async fn a_node_that_knows_very_many_tasks_claims_what_waits_of_each() {
-    const TASKS: usize = 2_500;
-    if !has_redis() {
-        return;
-    }
-    let store = RedisBackend::options().namespace(redis_namespace()).connect(redis_url()).await.expect("it opens");
-    let tasks = registered(&store, TASKS).await;
-    let trigger = |(number, task): (usize, &Registered)| {
-        let id = RunId::from_parts(task.anchor, number as u128 + 1);
-        Submission { id, task: task.key, origin: Origin::Trigger(id), scheduled_at: None, overlap: None }
-    };
-    let triggers: Vec<Submission> = tasks.iter().enumerate().map(trigger).collect();
-    store.submit(&triggers).await.expect("they are accepted");
-    // Nobody knows the first thousand and more: they stand before the others.
-    let mut known: Vec<_> = tasks[1_200..].iter().map(|task| task.key).collect();
-    known.sort();
-    let known: Arc<[_]> = known.into();
-    let mut got = Vec::new();
-    for number in 1.. {
-        let claim = Claim { number, tasks: Arc::clone(&known), max: 256 };
-        let runs = store.claim(&node(), &claim).await.expect("a claim is answered").runs;
-        if runs.is_empty() {
-            break;
-        }
-        got.extend(runs.into_iter().map(|run| run.task));
-    }
-    got.sort();
-    assert_eq!(got, *known, "each once");
 }
 
 /// The rights that the book names, and no others.

@@ -224,10 +224,31 @@ function step.is_any_known(ids)
   return false
 end
 
+-- Whether all tasks of a claim that names none have been named before.
+function step.are_named(claim)
+  local row = redis.call('HGET', step.key('nodes'), claim.holder.node)
+  if not row or cjson.decode(row).named ~= claim.named then return false end
+  return redis.call('SCARD', step.key('named:' .. claim.holder.node)) == claim.count
+end
+
+-- Which tasks a claim is for, by their ids.
+function step.wanted_by(claim)
+  local wanted = {}
+  for _, id in ipairs(claim.tasks or {}) do wanted[id] = true end
+  if not claim.named then return wanted end
+  local named = step.key('named:' .. claim.holder.node)
+  return setmetatable(wanted, {
+    __index = function(_, id)
+      wanted[id] = redis.call('SISMEMBER', named, id) == 1
+      return wanted[id]
+    end,
+  })
+end
+
 function calls.claim()
-  local name, taken, wanted = step.input.holder.node, {}, {}
-  for _, id in ipairs(step.input.tasks or {}) do wanted[id] = true end
-  if next(wanted) and not step.is_any_known(step.input.tasks) then return nil end
+  if step.input.tasks and not step.is_any_known(step.input.tasks) then return nil end
+  if step.input.named and not step.are_named(step.input) then return { is_unnamed = true } end
+  local name, taken, wanted = step.input.holder.node, {}, step.wanted_by(step.input)
   local node = step.greet(step.input.holder)
   if node.claim == step.input.number then
     step.taken_before(name, wanted, taken)
@@ -266,33 +287,15 @@ function calls.claim()
   return { runs = #taken > 0 and taken or nil, next_at = step.next_attempt(wanted) }
 end
 
--- The first tasks in which something might be claimed: for a node that knows too many to name them all.
-function calls.peek()
-  local found, seen, is_cut = {}, {}, false
-  local function see(id)
-    if not seen[id] then
-      seen[id] = true
-      found[#found + 1] = id
-    end
+-- A node tells which tasks it claims, some at a time: too many to be named by each claim. Those of another set are forgotten.
+function calls.name()
+  if not step.is_any_known(step.input.tasks) then return nil end
+  local name, node = step.input.holder.node, step.greet(step.input.holder)
+  if node.named ~= step.input.named then
+    redis.call('UNLINK', step.key('named:' .. name))
+    node.named = step.input.named
+    step.save_node(name, node)
   end
-  local function first(name)
-    local members = redis.call('ZRANGE', step.key(name), 0, step.input.max - 1)
-    is_cut = is_cut or #members == step.input.max
-    return members
-  end
-  local function see_ready(name)
-    for _, member in ipairs(first(name)) do
-      if string.sub(member, 1, 2) == 'g:' then see_ready('ready:' .. string.sub(member, 3)) else see(member) end
-    end
-  end
-  step.retries_come_due(1000)
-  step.list_tasks()
-  step.list_groups()
-  see_ready('ready')
-  step.settle('retrying')
-  for _, member in ipairs(first('retrying')) do see(string.match(member, '^[^:]*')) end
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', step.key('leases'), '-inf', '(' .. step.present)) do
-    for _, member in ipairs(redis.call('SMEMBERS', step.key('held:' .. other))) do see(string.match(member, '^[^:]*')) end
-  end
-  return { tasks = #found > 0 and found or nil, is_cut = is_cut }
+  step.call_all('SADD', 'named:' .. name, step.input.tasks)
+  return {}
 end

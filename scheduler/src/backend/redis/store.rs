@@ -1,6 +1,7 @@
 //! The calls of a store: what is asked of the script, and how long that may take.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, cmd};
 use serde::de::DeserializeOwned;
@@ -43,7 +44,7 @@ macro_rules! script {
 const SCRIPTS: [(&str, &[&str]); 6] = [
     (script!("admit.lua"), &["enqueue", "submit"]),
     (script!("finish.lua"), &["finish", "lost", "cancel", "unclaimed"]),
-    (script!("claim.lua"), &["claim", "peek"]),
+    (script!("claim.lua"), &["claim", "name"]),
     (script!("declare.lua"), &["register", "unregister", "look", "control"]),
     (script!("look.lua"), &["version", "changes", "get", "scan", "alive", "past", "open"]),
     (script!(), &["heartbeat", "leave", "nodes"]),
@@ -52,8 +53,11 @@ const SCRIPTS: [(&str, &[&str]); 6] = [
 /// How many tasks or runs one step is about: few enough that nobody waits long for it.
 pub(super) const TOGETHER_MAX: usize = 1_000;
 
-/// How many tasks a claim names. A node that knows more asks first of which there is something.
-const NAMED_MAX: usize = 1_000;
+/// How many tasks a claim names. A node that claims more tells the store once which they are, and claims what it has named.
+const NAMED_MAX: usize = 64;
+
+/// How often a claim is tried whose tasks the store does not know: once, but for claims of one node that name others meanwhile.
+const NAMINGS_MAX: usize = 3;
 
 /// Why a step failed: nothing of it was done, or its answer was lost.
 #[derive(Debug)]
@@ -217,39 +221,52 @@ impl Store {
         struct Asked<'a> {
             holder: HolderWord<'a>,
             number: Number,
-            tasks: Vec<Key>,
             max: usize,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            tasks: Vec<Key>,
+            /// The set of tasks that were named before, and how many they are.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            named: Option<String>,
+            count: usize,
         }
         #[derive(Deserialize)]
         struct Got {
             #[serde(default)]
             runs: Vec<ClaimedWord>,
             next_at: Option<At>,
-        }
-        let tasks = self.named(claim).await?;
-        let (holder, number, max) = (HolderWord::of(holder), Number(claim.number), claim.max);
-        let got: Got = self.call("claim", &Asked { holder, number, tasks, max }).await?;
-        let runs = got.runs.into_iter().map(ClaimedWord::read).collect::<Result<_, _>>()?;
-        Ok(Claims { runs, next_at: got.next_at.map(|at| at.0) })
-    }
-
-    /// The tasks that a claim names to the script: all, or of very many those in which there might be something.
-    async fn named(&self, claim: &Claim) -> Result<Vec<Key>, Failed> {
-        #[derive(Deserialize)]
-        struct Seen {
             #[serde(default)]
-            tasks: Vec<Key>,
-            is_cut: bool,
+            is_unnamed: bool,
         }
-        if claim.tasks.len() > NAMED_MAX {
-            let seen: Seen = self.call("peek", &serde_json::json!({ "max": NAMED_MAX })).await?;
-            let known: Vec<Key> =
-                seen.tasks.into_iter().filter(|task| claim.tasks.binary_search(&task.0).is_ok()).collect();
-            if !seen.is_cut || known.len() >= claim.max {
-                return Ok(known);
+        let (number, max, count) = (Number(claim.number), claim.max, claim.tasks.len());
+        let named = (count > NAMED_MAX).then(|| name_of_set(&claim.tasks));
+        let tasks = if named.is_none() { keys(&claim.tasks) } else { Vec::new() };
+        let asked = Asked { holder: HolderWord::of(holder), number, max, tasks, named, count };
+        for _ in 0..NAMINGS_MAX {
+            let got: Got = self.call("claim", &asked).await?;
+            match &asked.named {
+                Some(set) if got.is_unnamed => self.name(holder, set, &claim.tasks).await?,
+                _ => {
+                    let runs = got.runs.into_iter().map(ClaimedWord::read).collect::<Result<_, _>>()?;
+                    return Ok(Claims { runs, next_at: got.next_at.map(|at| at.0) });
+                }
             }
         }
-        Ok(claim.tasks.iter().copied().map(Key).collect())
+        Err(BackendError::new("claim runs", "another claim of this node names other tasks").into())
+    }
+
+    /// Tells the store which tasks a node claims.
+    async fn name(&self, holder: &Holder, set: &str, tasks: &[TaskKey]) -> Result<(), Failed> {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            holder: HolderWord<'a>,
+            named: &'a str,
+            tasks: Vec<Key>,
+        }
+        for some in tasks.chunks(TOGETHER_MAX) {
+            let named = Named { holder: HolderWord::of(holder), named: set, tasks: keys(some) };
+            let _: Nothing = self.call("name", &named).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn finish(&self, ended: &[Finish]) -> Result<Vec<Stored>, Failed> {
@@ -399,4 +416,11 @@ impl fmt::Debug for Store {
 /// Tasks, as the script is told of them.
 pub(super) fn keys(tasks: &[TaskKey]) -> Vec<Key> {
     tasks.iter().copied().map(Key).collect()
+}
+
+/// What tells a set of tasks from those that the same node has claimed before.
+fn name_of_set(tasks: &[TaskKey]) -> String {
+    let mut hasher = DefaultHasher::new();
+    tasks.hash(&mut hasher);
+    format!("{:x}", hasher.finish())
 }
