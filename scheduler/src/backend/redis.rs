@@ -48,7 +48,7 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 
 const CONNECTIONS: u32 = 2;
 
-/// A store in Redis (6.2 or later, or Valkey): for any number of nodes.
+/// A store in Redis (tested with 7.0): for any number of nodes.
 ///
 /// It is as durable as Redis is set up to be: on one server with `appendfsync always` nothing that was answered is undone;
 /// otherwise, and at a failover, the last second may be, and what fired in it may fire again. Its `maxmemory-policy` has to be
