@@ -21,6 +21,8 @@ mod nodes;
 mod outages;
 #[path = "cluster/proxy.rs"]
 mod proxy;
+#[path = "cluster/redis_servers.rs"]
+mod redis_servers;
 #[path = "cluster/restarts.rs"]
 mod restarts;
 #[path = "cluster/rig.rs"]

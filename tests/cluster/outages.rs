@@ -10,45 +10,55 @@ use crate::proxy::Proxy;
 use crate::rig::{LEASE, Node, RECOVERY, Store, drawn, is_nightly, now, sleep_until, soon};
 
 /// Tasks that are all alike.
-struct Load {
+pub(crate) struct Load {
     tasks: usize,
     every_ms: i64,
     /// How much longer than the one before it each of their bodies takes.
     body_ms: usize,
 }
 
-const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 10 };
+pub(crate) const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 10 };
 
 const MANY: Load = Load { tasks: 60, every_ms: 1_000, body_ms: 0 };
 
 impl Load {
-    fn nodes<const N: usize>(&self, store: &Store, first: i64) -> [Node; N] {
+    pub(crate) fn tasks(&self, first: i64) -> Vec<String> {
         let task = |number| {
             let (every, body) = (self.every_ms, number * self.body_ms);
             format!("task=t{number},every={every},start={first},body={body},misfire=run_all")
         };
-        let tasks: Vec<String> = (0..self.tasks).map(task).collect();
+        (0..self.tasks).map(task).collect()
+    }
+
+    pub(crate) fn nodes<const N: usize>(&self, store: &Store, first: i64) -> [Node; N] {
+        let tasks = self.tasks(first);
         let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
         let names: [&str; N] = std::array::from_fn(|place| ["a", "b", "c"][place]);
         names.map(|name| store.node(name, &tasks))
     }
 
-    /// What has fallen due until now has run, once each: nobody was lost, so nothing may be started twice.
-    fn settles(&self, store: &Store, first: i64) {
+    /// What has fallen due until now.
+    pub(crate) fn promises(&self, first: i64) -> Vec<Promise> {
         let last = now() - 500;
         let promise = |number| {
             let task = format!("t{number}");
             Promise { task, first, period: self.every_ms, last, at_most_once: false }
         };
-        let promises: Vec<Promise> = (0..self.tasks).map(promise).collect();
-        let verdict = store.settles(&promises, Vec::new, &[], RECOVERY);
+        (0..self.tasks).map(promise).collect()
+    }
+
+    /// All of it has run, once each: nobody was lost, so nothing may be started twice.
+    pub(crate) fn settles(&self, store: &Store, first: i64) {
+        let verdict = store.settles(&self.promises(first), Vec::new, &[], RECOVERY);
         assert!(verdict.is_clean(), "{verdict}{}", store.story());
     }
 }
 
 /// A server of a store, which a test stops and starts again.
-trait Server {
-    fn start() -> Self;
+pub(crate) trait Server {
+    fn start() -> Self
+    where
+        Self: Sized;
     fn url(&self) -> String;
     fn stop(&mut self);
     fn run(&mut self);
