@@ -73,14 +73,12 @@ fn a_redis_that_is_still_reading_what_it_has_kept_is_waited_for() {
     let first = soon(Duration::from_secs(2));
     let nodes: [Node; 2] = FEW.nodes(&store, first);
     // It listens to clients after each 1,024 commands that it has read.
-    while server.ask("INFO commandstats").is_empty() || server.kept() < 1_000_000 {
-        thread::sleep(Duration::from_millis(100));
-    }
+    waits_until("it has kept much", || server.kept() > 1_000_000);
     server.stop();
-    // In microseconds for each command.
-    server.run_with(&["--key-load-delay", "300"]);
+    // In microseconds for each command: long enough for a heartbeat to hear of it.
+    server.run_with(&["--key-load-delay", "1500"]);
     for node in &nodes {
-        node.says("loading");
+        node.says("loading the dataset");
         node.says("store.reachable");
     }
     store.fires_again();
