@@ -177,7 +177,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What a room may know of the backend besides its contract: nothing of one backend in particular.
-const BACKENDS: &[&str] = &["memory", "postgres", "sql", "sqlite"];
+const BACKENDS: &[&str] = &["memory", "postgres", "redis", "sql", "sqlite"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_path_buf()

@@ -6,8 +6,8 @@ use std::path::Path;
 use sqlx::Connection;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use symphra_scheduler::backend::{Backend, RunQuery};
-use symphra_scheduler::{Error, Migrate, PostgresBackend, Schedule, Scheduler, SqliteBackend, Task};
-use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+use symphra_scheduler::{Error, Migrate, PostgresBackend, RedisBackend, Schedule, Scheduler, SqliteBackend, Task};
+use symphra_scheduler_tests::services::{Redis, has_postgres, has_redis, postgres_url};
 
 /// The statements of the blocks of SQL on the page: those for both databases, those of SQLite, those of PostgreSQL.
 fn samples() -> [Vec<String>; 4] {
@@ -209,4 +209,24 @@ async fn the_samples_of_the_book_look_into_a_database_with_the_rights_that_it_na
     let store = options().migrate(Migrate::Check).connect(&url).await.expect("it opens");
     let error = Scheduler::empty().register(report()).backend(store).start().await.expect_err("it could end no run");
     assert!(format!("{error:?}").contains("permission denied for table billing_logs"), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_samples_of_the_book_look_into_a_redis() {
+    if !has_redis() {
+        return;
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/en/backends.md");
+    let page = fs::read_to_string(page).expect("a page of the book");
+    let block = page.split("```redis\n").nth(1).and_then(|rest| rest.split("```").next()).expect("there are samples");
+    let server = Redis::start();
+    let store = RedisBackend::options().namespace("billing").connect(&server.url()).await.expect("it opens");
+    has_run_on(store).await;
+    assert_eq!(block.lines().count(), 8, "the page shows samples");
+    for sample in block.lines() {
+        let answer = server.ask(sample);
+        // Nothing is alive, all else has a row.
+        assert_eq!(answer.starts_with("*0"), sample.starts_with("HVALS {symphra:billing}:runs"), "{sample}: {answer}");
+        assert!(answer.starts_with('*'), "{sample}: {answer}");
+    }
 }

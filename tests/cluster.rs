@@ -2,7 +2,7 @@
 //! extra or incomplete, by what the bodies themselves have written.
 #![cfg(unix)]
 
-use symphra_scheduler_tests::services::has_postgres;
+use symphra_scheduler_tests::services::{has_postgres, has_redis};
 
 #[path = "cluster/checker.rs"]
 mod checker;
@@ -21,6 +21,8 @@ mod nodes;
 mod outages;
 #[path = "cluster/proxy.rs"]
 mod proxy;
+#[path = "cluster/redis_servers.rs"]
+mod redis_servers;
 #[path = "cluster/restarts.rs"]
 mod restarts;
 #[path = "cluster/rig.rs"]
@@ -31,6 +33,22 @@ mod storm;
 
 /// Each of these on a new store of each kind.
 macro_rules! on_each_store {
+    ($($file:ident::$test:ident,)+) => {
+        on_stores_in_sql! { $($file::$test,)+ leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end, }
+
+        mod redis {
+            $(#[test]
+            fn $test() {
+                if super::has_redis() {
+                    super::$file::$test(super::rig::Store::redis);
+                }
+            })+
+        }
+    };
+}
+
+/// Each of these on a new store of each kind whose rows can be written by hand.
+macro_rules! on_stores_in_sql {
     ($($file:ident::$test:ident,)+) => {
         mod sqlite {
             $(#[test]
@@ -53,7 +71,6 @@ macro_rules! on_each_store {
 on_each_store! {
     crashes::a_node_killed_at_any_step_of_a_run_loses_nothing,
     crashes::nodes_killed_at_random_lose_nothing,
-    leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end,
     nodes::three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing,
     nodes::a_frozen_node_begins_and_finishes_nothing_when_it_wakes,
     nodes::a_clean_stop_hands_back_at_once,

@@ -1,8 +1,14 @@
-//! The conformance suite on every backend: each test is one promise of the contract. Beside it, what the stores in SQL do
+//! The conformance suite on every backend: each test is one promise of the contract. Beside it, what single stores do
 //! beyond it.
 
 #[path = "conformance/grouping.rs"]
 mod grouping;
+#[path = "conformance/redis_claims.rs"]
+mod redis_claims;
+#[path = "conformance/redis_losses.rs"]
+mod redis_losses;
+#[path = "conformance/redis_only.rs"]
+mod redis_only;
 #[path = "conformance/unclaimed.rs"]
 mod unclaimed;
 
@@ -62,6 +68,27 @@ mod postgres {
         if has_postgres() {
             let backend = empty_store().await;
             assert_eq!((backend.name(), backend.capabilities()), ("postgres", Capabilities::durable()));
+        }
+    }
+}
+
+mod redis {
+    use symphra_scheduler::{RedisBackend, conformance_tests};
+    use symphra_scheduler_tests::services::{has_redis, redis_namespace, redis_url};
+
+    /// A namespace of its own for each test.
+    async fn empty_store() -> RedisBackend {
+        RedisBackend::options().namespace(redis_namespace()).connect(redis_url()).await.expect("it opens")
+    }
+
+    conformance_tests!(empty_store, only_if = has_redis);
+
+    #[tokio::test]
+    async fn its_capabilities_are_pinned() {
+        use symphra_scheduler::backend::{Backend, Capabilities};
+        if has_redis() {
+            let backend = empty_store().await;
+            assert_eq!((backend.name(), backend.capabilities()), ("redis", Capabilities::durable()));
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use symphra_scheduler::SqliteBackend;
 use symphra_scheduler::backend::Backend;
-use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+use symphra_scheduler_tests::services::{has_postgres, has_redis, postgres_url, redis_url};
 
 #[path = "examples/configuration.rs"]
 mod configuration;
@@ -501,6 +501,26 @@ fn the_postgres_example_shares_the_work_and_heeds_a_pause() {
     assert!(counts[0] == counts[1] && counts[0] > 5, "{printed}");
 }
 
+#[test]
+fn the_redis_example_shares_the_work_and_goes_on_when_a_node_stops() {
+    let mut without = Command::new(built().join("redis"));
+    let told = without.env_remove("SCHEDULER_BACKEND_URL").output().expect("it starts");
+    assert_eq!(told.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("redis redis://localhost:6379/0"));
+    if !has_redis() {
+        return;
+    }
+    let (status, printed) = Program::start("redis", &[redis_url()]).ends();
+    assert_eq!(status.code(), Some(0), "{printed}");
+    let numbers = |part: &str| -> Vec<u64> {
+        let line = printed.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {printed}"));
+        line.split([' ', ',']).filter_map(|word| word.parse().ok()).collect()
+    };
+    assert!(numbers("b did")[1] > 0 && numbers(" more")[0] > 3, "{printed}");
+    let counts = numbers(" runs in the store, ");
+    assert!(counts[0] == counts[1] && counts[0] > 8, "{printed}");
+}
+
 /// Three nodes of which one is killed, on the store of `arguments`.
 fn a_cluster_survives(arguments: &[&str]) {
     let (status, printed) = Program::start("cluster", arguments).ends();
@@ -522,5 +542,8 @@ fn the_cluster_example_survives_the_death_of_a_node_on_a_file() {
 fn the_cluster_example_survives_the_death_of_a_node_on_a_server() {
     if has_postgres() {
         a_cluster_survives(&[postgres_url()]);
+    }
+    if has_redis() {
+        a_cluster_survives(&[redis_url()]);
     }
 }

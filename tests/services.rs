@@ -3,6 +3,8 @@
 //! `./tests/run` sets `SYMPHRA_TEST_SERVICES`, and then a server that cannot be started is a failure. Plain `cargo test` runs
 //! what needs no service; `left_out.rs` prints what that leaves out.
 
+mod redis;
+
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+pub use redis::{REDIS_URL, Redis, has_redis, redis_namespace, redis_url};
 
 /// Set by `./tests/run`: every service has to be there.
 pub const ALL_SERVICES: &str = "SYMPHRA_TEST_SERVICES";

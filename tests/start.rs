@@ -171,7 +171,14 @@ async fn what_the_backend_lacks_is_refused_by_name() {
     let place = format!("task \"urgent\" ({}): priority = 5", place(line));
     says(
         &error,
-        &[&place, "max_runs = 3", "task \"last\"", "max_runs = 1", "backend \"memory\"", "memory, sqlite, postgres"],
+        &[
+            &place,
+            "max_runs = 3",
+            "task \"last\"",
+            "max_runs = 1",
+            "backend \"memory\"",
+            "memory, sqlite, postgres, redis",
+        ],
     );
     assert!(error.is_unsupported() && !error.is_config(), "{error}");
 

@@ -1,7 +1,8 @@
 //! Three processes on one store, one of which is killed in the middle of its work, and one more that joins: nothing is
 //! missed, and nothing runs twice but what the killed one had begun.
 //!
-//! `cargo run -p examples --bin cluster` takes a file in a temporary folder; with a URL, that store. It ends by itself,
+//! `cargo run -p examples --bin cluster` takes a file in a temporary folder; with the URL of any store,
+//! that one: `postgres://…`, `redis://…`. It ends by itself,
 //! with 0 if all is well, after the time in which a dead node's runs are recovered: its lease of 10 s and a little.
 
 mod account;

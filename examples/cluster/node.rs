@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler::chrono::{DateTime, Utc};
-use symphra_scheduler::{
-    Misfire, Overlap, PostgresBackend, RunContext, Schedule, Scheduler, SchedulerConfig, SqliteBackend, Task,
-};
+use symphra_scheduler::{BackendConfig, Misfire, Overlap, RunContext, Schedule, Scheduler, SchedulerConfig, Task};
 
 use crate::{EVERY, Failure};
 
@@ -30,14 +28,10 @@ pub(crate) async fn run(url: &str, name: &str, diary: &str, first: &str) -> Resu
         }
     };
     let task = Task::new("work", Schedule::interval(EVERY)?, work).start_at(first.parse::<DateTime<Utc>>()?);
-    let config = SchedulerConfig::new().node(name).lease(Duration::from_secs(10));
+    let backend = BackendConfig::of_url(url).namespace("cluster_example");
+    let config = SchedulerConfig::new().node(name).lease(Duration::from_secs(10)).backend(backend);
     let scheduler = Scheduler::empty().config(config);
-    let scheduler = scheduler.register(task.misfire(Misfire::RunAll).overlap(Overlap::Allow));
-    let scheduler = match url.starts_with("sqlite:") {
-        true => scheduler.backend(SqliteBackend::options().namespace("cluster_example").connect(url).await?),
-        false => scheduler.backend(PostgresBackend::options().namespace("cluster_example").connect(url).await?),
-    };
-    let scheduler = scheduler.start().await?;
+    let scheduler = scheduler.register(task.misfire(Misfire::RunAll).overlap(Overlap::Allow)).start().await?;
     println!("up");
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     scheduler.stop().await?;

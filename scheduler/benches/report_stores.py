@@ -14,12 +14,13 @@ from pathlib import Path
 
 STORES = Path(__file__).resolve().parent / "stores"
 RUNS = 10_000
-# apalis-sqlite drains a few hundred a second.
-RUNS_OF = {("sqlite", "apalis"): 2_000}
+# apalis-sqlite drains a few hundred a second; the worker of apalis-redis ends where 10,000 wait.
+RUNS_OF = {("sqlite", "apalis"): 2_000, ("redis", "apalis"): 2_000}
 CONTENDERS = {
     "sqlite": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis"),
     "postgres": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis",
                  "graphile", "graphile-batched"),
+    "redis": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis"),
 }
 PEERS = ("apalis", "graphile", "graphile-batched")
 NODES = (1, 2, 4, 8)
@@ -35,8 +36,9 @@ def stores(options, table, middle, number):
     release = Path(json.loads(metadata)["target_directory"]) / "release"
     binary = release / "symphra-scheduler-stores"
     runs = RUNS // 5 if options.quick else RUNS
-    with tempfile.TemporaryDirectory(prefix="symphra-bench-") as folder, postgres() as server:
-        places = {"sqlite": f"sqlite://{folder}", "postgres": server}
+    with tempfile.TemporaryDirectory(prefix="symphra-bench-") as folder, postgres() as server, \
+            redis() as other:
+        places = {"sqlite": f"sqlite://{folder}", "postgres": server, "redis": other}
         for store, place in places.items():
             life(release, options, store, place, runs, table, middle, number)
         punctual(binary, options, {"memory": "memory", **places}, table, number)
@@ -137,6 +139,34 @@ def postgres():
             server.send_signal(signal.SIGINT)
             server.wait()
         shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def redis():
+    """A server of its own that keeps all it has answered (`appendfsync always`)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    if not shutil.which("redis-server"):
+        raise RuntimeError("redis-server is not there; install the package redis-server")
+    with tempfile.TemporaryDirectory(prefix="symphra-bench-redis-") as folder:
+        server = subprocess.Popen(
+            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
+             "--appendonly", "yes", "--appendfsync", "always"], stdout=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + SERVER_STARTS_WITHIN
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as probe:
+                    probe.sendall(b"PING\r\n")
+                    if probe.recv(64).startswith(b"+PONG"):
+                        break
+                if time.monotonic() > until or server.poll() is not None:
+                    raise RuntimeError("Redis does not answer")
+                time.sleep(0.1)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def program(name):

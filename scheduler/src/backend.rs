@@ -14,19 +14,29 @@
 //! A backend reads no clock but its store's, and knows nothing of the engine. Calls are batches, and a batch names each
 //! task or run once.
 
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod announced;
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod declared;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod line;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod rows;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod text;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod thread;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,6 +54,8 @@ pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
+#[cfg(feature = "redis")]
+pub use redis::{RedisBackend, RedisOptions};
 pub use rows::{
     Admission, Claim, Claimed, Claims, End, Finish, Firing, Hold, Holding, NamedTask, NewRun, NodeRow, Presence,
     Refusal, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
@@ -52,33 +64,35 @@ pub use rows::{
 pub use sqlite::{SqliteBackend, SqliteOptions};
 
 /// Whether a store could not be opened because its tables have not been made.
-#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(feature = "cli")]
 pub(crate) fn is_not_made(error: &crate::Error) -> bool {
-    refused(error).is_some_and(sql::Refused::is_not_made)
+    version_below(error) == Some(0)
 }
 
 /// Whether a store could not be opened because its tables have not been made, or are those of an older program.
-#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
+#[cfg(feature = "cli")]
 pub(crate) fn is_behind(error: &crate::Error) -> bool {
-    refused(error).is_some_and(sql::Refused::is_behind)
+    version_below(error).is_some()
 }
 
-#[cfg(all(feature = "cli", any(feature = "postgres", feature = "sqlite")))]
-fn refused(error: &crate::Error) -> Option<&sql::Refused> {
+/// The version of a store that could not be opened because this program needs a later one, and may not make it. A backend in
+/// memory has none.
+#[cfg(feature = "cli")]
+fn version_below(error: &crate::Error) -> Option<i64> {
     let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    causes.find_map(|cause| cause.downcast_ref())
-}
-
-/// A backend in memory needs no tables.
-#[cfg(all(feature = "cli", not(any(feature = "postgres", feature = "sqlite"))))]
-pub(crate) const fn is_not_made(_: &crate::Error) -> bool {
-    false
-}
-
-/// The same.
-#[cfg(all(feature = "cli", not(any(feature = "postgres", feature = "sqlite"))))]
-pub(crate) const fn is_behind(_: &crate::Error) -> bool {
-    false
+    causes.find_map(|cause| {
+        let mut reached = None;
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        {
+            reached = reached.or(cause.downcast_ref::<sql::Refused>().and_then(sql::Refused::version_below));
+        }
+        #[cfg(feature = "redis")]
+        {
+            reached = reached.or(cause.downcast_ref::<redis::Refused>().and_then(redis::Refused::version_below));
+        }
+        let _ = cause;
+        reached
+    })
 }
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.
@@ -312,5 +326,20 @@ impl fmt::Display for BackendError {
 impl std::error::Error for BackendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.cause)
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+/// The namespace that was asked for, or that of the program.
+fn namespace(asked: Option<&str>) -> Result<crate::namespace::Namespace, crate::Error> {
+    match asked {
+        Some(asked) => crate::namespace::Namespace::new(asked).ok_or_else(|| {
+            crate::Error::setting("backend.namespace", format!("{asked:?}"), crate::namespace::Namespace::ALLOWED)
+        }),
+        None => {
+            let program = std::env::current_exe().ok();
+            let file = program.as_deref().and_then(std::path::Path::file_stem);
+            Ok(crate::namespace::Namespace::of_program(file.and_then(std::ffi::OsStr::to_str)))
+        }
     }
 }

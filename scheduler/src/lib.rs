@@ -102,6 +102,8 @@ pub mod test_util;
 pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal, RunLog};
 #[cfg(feature = "postgres")]
 pub use backend::{PostgresBackend, PostgresOptions};
+#[cfg(feature = "redis")]
+pub use backend::{RedisBackend, RedisOptions};
 #[cfg(feature = "sqlite")]
 pub use backend::{SqliteBackend, SqliteOptions};
 pub use config::{BackendConfig, DaemonConfig, HistoryConfig, SchedulerConfig};

@@ -20,7 +20,7 @@ impl Namespace {
     }
 
     /// That of a program which names none: its file's name, in small letters, with `_` for what is not allowed.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
     pub(crate) fn of_program(file: Option<&str>) -> Self {
         let small = file.unwrap_or_default().to_ascii_lowercase();
         let begin = small.find(|first: char| first.is_ascii_lowercase()).unwrap_or(small.len());
@@ -29,7 +29,7 @@ impl Namespace {
         Self(if plain.is_empty() { "symphra".into() } else { plain })
     }
 
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,7 +53,7 @@ mod tests {
         }
     }
 
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
     #[test]
     fn a_program_that_names_none_has_its_files_name() {
         let of = |file| Namespace::of_program(file).as_str().to_owned();

@@ -95,7 +95,7 @@ fn errors_about_stores_plans_and_daemons_are_as_they_were_read() {
     symphra(&["migrate"]);
     symphra(&["completions", "ksh"]);
     symphra(&["--url", "mysql://db/jobs", "list"]);
-    symphra(&["--url", "redis://app:hunter2@db", "list"]);
+    symphra(&["--url", "amqp://app:hunter2@db", "list"]);
     symphra(&["--url", "host=db password=hunter2", "list"]);
     symphra(&["--url", "sqlite://none/jobs.db", "--namespace", "jobs", "list"]);
     symphra(&["--url", "sqlite://jobs.db", "--namespace", "Jobs", "list"]);

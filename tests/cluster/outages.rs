@@ -1,50 +1,93 @@
-//! PostgreSQL that goes away for a while, and connections that break or fall silent in mid-statement.
+//! Servers that go away for a while, and connections that break or fall silent in mid-statement.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use symphra_scheduler_tests::services::{Postgres, has_postgres, postgres_url};
+use symphra_scheduler_tests::services::{Postgres, Redis, has_postgres, has_redis, postgres_url, redis_url};
 
 use crate::checker::Promise;
 use crate::proxy::Proxy;
 use crate::rig::{LEASE, Node, RECOVERY, Store, drawn, is_nightly, now, sleep_until, soon};
 
 /// Tasks that are all alike.
-struct Load {
+pub(crate) struct Load {
     tasks: usize,
     every_ms: i64,
     /// How much longer than the one before it each of their bodies takes.
     body_ms: usize,
 }
 
-const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 10 };
+pub(crate) const FEW: Load = Load { tasks: 12, every_ms: 250, body_ms: 10 };
 
 const MANY: Load = Load { tasks: 60, every_ms: 1_000, body_ms: 0 };
 
 impl Load {
-    fn nodes<const N: usize>(&self, store: &Store, first: i64) -> [Node; N] {
+    pub(crate) fn tasks(&self, first: i64) -> Vec<String> {
         let task = |number| {
             let (every, body) = (self.every_ms, number * self.body_ms);
             format!("task=t{number},every={every},start={first},body={body},misfire=run_all")
         };
-        let tasks: Vec<String> = (0..self.tasks).map(task).collect();
+        (0..self.tasks).map(task).collect()
+    }
+
+    pub(crate) fn nodes<const N: usize>(&self, store: &Store, first: i64) -> [Node; N] {
+        let tasks = self.tasks(first);
         let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
         let names: [&str; N] = std::array::from_fn(|place| ["a", "b", "c"][place]);
         names.map(|name| store.node(name, &tasks))
     }
 
-    /// What has fallen due until now has run, once each: nobody was lost, so nothing may be started twice.
-    fn settles(&self, store: &Store, first: i64) {
+    /// What has fallen due until now.
+    pub(crate) fn promises(&self, first: i64) -> Vec<Promise> {
         let last = now() - 500;
         let promise = |number| {
             let task = format!("t{number}");
             Promise { task, first, period: self.every_ms, last, at_most_once: false }
         };
-        let promises: Vec<Promise> = (0..self.tasks).map(promise).collect();
-        let verdict = store.settles(&promises, Vec::new, &[], RECOVERY);
+        (0..self.tasks).map(promise).collect()
+    }
+
+    /// All of it has run, once each: nobody was lost, so nothing may be started twice.
+    pub(crate) fn settles(&self, store: &Store, first: i64) {
+        let verdict = store.settles(&self.promises(first), Vec::new, &[], RECOVERY);
         assert!(verdict.is_clean(), "{verdict}{}", store.story());
     }
 }
+
+/// A server of a store, which a test stops and starts again.
+pub(crate) trait Server {
+    fn start() -> Self
+    where
+        Self: Sized;
+    fn url(&self) -> String;
+    fn stop(&mut self);
+    fn run(&mut self);
+}
+
+macro_rules! server {
+    ($server:ident) => {
+        impl Server for $server {
+            fn start() -> Self {
+                $server::start()
+            }
+
+            fn url(&self) -> String {
+                $server::url(self)
+            }
+
+            fn stop(&mut self) {
+                $server::stop(self);
+            }
+
+            fn run(&mut self) {
+                $server::run(self);
+            }
+        }
+    };
+}
+
+server!(Postgres);
+server!(Redis);
 
 /// By how much a node's memory may grow while its store is away, and while it makes up for what was missed: rows, texts and
 /// answers of a few full batches, whatever the outage lasts.
@@ -54,19 +97,33 @@ const GROWTH_KB_MAX: u64 = 4 * 1_024;
 fn a_server_that_is_away_for_longer_than_a_lease_costs_nothing() {
     if has_postgres() {
         // Every lease runs out meanwhile, and hands nothing over.
-        is_away_for::<2>(LEASE + Duration::from_secs(2), &FEW);
+        is_away_for::<Postgres, 2>(LEASE + Duration::from_secs(2), &FEW);
     }
 }
 
 #[test]
 fn a_server_that_is_away_for_a_minute_under_load_costs_nothing() {
     if is_nightly() && has_postgres() {
-        is_away_for::<3>(Duration::from_secs(60), &MANY);
+        is_away_for::<Postgres, 3>(Duration::from_secs(60), &MANY);
     }
 }
 
-fn is_away_for<const N: usize>(away: Duration, load: &Load) {
-    let mut server = Postgres::start();
+#[test]
+fn a_redis_that_is_away_for_longer_than_a_lease_costs_nothing() {
+    if has_redis() {
+        is_away_for::<Redis, 2>(LEASE + Duration::from_secs(2), &FEW);
+    }
+}
+
+#[test]
+fn a_redis_that_is_away_for_a_minute_under_load_costs_nothing() {
+    if is_nightly() && has_redis() {
+        is_away_for::<Redis, 3>(Duration::from_secs(60), &MANY);
+    }
+}
+
+fn is_away_for<S: Server, const N: usize>(away: Duration, load: &Load) {
+    let mut server = S::start();
     let store = Store::on(&server.url());
     let first = soon(Duration::from_secs(2));
     let nodes: [Node; N] = load.nodes(&store, first);
@@ -100,18 +157,28 @@ fn memory(nodes: &[Node]) -> Vec<u64> {
 }
 
 /// A store behind a proxy.
-fn behind_a_proxy() -> (Proxy, Store) {
-    let (proxy, url) = Proxy::before(postgres_url());
+fn behind_a_proxy(url: &str) -> (Proxy, Store) {
+    let (proxy, url) = Proxy::before(url);
     (proxy, Store::on(&url))
 }
 
 #[test]
 fn connections_cut_in_mid_statement_cost_nothing() {
-    if !has_postgres() {
-        return;
+    if has_postgres() {
+        are_cut(postgres_url());
     }
+}
+
+#[test]
+fn connections_to_redis_cut_in_mid_step_cost_nothing() {
+    if has_redis() {
+        are_cut(redis_url());
+    }
+}
+
+fn are_cut(url: &str) {
     let mut random = fastrand::Rng::with_seed(drawn());
-    let (proxy, store) = behind_a_proxy();
+    let (proxy, store) = behind_a_proxy(url);
     let first = soon(Duration::from_secs(2));
     let nodes: [Node; 2] = FEW.nodes(&store, first);
     sleep_until(first);
@@ -129,11 +196,21 @@ fn connections_cut_in_mid_statement_cost_nothing() {
 
 #[test]
 fn connections_that_fall_silent_are_given_up_and_new_ones_made() {
-    if !has_postgres() {
-        return;
+    if has_postgres() {
+        fall_silent(postgres_url());
     }
+}
+
+#[test]
+fn connections_to_redis_that_fall_silent_are_given_up_and_new_ones_made() {
+    if has_redis() {
+        fall_silent(redis_url());
+    }
+}
+
+fn fall_silent(url: &str) {
     let mut random = fastrand::Rng::with_seed(drawn());
-    let (proxy, store) = behind_a_proxy();
+    let (proxy, store) = behind_a_proxy(url);
     let first = soon(Duration::from_secs(2));
     let nodes: [Node; 2] = FEW.nodes(&store, first);
     sleep_until(first + 1_000);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
-use symphra_scheduler_tests::services::postgres_url;
+use symphra_scheduler_tests::services::{postgres_url, redis_url};
 
 use crate::checker::{Excuse, Line, Promise, Seen, Verdict, diaries, judge};
 
@@ -51,6 +51,10 @@ impl Store {
 
     pub(crate) fn postgres() -> Self {
         Self::on(postgres_url())
+    }
+
+    pub(crate) fn redis() -> Self {
+        Self::on(redis_url())
     }
 
     /// A store on the server that `url` names.

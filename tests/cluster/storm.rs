@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use symphra_scheduler_tests::services::{Postgres, has_postgres};
+use symphra_scheduler_tests::services::{Postgres, Redis, has_postgres, has_redis};
 
 use crate::checker::{Excuse, Line, Promise, Seen, Verdict, judge};
 use crate::clock::Clock;
 use crate::file::locked_for;
+use crate::outages::Server;
 use crate::proxy::Proxy;
 use crate::rig::{LEASE, Node, Store, drawn, is_nightly, now, sleep_until, soon};
 
@@ -78,7 +79,7 @@ fn task(number: usize, first: i64) -> String {
 
 /// A store that faults are done to.
 enum Place {
-    Server { server: Postgres, proxy: Proxy },
+    Server { server: Box<dyn Server>, proxy: Proxy },
     File,
 }
 
@@ -305,14 +306,24 @@ fn keep(folder: &Path) {
     println!("diaries and logs are kept in {}", kept.display());
 }
 
+fn survives_on<S: Server + 'static>() {
+    let server = S::start();
+    let (proxy, url) = Proxy::before(&server.url());
+    survives(Place::Server { server: Box::new(server), proxy }, Store::on(&url));
+}
+
 #[test]
 fn three_nodes_and_a_thousand_tasks_on_a_server_survive_minutes_of_faults() {
-    if !is_nightly() || !has_postgres() {
-        return;
+    if is_nightly() && has_postgres() {
+        survives_on::<Postgres>();
     }
-    let server = Postgres::start();
-    let (proxy, url) = Proxy::before(&server.url());
-    survives(Place::Server { server, proxy }, Store::on(&url));
+}
+
+#[test]
+fn three_nodes_and_a_thousand_tasks_on_redis_survive_minutes_of_faults() {
+    if is_nightly() && has_redis() {
+        survives_on::<Redis>();
+    }
 }
 
 #[test]

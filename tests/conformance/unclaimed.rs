@@ -1,4 +1,4 @@
-//! Runs of tasks that no node knows, on the stores in SQL: after 14 days they end, with the reason.
+//! Runs of tasks that no node knows, on the stores that outlive their programs: after 14 days they end, with the reason.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use symphra_scheduler::backend::{
     Submission, TaskRules, Token,
 };
 use symphra_scheduler::{
-    Error, Origin, PostgresBackend, RunId, RunState, Schedule, SqliteBackend, TaskName, Timetable,
+    Error, Origin, PostgresBackend, RedisBackend, RunId, RunState, Schedule, SqliteBackend, TaskName, Timetable,
 };
-use symphra_scheduler_tests::services::{has_postgres, postgres_url};
+use symphra_scheduler_tests::services::{has_postgres, has_redis, postgres_url, redis_namespace, redis_url};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -31,6 +31,16 @@ impl Store for PostgresBackend {
     fn end_unclaimed(&self, waited: Duration) -> impl Future<Output = Result<usize, Error>> {
         PostgresBackend::end_unclaimed(self, waited)
     }
+}
+
+impl Store for RedisBackend {
+    fn end_unclaimed(&self, waited: Duration) -> impl Future<Output = Result<usize, Error>> {
+        RedisBackend::end_unclaimed(self, waited)
+    }
+}
+
+async fn redis() -> RedisBackend {
+    RedisBackend::options().namespace(redis_namespace()).connect(redis_url()).await.expect("it opens")
 }
 
 async fn file() -> SqliteBackend {
@@ -139,5 +149,19 @@ async fn what_a_dead_node_holds_of_such_a_task_ends_in_a_file() {
 async fn what_a_dead_node_holds_of_such_a_task_ends_on_a_server() {
     if has_postgres() {
         what_a_dead_node_holds_of_a_task_that_none_knows_ends(server().await).await;
+    }
+}
+
+#[tokio::test]
+async fn what_no_node_knows_ends_after_fourteen_days_in_redis() {
+    if has_redis() {
+        what_no_node_knows_ends(redis().await).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_node_holds_of_such_a_task_ends_in_redis() {
+    if has_redis() {
+        what_a_dead_node_holds_of_a_task_that_none_knows_ends(redis().await).await;
     }
 }

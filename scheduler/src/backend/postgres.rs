@@ -159,7 +159,7 @@ impl PostgresOptions {
     }
 
     async fn open(self, options: PgConnectOptions, shown: String) -> Result<PostgresBackend, Error> {
-        let namespace = sql::namespace(self.namespace.as_deref())?;
+        let namespace = super::namespace(self.namespace.as_deref())?;
         if self.max_connections < 2 {
             let allowed = "2 or more: a heartbeat does not wait for a batch";
             return Err(Error::setting("max_connections", self.max_connections.to_string(), allowed));

@@ -23,7 +23,6 @@ mod statements;
 mod step;
 mod submit;
 mod text;
-mod thread;
 mod unclaimed;
 
 use std::collections::HashSet;
@@ -34,22 +33,20 @@ use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
+use super::announced::Announced;
+use super::line::{self, Line};
+pub(crate) use super::thread::StoreThread;
 use super::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
     Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
     RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
-use crate::Error;
-use crate::namespace::Namespace;
 use crate::run::RunId;
-use announce::Announced;
 pub(crate) use dialect::{Dialect, Names};
 pub(crate) use migrate::{Refused, migrate};
 use outrun::Outrun;
 pub(crate) use statements::Statements;
 use step::Step;
-use submit::Waiting;
-pub(crate) use thread::StoreThread;
 
 /// A database that can be a store.
 pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
@@ -168,7 +165,7 @@ struct Shared<D> {
     database: D,
     statements: Statements,
     announced: Announced,
-    submitting: Waiting,
+    submitting: Line,
     outrun: Outrun,
     /// Holders that the store knows.
     greeted: Mutex<HashSet<Arc<str>>>,
@@ -181,7 +178,7 @@ impl<D: Database> Sql<D> {
             database,
             statements,
             announced: Announced::default(),
-            submitting: Waiting::default(),
+            submitting: Line::default(),
             outrun: Outrun::default(),
             greeted: Mutex::default(),
         });
@@ -193,7 +190,7 @@ impl<D: Database> Sql<D> {
 
     /// Ends what nobody has claimed for so long, as the store does by itself; tells how many, of a batch at most.
     #[cfg(feature = "conformance")]
-    pub(crate) async fn end_unclaimed(&self, waited: Duration) -> Result<usize, Error> {
+    pub(crate) async fn end_unclaimed(&self, waited: Duration) -> Result<usize, crate::Error> {
         let ended = self.run("end what nobody claims", async move |shared| shared.end_unclaimed(waited).await);
         Ok(ended.await?)
     }
@@ -294,7 +291,7 @@ impl<B: InSql> Backend for B {
     }
 
     fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
-        self.sql().submit(submissions.to_vec())
+        line::submit(&self.sql().shared, &self.sql().thread, submissions.to_vec())
     }
 
     fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
@@ -345,18 +342,5 @@ impl<B: InSql> Backend for B {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.sql().run("list its nodes", |shared| async move { shared.nodes().await })
-    }
-}
-
-/// The namespace that was asked for, or that of the program.
-pub(crate) fn namespace(asked: Option<&str>) -> Result<Namespace, Error> {
-    match asked {
-        Some(asked) => Namespace::new(asked)
-            .ok_or_else(|| Error::setting("backend.namespace", format!("{asked:?}"), Namespace::ALLOWED)),
-        None => {
-            let program = std::env::current_exe().ok();
-            let file = program.as_deref().and_then(std::path::Path::file_stem);
-            Ok(Namespace::of_program(file.and_then(std::ffi::OsStr::to_str)))
-        }
     }
 }

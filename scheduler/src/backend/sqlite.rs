@@ -130,7 +130,7 @@ impl SqliteOptions {
         shown: String,
         dialect: Option<Dialect>,
     ) -> Result<SqliteBackend, Error> {
-        let namespace = sql::namespace(self.namespace.as_deref())?;
+        let namespace = super::namespace(self.namespace.as_deref())?;
         if self.max_connections == 0 {
             return Err(Error::setting("max_connections", "0".into(), "1 or more"));
         }

@@ -62,6 +62,7 @@ pub(crate) enum Chosen<'a> {
     Memory,
     Sqlite { url: &'a str },
     Postgres { url: &'a str },
+    Redis { url: &'a str },
 }
 
 /// Why a store cannot be used as it is described.
@@ -92,7 +93,7 @@ impl Kind {
             Self::Memory => &[],
             Self::Sqlite => &["sqlite"],
             Self::Postgres => &["postgres", "postgresql"],
-            Self::Redis => &["redis", "rediss", "redis+sentinel"],
+            Self::Redis => &["redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"],
             Self::RabbitMq => &["amqp", "amqps"],
         }
     }
@@ -116,13 +117,14 @@ impl Kind {
             Self::Memory => None,
             Self::Sqlite if cfg!(feature = "sqlite") => None,
             Self::Postgres if cfg!(feature = "postgres") => None,
-            Self::Sqlite | Self::Postgres => Some(format!(
+            Self::Redis if cfg!(feature = "redis") => None,
+            Self::Sqlite | Self::Postgres | Self::Redis => Some(format!(
                 "needs the feature `{feature}`, without which this program is built; add it to symphra-scheduler in \
                  Cargo.toml, or use the memory backend"
             )),
-            Self::Redis | Self::RabbitMq => Some(format!(
+            Self::RabbitMq => Some(format!(
                 "needs the feature `{feature}`, which this version of symphra-scheduler does not have; allowed is memory, \
-                 sqlite or postgres"
+                 sqlite, postgres or redis"
             )),
         }
     }
@@ -131,8 +133,8 @@ impl Kind {
     fn has(self, key: &str) -> bool {
         match self {
             Self::Memory => false,
-            Self::Sqlite => !matches!(key, "backend.schema" | "backend.notify"),
-            Self::Postgres | Self::Redis | Self::RabbitMq => true,
+            Self::Sqlite | Self::Redis => !matches!(key, "backend.schema" | "backend.notify"),
+            Self::Postgres | Self::RabbitMq => true,
         }
     }
 }
@@ -164,11 +166,11 @@ macro_rules! setters {
 }
 
 setters! {
-    /// Where the store is: `sqlite://scheduler.db`, `postgres://user:password@host:5432/database`. Its scheme says which
-    /// kind of store it is, so that a URL needs no type beside it.
+    /// Where the store is: `sqlite://scheduler.db`, `postgres://user:password@host:5432/database`,
+    /// `redis://user:password@host:6379/0`. Its scheme says which kind of store it is, so that a URL needs no type beside it.
     url, url_at: String, url;
     /// How many connections are open at most: of SQLite those that read, 1 or more, by default 4; of PostgreSQL 2 or more,
-    /// by default 8.
+    /// by default 8; of Redis 1 or more, by default 2.
     max_connections, max_connections_at: u32, max_connections;
     /// What sets programs apart that share a store: 1 to 32 of `a-z`, `0-9` and `_`, the first a letter. Default: the name
     /// of the program's file.
@@ -206,6 +208,12 @@ impl BackendConfig {
     #[must_use]
     pub fn postgres() -> Self {
         Self::of(Kind::Postgres, None)
+    }
+
+    /// A store in Redis, at [`url`](Self::url). It needs the feature `redis`.
+    #[must_use]
+    pub fn redis() -> Self {
+        Self::of(Kind::Redis, None)
     }
 
     /// The store that a URL names.
@@ -282,7 +290,7 @@ impl BackendConfig {
     pub(crate) fn place(&self) -> String {
         match self.chosen() {
             Chosen::Memory => "memory".to_owned(),
-            Chosen::Sqlite { url } | Chosen::Postgres { url } => masked_url(url),
+            Chosen::Sqlite { url } | Chosen::Postgres { url } | Chosen::Redis { url } => masked_url(url),
         }
     }
 
@@ -303,7 +311,8 @@ impl BackendConfig {
         match self.kind() {
             Kind::Sqlite => Chosen::Sqlite { url: url.unwrap_or(SQLITE_URL) },
             Kind::Postgres => Chosen::Postgres { url: url.unwrap_or_default() },
-            Kind::Memory | Kind::Redis | Kind::RabbitMq => Chosen::Memory,
+            Kind::Redis => Chosen::Redis { url: url.unwrap_or_default() },
+            Kind::Memory | Kind::RabbitMq => Chosen::Memory,
         }
     }
 
@@ -389,6 +398,10 @@ impl BackendConfig {
                     "backend.url is missing: the postgres backend needs postgres://user:password@host:5432/database";
                 says("backend.url", by, text.to_owned());
             }
+            None if kind == Kind::Redis => {
+                let text = "backend.url is missing: the redis backend needs redis://user:password@host:6379/0";
+                says("backend.url", by, text.to_owned());
+            }
             _ => {}
         }
         let least = if kind == Kind::Postgres { POSTGRES_CONNECTIONS_MIN } else { 1 };
@@ -411,7 +424,7 @@ impl BackendConfig {
             (None, Some(url)) => {
                 let missing = match Kind::of_url(&url.value) {
                     Some(kind) => kind.missing()?,
-                    None => "names no backend; allowed is sqlite:// or postgres://".to_owned(),
+                    None => "names no backend; allowed is sqlite://, postgres:// or redis://".to_owned(),
                 };
                 ("backend.url", &url.place, scheme_of(&url.value), missing)
             }

@@ -1,4 +1,5 @@
-//! The way to the store: since when it does not answer, said once at each end; and what a heartbeat has to tell the engine.
+//! The way to the store: since when it does not answer, and why, said once for each reason and at the end; and what a heartbeat
+//! has to tell the engine.
 //!
 //! Shared by the heartbeat, the engine's calls and whoever asks how the scheduler is.
 
@@ -32,6 +33,9 @@ pub(crate) struct Link {
     state: Mutex<State>,
 }
 
+/// How many reasons of one outage are said: a store that breaks down, is gone, starts and has lost something has four.
+const REASONS_MAX: usize = 8;
+
 struct State {
     /// How many of the engine's calls have failed and are being repeated.
     failing_calls: usize,
@@ -61,8 +65,10 @@ pub(super) enum Doubt {
 pub(crate) struct Outage {
     pub(crate) since: Timestamp,
     began: Instant,
-    /// What failed first, and why.
+    /// What failed last, and why.
     pub(crate) error: Arc<str>,
+    /// Why, by all that was said of it.
+    reasons: Vec<String>,
 }
 
 /// How long it was silent before a heartbeat that was answered.
@@ -85,6 +91,18 @@ pub(super) enum Return {
     Trusted,
     /// They wait until somebody has looked whether they are still the node's own.
     InDoubt(Doubt),
+}
+
+impl Outage {
+    /// Whether the reason is to be said: the first was not the one that lasts, where a connection breaks before a store is found
+    /// to be full, or to have lost something.
+    fn is_new(&mut self, reason: &str) -> bool {
+        let is_new = self.reasons.len() < REASONS_MAX && !self.reasons.iter().any(|said| said == reason);
+        if is_new {
+            self.reasons.push(reason.to_owned());
+        }
+        is_new
+    }
 }
 
 impl Link {
@@ -227,16 +245,25 @@ impl Link {
     }
 
     fn begin_outage(&self, state: &mut State, error: &BackendError) {
-        if state.outage.is_some() {
-            return;
-        }
         let cause = error.source();
-        let told = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-        let outage = Outage { since: self.clock.now(), began: self.clock.monotonic(), error: told.into() };
-        let cause = cause.as_ref().map(|cause| cause as _);
-        self.logger.write(Entry::StoreUnreachable { error, cause });
-        self.teller.tell(|| SchedulerEvent::StoreUnreachable { error: Arc::clone(&outage.error) });
-        state.outage = Some(outage);
+        let told: Arc<str> = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")).into();
+        let reason = cause.map_or_else(|| error.to_string(), ToString::to_string);
+        let is_new = match &mut state.outage {
+            Some(outage) => {
+                outage.error = told;
+                outage.is_new(&reason)
+            }
+            None => {
+                self.teller.tell(|| SchedulerEvent::StoreUnreachable { error: Arc::clone(&told) });
+                let (since, began) = (self.clock.now(), self.clock.monotonic());
+                state.outage = Some(Outage { since, began, error: told, reasons: vec![reason] });
+                true
+            }
+        };
+        if is_new {
+            let cause = cause.as_ref().map(|cause| cause as _);
+            self.logger.write(Entry::StoreUnreachable { error, cause });
+        }
     }
 
     fn end_outage(&self, state: &mut State) {
@@ -253,5 +280,22 @@ impl Link {
     /// What is guarded is consistent after each assignment, and a logger or a listener that panics is caught by theirs.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn each_reason_of_an_outage_is_said_once_and_not_too_many() {
+        let (since, began) = (Timestamp::MIN, Clock::System.monotonic());
+        let mut outage = Outage { since, began, error: "".into(), reasons: vec!["reset".into()] };
+        assert!(!outage.is_new("reset"));
+        assert!(outage.is_new("it has lost something"));
+        assert!(!outage.is_new("it has lost something") && !outage.is_new("reset"));
+        let said = (0..100).filter(|port| outage.is_new(&format!("port {port} is closed"))).count();
+        assert_eq!(said, REASONS_MAX - 2);
     }
 }

@@ -48,7 +48,7 @@ pub struct Health {
 pub struct StoreHealth {
     /// Since when it does not answer; `None` if it does.
     pub unreachable_since: Option<Timestamp>,
-    /// What failed then, and why.
+    /// What failed last, and why.
     pub error: Option<Arc<str>>,
     /// It has not answered for so long that other nodes may soon take over the runs of this one, or have: those runs are
     /// [told](crate::RunContext::lease_lost).

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 #[cfg(feature = "postgres")]
 use crate::backend::PostgresBackend;
+#[cfg(feature = "redis")]
+use crate::backend::RedisBackend;
 #[cfg(feature = "sqlite")]
 use crate::backend::SqliteBackend;
 use crate::backend::{Backend, MemoryBackend};
 use crate::clock::Clock;
 use crate::config::BackendConfig;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 use crate::config::backend::Chosen;
 use crate::error::Error;
 
@@ -42,6 +44,17 @@ pub(crate) async fn open(config: &BackendConfig, clock: &Clock) -> Result<Arc<dy
             }
             if let Some(schema) = config.schema_name() {
                 options = options.schema(schema);
+            }
+            if let Some(max) = config.connections_max() {
+                options = options.max_connections(max);
+            }
+            Arc::new(options.connect(url).await?)
+        }
+        #[cfg(feature = "redis")]
+        Chosen::Redis { url } => {
+            let mut options = RedisBackend::options().migrate(config.migration());
+            if let Some(namespace) = config.namespace_name() {
+                options = options.namespace(namespace);
             }
             if let Some(max) = config.connections_max() {
                 options = options.max_connections(max);

@@ -138,7 +138,7 @@ impl Task {
                 name: self.name.to_string(),
                 says: format!(
                     "{option} = {value} is more than the backend \"{backend}\" can do; drop it, or use a backend that can: \
-                     memory, sqlite, postgres"
+                     memory, sqlite, postgres, redis"
                 ),
                 source: self.source,
             })

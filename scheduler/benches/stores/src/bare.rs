@@ -1,4 +1,4 @@
-//! Bare statements: the least that a queue has to do. A row is inserted for each run, claimed, and marked as done; no
+//! Bare statements, or commands: the least that a queue has to do. A row is inserted for each run, claimed, and marked as done; no
 //! schedule, no mark, no lease, no retry, no history of its own.
 //!
 //! *Per step*: one statement inserts a run, one claims 64, one ends a run, each a transaction. *Batched*: one statement
@@ -12,7 +12,7 @@ use sqlx::{Executor, PgPool, Row, SqlitePool};
 
 use crate::Failure;
 use crate::life::{BATCH, Life};
-use crate::place::Place;
+use crate::place::{Place, connection};
 
 /// How many runs are claimed at once where each step is a statement.
 const CLAIMED: i64 = 64;
@@ -30,6 +30,8 @@ pub enum Bare {
     Sqlite(SqlitePool),
     /// A server, by one connection.
     Postgres(PgPool),
+    /// A server of Redis, by one connection: a hash of states, and a list of those that wait.
+    Redis(redis::aio::MultiplexedConnection),
 }
 
 impl Bare {
@@ -56,6 +58,7 @@ impl Bare {
                 pool.execute(INDEX).await?;
                 Ok(Self::Postgres(pool))
             }
+            Place::Redis { url } => Ok(Self::Redis(connection(url).await?)),
         }
     }
 
@@ -65,10 +68,11 @@ impl Bare {
     /// The database refuses.
     pub async fn per_step(&self, runs: u32) -> Result<Life, Failure> {
         let began = Instant::now();
-        for _ in 0..runs {
+        for number in 0..runs {
             match self {
                 Self::Sqlite(pool) => drop(sqlx::query(INSERT).execute(pool).await?),
                 Self::Postgres(pool) => drop(sqlx::query(INSERT).execute(pool).await?),
+                Self::Redis(server) => queue(server, number..number + 1).await?,
             }
         }
         let enqueued = began.elapsed();
@@ -82,6 +86,7 @@ impl Bare {
                 match self {
                     Self::Sqlite(pool) => drop(sqlx::query(END).bind(id).execute(pool).await?),
                     Self::Postgres(pool) => drop(sqlx::query(END).bind(id).execute(pool).await?),
+                    Self::Redis(server) => say(server, "done", &[id]).await?,
                 }
             }
         }
@@ -109,6 +114,10 @@ impl Bare {
                     let insert = "INSERT INTO bare (state, body) SELECT 'queued', unnest($1::text[])";
                     sqlx::query(insert).bind(vec!["{}"; usize::try_from(count)?]).execute(pool).await?;
                 }
+                Self::Redis(server) => {
+                    let first = u32::try_from(left)?;
+                    queue(server, first..first + u32::try_from(count)?).await?;
+                }
             }
         }
         let enqueued = began.elapsed();
@@ -127,6 +136,7 @@ impl Bare {
                     let end = "UPDATE bare SET state = 'done' WHERE id = ANY($1)";
                     sqlx::query(end).bind(claimed).execute(pool).await?;
                 }
+                Self::Redis(server) => say(server, "done", &claimed).await?,
             }
         }
         Ok(Life::in_two_parts(runs, enqueued, began.elapsed()))
@@ -146,6 +156,39 @@ impl Bare {
                 let rows = sqlx::query(claim).bind(max).fetch_all(pool).await?;
                 rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?
             }
+            Self::Redis(server) => {
+                let mut server = server.clone();
+                let claimed: Option<Vec<i64>> =
+                    redis::cmd("LPOP").arg("waiting").arg(max).query_async(&mut server).await?;
+                let claimed = claimed.unwrap_or_default();
+                if !claimed.is_empty() {
+                    say(&server, "running", &claimed).await?;
+                }
+                claimed
+            }
         })
     }
+}
+
+/// Has runs wait, in one transaction.
+async fn queue(server: &redis::aio::MultiplexedConnection, runs: std::ops::Range<u32>) -> Result<(), Failure> {
+    let (mut rows, mut waiting) = (redis::cmd("HSET"), redis::cmd("RPUSH"));
+    rows.arg("states");
+    waiting.arg("waiting");
+    for run in runs {
+        rows.arg(run).arg("queued");
+        waiting.arg(run);
+    }
+    let mut both = redis::pipe();
+    both.atomic().add_command(rows).add_command(waiting);
+    Ok(both.query_async(&mut server.clone()).await?)
+}
+
+async fn say(server: &redis::aio::MultiplexedConnection, state: &str, runs: &[i64]) -> Result<(), Failure> {
+    let mut rows = redis::cmd("HSET");
+    rows.arg("states");
+    for run in runs {
+        rows.arg(*run).arg(state);
+    }
+    Ok(rows.query_async(&mut server.clone()).await?)
 }

@@ -1,6 +1,6 @@
 //! How many statements and commits a database was asked for: counted by the database, not by those who ask.
 //!
-//! PostgreSQL counts them itself (`pg_stat_statements`, `pg_stat_database`). Of SQLite the statements are those of which
+//! PostgreSQL counts them itself (`pg_stat_statements`, `pg_stat_database`), and Redis its scripts (`INFO commandstats`). Of SQLite the statements are those of which
 //! sqlx tells `tracing`, and the commits are read from the write-ahead log, of which a reader keeps every frame.
 
 use std::path::Path;
@@ -42,6 +42,7 @@ pub struct Counter {
 #[derive(Debug)]
 enum Kind {
     Postgres { server: PgPool, name: String },
+    Redis { server: redis::aio::MultiplexedConnection },
     Sqlite { file: std::path::PathBuf, _reader: Box<SqliteConnection> },
 }
 
@@ -68,6 +69,7 @@ impl Counter {
                 server.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await?;
                 Kind::Postgres { server, name: name.clone() }
             }
+            Place::Redis { url } => Kind::Redis { server: crate::place::connection(url).await? },
             Place::Sqlite { file } => {
                 // A second counter of one process finds the subscriber there.
                 let _ = tracing_subscriber::registry().with(Statements).try_init();
@@ -107,6 +109,14 @@ impl Kind {
                 let row = sqlx::query(counted).bind(name).fetch_one(server).await?;
                 let (commits, statements): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
                 Ok(Counts { statements: statements.unsigned_abs(), commits: commits.unsigned_abs(), pages: 0 })
+            }
+            Self::Redis { server } => {
+                let told: String =
+                    redis::cmd("INFO").arg("commandstats").query_async(&mut server.clone()).await?;
+                // What a script asks is counted too: of ours only the scripts are those of a caller.
+                let scripts = told.lines().filter(|line| line.starts_with("cmdstat_eval"));
+                let calls = scripts.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
+                Ok(Counts { statements: calls.sum(), ..Counts::default() })
             }
             Self::Sqlite { file, .. } => {
                 let (commits, pages) = frames(file)?;

@@ -1,4 +1,5 @@
-//! Databases of their own for measurements: a file in a folder, or a database on a server.
+//! Databases of their own for measurements: a file in a folder, or a database on a server. Of Redis it is the one that is named,
+//! which has to be empty.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,6 +25,11 @@ pub enum Place {
         /// The URL of another database on the same server, from which this one is looked at.
         server: String,
     },
+    /// A database of Redis.
+    Redis {
+        /// Its URL.
+        url: String,
+    },
 }
 
 impl Place {
@@ -37,6 +43,10 @@ impl Place {
             std::fs::create_dir_all(folder)?;
             return Ok(Self::Sqlite { file: PathBuf::from(folder).join(name).with_extension("db") });
         }
+        if url.starts_with("redis://") {
+            let size: u64 = redis::cmd("DBSIZE").query_async(&mut connection(url).await?).await?;
+            return if size == 0 { Ok(Self::Redis { url: url.into() }) } else { Err("the database is not empty".into()) };
+        }
         let (server, _) =
             url.rsplit_once('/').filter(|_| url.starts_with("postgres://")).ok_or("not a URL of a store")?;
         let pool = PgPool::connect(url).await?;
@@ -49,7 +59,7 @@ impl Place {
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite { file } => format!("sqlite://{}", file.display()),
-            Self::Postgres { url, .. } => url.clone(),
+            Self::Postgres { url, .. } | Self::Redis { url } => url.clone(),
         }
     }
 
@@ -59,6 +69,7 @@ impl Place {
         match self {
             Self::Sqlite { .. } => "sqlite",
             Self::Postgres { .. } => "postgres",
+            Self::Redis { .. } => "redis",
         }
     }
 
@@ -81,7 +92,17 @@ impl Place {
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");
                 sqlx::query(AssertSqlSafe(drop).into_sql_str()).execute(&pool).await?;
             }
+            Self::Redis { url } => redis::cmd("FLUSHDB").query_async(&mut connection(&url).await?).await?,
         }
         Ok(())
     }
+}
+
+/// A connection to a Redis, whose answers are waited for.
+///
+/// # Errors
+/// It does not answer.
+pub async fn connection(url: &str) -> Result<redis::aio::MultiplexedConnection, Failure> {
+    let settings = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    Ok(redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&settings).await?)
 }

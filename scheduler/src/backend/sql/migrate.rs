@@ -47,15 +47,13 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
+    /// The version of the tables, if a program that may do so would bring them up to date.
     #[cfg(feature = "cli")]
-    pub(crate) const fn is_not_made(&self) -> bool {
-        matches!(self, Self::Missing { reached: 0, .. })
-    }
-
-    /// A program that may do so would bring it up to date.
-    #[cfg(feature = "cli")]
-    pub(crate) const fn is_behind(&self) -> bool {
-        matches!(self, Self::Missing { .. })
+    pub(crate) const fn version_below(&self) -> Option<i64> {
+        match self {
+            Self::Missing { reached, .. } => Some(*reached),
+            Self::TooNew { .. } => None,
+        }
     }
 
     /// The store has not been made.

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::rows::{at, id};
-use super::{Database, Failed, Shared, text};
+use super::{Database, Failed, Shared};
+use crate::backend::text;
 use crate::backend::{Admission, Firing, Holder, TaskKey};
 use crate::run::RunId;
 

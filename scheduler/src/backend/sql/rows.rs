@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use symphra_scheduler_core::Timestamp;
 
 use super::text;
+pub(super) use super::text::{at, count};
 use crate::backend::{BackendError, Hold, NewRun, RunRow, TaskKey, Token};
 use crate::outcome::CancelCause;
 use crate::run::{Missed, Origin, RunId, RunState};
@@ -460,15 +461,6 @@ impl Ended {
             failure: self.failure.map(String::into_boxed_str),
         })
     }
-}
-
-pub(super) const fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(millis)
-}
-
-/// A count as the databases have it.
-pub(super) fn count(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The key of a task as a row has it. A key of another store may be beyond all rows.

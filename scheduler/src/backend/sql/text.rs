@@ -1,101 +1,20 @@
-//! How timetables, pauses, records and the words of a run are written in a store: JSON and plain words, each with its way
-//! back.
-//!
-//! Invariant: what is equal is written equal, so that two declarations can be compared as texts. A text that this version
-//! cannot read, because a newer one wrote it, is an error that shows it.
+//! How pauses, deaths, records and the words of a run are written in a store in SQL: JSON and plain words, each with its way
+//! back. What other stores write in the same way stands beside the stores.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::Serializer;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
-use symphra_scheduler_core::Timestamp;
 
-use super::rows::{at, count};
-use crate::backend::{BackendError, Died, Pause, Reason, Record, Refusal, TaskKey};
+pub(super) use crate::backend::text::{
+    OVERLAPS, at, count, json, overlap, read_cause, read_reason, read_timetable, reason, run_id, state, timetable,
+    unreadable,
+};
+use crate::backend::{BackendError, Died, Pause, Record, Refusal, TaskKey};
 use crate::outcome::CancelCause;
-use crate::run::{Origin, RunId, RunState};
-use crate::schedule::{Delay, Moment, Overlap, Rule, Schedule, Timetable, Window};
-
-/// A timetable. Fields that it does not have are left out.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct StoredTimetable {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cron: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    every_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at_ms: Option<i64>,
-    /// A civil time of the zone, read as if it were UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at_local_ms: Option<i64>,
-    zone: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_ms: Option<i64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    anchored: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    except: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jitter_ms: Option<u64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    fixed_delay: bool,
-}
-
-pub(super) fn timetable(timetable: &Timetable) -> String {
-    let mut stored = StoredTimetable {
-        zone: timetable.zone.name().into(),
-        start_ms: (timetable.window.start != Timestamp::MIN).then(|| timetable.window.start.as_millis()),
-        end_ms: (timetable.window.end != Timestamp::MAX).then(|| timetable.window.end.as_millis()),
-        anchored: timetable.anchored,
-        except: timetable.except.as_ref().map(ToString::to_string),
-        jitter_ms: Some(millis(timetable.jitter)).filter(|&jitter| jitter > 0),
-        fixed_delay: timetable.delay == Delay::FixedDelay,
-        ..StoredTimetable::default()
-    };
-    match timetable.schedule.rule() {
-        Rule::Cron(expression) => stored.cron = Some(expression.to_string()),
-        Rule::Interval(grid) => stored.every_ms = Some(millis(grid.period())),
-        Rule::Once(moment) => match moment.civil() {
-            Some(civil) => stored.at_local_ms = Some(civil.as_millis()),
-            None => stored.at_ms = Some(moment.resolve(Tz::UTC).as_millis()),
-        },
-    }
-    json(&stored)
-}
-
-pub(super) fn read_timetable(text: &str) -> Result<Arc<Timetable>, BackendError> {
-    let unread = |why: String| unreadable("timetable", text, why);
-    let stored: StoredTimetable = serde_json::from_str(text).map_err(|error| unread(error.to_string()))?;
-    let schedule = match (&stored.cron, stored.every_ms, stored.at_ms, stored.at_local_ms) {
-        (Some(cron), None, None, None) => Schedule::cron(cron).map_err(|error| unread(error.to_string()))?,
-        (None, Some(every), None, None) => {
-            Schedule::interval(Duration::from_millis(every)).map_err(|error| unread(error.to_string()))?
-        }
-        (None, None, Some(at), None) => Schedule::from_moment(Moment::utc(at)),
-        (None, None, None, Some(civil)) => Schedule::from_moment(Moment::local(civil)),
-        _ => return Err(unread("it has not one rule".into())),
-    };
-    let zone: Tz = stored.zone.parse().map_err(|_| unread(format!("unknown time zone {:?}", stored.zone)))?;
-    let except = stored.except.map(|except| except.parse().map(Box::new)).transpose();
-    Ok(Arc::new(Timetable {
-        window: Window {
-            start: stored.start_ms.map_or(Timestamp::MIN, at),
-            end: stored.end_ms.map_or(Timestamp::MAX, at),
-        },
-        anchored: stored.anchored,
-        except: except.map_err(|error: symphra_scheduler_core::CronError| unread(error.to_string()))?,
-        jitter: Duration::from_millis(stored.jitter_ms.unwrap_or(0)),
-        delay: if stored.fixed_delay { Delay::FixedDelay } else { Delay::FixedRate },
-        ..Timetable::new(schedule, zone)
-    }))
-}
+use crate::run::{Origin, RunId};
+use crate::schedule::Overlap;
 
 #[derive(Serialize, Deserialize)]
 struct StoredPause {
@@ -177,30 +96,12 @@ pub(super) fn read_records(text: &str) -> Result<Vec<Record>, BackendError> {
     let stored: Vec<StoredRecord> =
         serde_json::from_str(text).map_err(|error| unreadable("list of records", text, error.to_string()))?;
     let record = |stored: StoredRecord| {
-        let reason = REASONS.iter().find(|(_, word)| *word == stored.reason);
-        let (reason, _) = reason.ok_or_else(|| unreadable("record", &stored.reason, "unknown reason".into()))?;
+        let reason = read_reason(&stored.reason)?;
         let (first, last) = (at(stored.first_ms), at(stored.last_ms));
-        let record = Record::span(*reason, first, last, stored.count.unsigned_abs()).noted(stored.note);
+        let record = Record::span(reason, first, last, stored.count.unsigned_abs()).noted(stored.note);
         Ok(Record { noted_from: stored.noted_from_ms.map_or(first, at), ..record })
     };
     stored.into_iter().map(record).collect()
-}
-
-const REASONS: [(Reason, &str); 10] = [
-    (Reason::Overlap, "overlap"),
-    (Reason::Covered, "covered"),
-    (Reason::BufferFull, "buffer_full"),
-    (Reason::Missed, "missed"),
-    (Reason::TooOld, "too_old"),
-    (Reason::TooMany, "too_many"),
-    (Reason::Paused, "paused"),
-    (Reason::Rescheduled, "rescheduled"),
-    (Reason::PastAtFirstSight, "past_at_first_sight"),
-    (Reason::ClockSetBack, "clock_set_back"),
-];
-
-fn reason(reason: Reason) -> &'static str {
-    REASONS.iter().find(|(known, _)| *known == reason).expect("every reason has its word").1
 }
 
 /// What became of a step of a mark.
@@ -264,52 +165,9 @@ pub(super) const fn cause(cause: CancelCause) -> &'static str {
     }
 }
 
-/// A cause that only a newer version knows is a request.
-pub(super) fn read_cause(word: &str) -> CancelCause {
-    match word {
-        "stopped" => CancelCause::Stopped,
-        "replaced" => CancelCause::Replaced,
-        "taken_over" => CancelCause::TakenOver,
-        "unclaimed" => CancelCause::Unclaimed,
-        _ => CancelCause::Requested,
-    }
-}
-
-const OVERLAPS: [(Overlap, &str); 5] = [
-    (Overlap::Skip, "skip"),
-    (Overlap::BufferOne, "buffer_one"),
-    (Overlap::BufferAll, "buffer_all"),
-    (Overlap::CancelRunning, "cancel_running"),
-    (Overlap::Allow, "allow"),
-];
-
-pub(super) fn overlap(overlap: Overlap) -> &'static str {
-    OVERLAPS.iter().find(|(known, _)| *known == overlap).expect("every policy has its word").1
-}
-
 pub(super) fn read_overlap(word: &str) -> Result<Overlap, BackendError> {
     let known = OVERLAPS.iter().find(|(_, known)| *known == word);
     known.map(|(overlap, _)| *overlap).ok_or_else(|| unreadable("overlap policy", word, "unknown word".into()))
-}
-
-const STATES: [RunState; 8] = [
-    RunState::Queued,
-    RunState::Running,
-    RunState::Retrying,
-    RunState::Succeeded,
-    RunState::Failed,
-    RunState::TimedOut,
-    RunState::Cancelled,
-    RunState::Abandoned,
-];
-
-pub(super) fn state(word: &str) -> Result<RunState, BackendError> {
-    let known = STATES.into_iter().find(|state| state.to_string() == word);
-    known.ok_or_else(|| unreadable("state of a run", word, "unknown word".into()))
-}
-
-pub(super) fn run_id(text: &str) -> Result<RunId, BackendError> {
-    text.parse().map_err(|error: uuid::Error| unreadable("id of a run", text, error.to_string()))
 }
 
 /// The parameter of a statement. What no text of PostgreSQL can hold, the character of number zero, becomes the mark of an
@@ -330,19 +188,4 @@ impl Formatter for WithoutZero {
             other => CompactFormatter.write_char_escape(writer, other),
         }
     }
-}
-
-pub(super) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("rows are plain values")
-}
-
-fn unreadable(what: &'static str, text: &str, why: String) -> BackendError {
-    BackendError::new(
-        "read its rows",
-        format!("a {what} is stored as {text:?}: {why}; a newer version may have written it"),
-    )
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

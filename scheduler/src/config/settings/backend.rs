@@ -17,13 +17,16 @@ use crate::namespace::Namespace;
 const TEXT_BYTES_MAX: usize = 1_024;
 
 /// What can be asked for.
-const ALLOWED: &str = "memory, sqlite or postgres";
+const ALLOWED: &str = "memory, sqlite, postgres or redis";
 
-const URLS: &str = "a URL such as sqlite://scheduler.db or postgres://user:password@host:5432/database";
+const URLS: &str = "a URL such as sqlite://scheduler.db, postgres://user:password@host:5432/database or redis://user:password@host:6379/0";
 
 /// How the URLs of the stores of this version begin; what is replaced may be any of them.
-const URL_PATTERNS: [(Kind, &str); 2] =
-    [(Kind::Sqlite, r"^(sqlite://|\$\{)"), (Kind::Postgres, r"^(postgres(ql)?://|\$\{)")];
+const URL_PATTERNS: [(Kind, &str); 3] = [
+    (Kind::Sqlite, r"^(sqlite://|\$\{)"),
+    (Kind::Postgres, r"^(postgres(ql)?://|\$\{)"),
+    (Kind::Redis, r"^(rediss?(\+sentinel|\+cluster)?://|\$\{)"),
+];
 
 pub(in super::super) fn backend() -> Section<BackendConfig> {
     Section {
@@ -37,7 +40,7 @@ pub(in super::super) fn backend() -> Section<BackendConfig> {
             ),
             placed(
                 "max_connections",
-                "How many connections are open at most. Default 4 for sqlite, 8 for postgres.",
+                "How many connections are open at most. Default 4 for sqlite, 8 for postgres, 2 for redis.",
                 whole::<u32>(1..=i64::from(u32::MAX)),
                 BackendConfig::max_connections_at,
             ),
@@ -71,7 +74,7 @@ pub(in super::super) fn backend() -> Section<BackendConfig> {
 }
 
 fn kind() -> Scalar<Kind> {
-    let schema = json!({ "enum": ["memory", "sqlite", "postgres"] });
+    let schema = json!({ "enum": ["memory", "sqlite", "postgres", "redis"] });
     Scalar::new(ALLOWED, schema, |raw| {
         let Raw::Text(asked) = raw else { return Err(Refused::NotAllowed) };
         Kind::of_word(asked).ok_or_else(|| match nearest(asked, Kind::ALL.map(Kind::name)) {
@@ -125,15 +128,17 @@ pub(in super::super) fn schema() -> Json {
         }
         json!({ "type": "object", "additionalProperties": false, "properties": properties })
     };
-    let [(sqlite, sqlite_url), (postgres, postgres_url)] = URL_PATTERNS;
+    let [(sqlite, sqlite_url), (postgres, postgres_url), (redis, redis_url)] = URL_PATTERNS;
+    let plain = ["type", "url", "max_connections", "namespace", "migrate"];
     json!({
         "description": "Where marks, runs and records are kept: a table, or its type or its URL alone. Default: memory.",
         "anyOf": [
             kind().schema(),
             url().schema(),
             table(Kind::Memory, "", &["type"]),
-            table(sqlite, sqlite_url, &["type", "url", "max_connections", "namespace", "migrate"]),
+            table(sqlite, sqlite_url, &plain),
             table(postgres, postgres_url, &section.keys().collect::<Vec<_>>()),
+            table(redis, redis_url, &plain),
         ]
     })
 }

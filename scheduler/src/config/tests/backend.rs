@@ -14,19 +14,19 @@ fn chosen(config: &SchedulerConfig) -> (Kind, String) {
     let backend = &config.backend;
     let url = match backend.chosen() {
         Chosen::Memory => String::new(),
-        Chosen::Sqlite { url } | Chosen::Postgres { url } => url.to_owned(),
+        Chosen::Sqlite { url } | Chosen::Postgres { url } | Chosen::Redis { url } => url.to_owned(),
     };
     (backend.kind(), url)
 }
 
 #[test]
 fn a_backend_of_another_version_is_one_problem_that_names_its_feature() {
-    let text = "backend:\n  type: redis\n  url: redis://:hunter2@localhost:6379/0\n  max_connections: 50\n";
+    let text = "backend:\n  type: rabbitmq\n  url: amqp://app:hunter2@localhost/0\n  max_connections: 50\n";
     let found = wrong(text);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].0, found[0].1.as_str()), (2, "backend.type"));
-    assert!(found[0].2.contains("needs the feature `redis`") && found[0].2.contains("memory"), "{found:?}");
-    assert!(wrong("backend: rediss\n")[0].2.contains("feature `redis`"));
+    assert!(found[0].2.contains("needs the feature `rabbitmq`") && found[0].2.contains("memory"), "{found:?}");
+    assert!(wrong("backend: amqps\n")[0].2.contains("feature `rabbitmq`"));
     let found = wrong("backend: amqp://app:hunter2@mq\n");
     assert!(found[0].2.contains("\"amqp://…\"") && found[0].2.contains("feature `rabbitmq`"), "{found:?}");
     assert!(wrong("backend: mysql\n")[0].2.contains("backend = \"mysql\" is not possible: it is no backend"));
@@ -108,7 +108,7 @@ mod durable {
             "sqlite://b.db"
         );
         let memory = [("SCHEDULER_BACKEND_TYPE", "memory")];
-        assert!(of_file_and("backend: redis", memory).is_ok(), "the type that is not there is ruled over");
+        assert!(of_file_and("backend: rabbitmq", memory).is_ok(), "the type that is not there is ruled over");
 
         // A layer that asks for another store takes nothing of that store's address.
         let error = of_file_and(file, [("SCHEDULER_BACKEND_TYPE", "postgres")]).expect_err("no address");
@@ -153,7 +153,7 @@ mod durable {
             ("backend: { type: sqlite, ulr: 'sqlite://a.db' }", "did you mean url?"),
             ("backend: { type: sqlite, options: {} }", "without `options`"),
             ("backend: { url: scheduler.db }", "sqlite://scheduler.db"),
-            ("backend: [sqlite]", "allowed is memory, sqlite or postgres"),
+            ("backend: [sqlite]", "allowed is memory, sqlite, postgres or redis"),
         ] {
             let found = wrong(text);
             assert!(found.len() == 1 && found[0].2.contains(part), "{text}: {found:?}");
@@ -194,5 +194,32 @@ mod durable {
         ]));
         let error = Error::from(twice.expect_err("a contradiction"));
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+#[cfg(feature = "redis")]
+fn a_store_in_redis_is_named_by_its_type_and_its_url_or_by_the_url_alone() {
+    for text in [
+        "backend:\n  type: redis\n  url: redis://localhost:6379/0\n  max_connections: 50\n",
+        "backend: redis://localhost:6379/0",
+        "backend: { url: 'redis://localhost:6379/0', namespace: pay, migrate: check }",
+    ] {
+        assert_eq!(chosen(&of_yaml(text)), (Kind::Redis, "redis://localhost:6379/0".to_owned()), "{text}");
+    }
+    for scheme in ["rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"] {
+        let text = format!("backend: {scheme}://:hunter2@a:1,b:2/main");
+        let config = of_yaml(&text);
+        assert_eq!(chosen(&config).0, Kind::Redis, "{text}");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+    for (text, part) in [
+        ("backend: redis", "backend.url is missing: the redis backend needs redis://"),
+        ("backend: { url: 'redis://h', schema: jobs }", "backend.schema means nothing to the redis backend"),
+        ("backend: { url: 'redis://h', notify: false }", "backend.notify means nothing to the redis backend"),
+        ("backend: { type: redis, url: 'sqlite://a' }", "a URL that begins with redis://"),
+    ] {
+        let found = wrong(text);
+        assert!(found.len() == 1 && found[0].2.contains(part), "{text}: {found:?}");
     }
 }

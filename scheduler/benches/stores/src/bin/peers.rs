@@ -1,7 +1,7 @@
 //! The peers, as their documentation shows them: jobs are enqueued one after another, and then executed with a concurrency
 //! of 16. They end when the database says that all jobs are done.
 //!
-//! `apalis-sqlite` and `apalis-postgres`: jobs without schedule, mark or fencing token; an end is stored in the job's row.
+//! `apalis-sqlite`, `apalis-postgres` and `apalis-redis`: jobs without schedule, mark or fencing token; an end is stored in the job's row.
 //! apalis-sqlite sets `synchronous = OFF` on one connection as it makes its tables; here it gets WAL and `NORMAL`, less than
 //! what ours is given. `graphile_worker`: a job that has succeeded is deleted, and no history is kept of it; with its local
 //! queue (*batched*) jobs are fetched and completed many at a time, and are locked long before they begin.
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use apalis::layers::WorkerBuilderExt;
 use apalis::prelude::{BoxDynError, TaskSink, WorkerBuilder};
 use apalis_postgres::PostgresStorage;
+use apalis_redis::RedisStorage;
 use apalis_sqlite::SqliteStorage;
 use graphile_worker::{IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, WorkerContext, WorkerOptions};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use sqlx::{PgPool, Row, SqlitePool};
 use symphra_scheduler_stores::Failure;
 use symphra_scheduler_stores::arguments::Arguments;
 use symphra_scheduler_stores::life::{Asked, Life, Measured, WORKERS};
-use symphra_scheduler_stores::place::Place;
+use symphra_scheduler_stores::place::{Place, connection};
 
 /// A peer that has done nothing for so long does nothing any more.
 const STUCK: Duration = Duration::from_secs(60);
@@ -50,7 +51,7 @@ async fn execute(_: u32) -> Result<(), BoxDynError> {
     Ok(())
 }
 
-/// apalis on either database.
+/// apalis on any of the databases.
 async fn apalis(asked: &Asked) -> Result<Measured, Failure> {
     let runs = asked.runs();
     match asked.place() {
@@ -81,6 +82,19 @@ async fn apalis(asked: &Asked) -> Result<Measured, Failure> {
             let worker = WorkerBuilder::new("bench").backend(storage).concurrency(WORKERS).build(execute);
             let drained = drained(runs, worker.run(), || async {
                 Ok(sqlx::query(UNDONE_APALIS_POSTGRES).fetch_one(&pool).await?.try_get(0)?)
+            });
+            Ok((Life::in_two_parts(runs, enqueued, drained.await?), counter))
+        }
+        Place::Redis { url } => {
+            let counter = asked.count().await?;
+            let mut storage = RedisStorage::new(apalis_redis::connect(url.as_str()).await?);
+            let done = storage.get_config().done_jobs_set();
+            let server = connection(url).await?;
+            let enqueued = enqueue(&mut storage, runs).await?;
+            let worker = WorkerBuilder::new("bench").backend(storage).concurrency(WORKERS).build(execute);
+            let drained = drained(runs, worker.run(), || async {
+                let stored: i64 = redis::cmd("SCARD").arg(&done).query_async(&mut server.clone()).await?;
+                Ok(i64::from(runs) - stored)
             });
             Ok((Life::in_two_parts(runs, enqueued, drained.await?), counter))
         }

@@ -1,0 +1,301 @@
+-- Who gets which run: those that wait, those whose next attempt is due, and those of dead nodes.
+
+-- A heap of what might be claimed next: runs, and places in the lists of tasks that are still to be looked at.
+step.heap = {}
+
+function step.is_before(one, other)
+  if one.rank ~= other.rank then return one.rank < other.rank end
+  return one.place < other.place
+end
+
+function step.push(entry)
+  local at = #step.heap + 1
+  step.heap[at] = entry
+  while at > 1 do
+    local above = math.floor(at / 2)
+    if not step.is_before(step.heap[at], step.heap[above]) then return end
+    step.heap[at], step.heap[above] = step.heap[above], step.heap[at]
+    at = above
+  end
+end
+
+function step.pop()
+  local first, last = step.heap[1], table.remove(step.heap)
+  if #step.heap == 0 then return first end
+  step.heap[1] = last
+  local at = 1
+  while true do
+    local least, left = at, 2 * at
+    if step.heap[left] and step.is_before(step.heap[left], step.heap[least]) then least = left end
+    if step.heap[left + 1] and step.is_before(step.heap[left + 1], step.heap[least]) then least = left + 1 end
+    if least == at then return first end
+    step.heap[at], step.heap[least] = step.heap[least], step.heap[at]
+    at = least
+  end
+end
+
+-- Has the next task of a list looked at when its turn has come. Of a page the tasks that are wanted are read together.
+function step.push_next(list)
+  if not list.page or list.at > #list.page then
+    local wanted, few = list.wanted, math.min(64, math.max(list.most, 8))
+    list.page = redis.call('ZRANGE', step.key(list.name), list.from, list.from + few - 1, 'WITHSCORES')
+    list.from, list.at = list.from + few, 1
+    if #list.page == 0 then return end
+    local ids = {}
+    for at = 1, #list.page, 2 do
+      if wanted[list.page[at]] then ids[#ids + 1] = list.page[at] end
+    end
+    step.load_tasks(ids)
+  end
+  step.push({ rank = tonumber(list.page[list.at + 1]), place = '', list = list, member = list.page[list.at] })
+  list.at = list.at + 2
+end
+
+function step.may_begin(task, lane)
+  local letter = step.lane_letter(lane)
+  if (letter == 's' or letter == 'S' or letter == 'B') and step.pause_of(task) then return false end
+  if (letter == 's' or letter == 't' or letter == 'f') and not step.has_room(task) then return false end
+  if letter == 'f' and task.following and task.following[string.sub(lane, 2)] then return false end
+  return step.group_has_room(task.group)
+end
+
+-- The lanes of a task, each with its first runs. A claim looks at each task once, before it changes what waits of it.
+function step.lanes_of(id, task, most)
+  local lanes = {}
+  for letter, count in pairs(task.waiting or {}) do
+    if letter == 'f' then
+      for _, member in ipairs(step.firsts_of_backfills(id)) do
+        lanes[#lanes + 1] = { lane = string.match(member, '^[^:]*:([^:]*)'), members = { member }, at = 1 }
+      end
+    else
+      local few = math.min(count, most)
+      if (letter == 's' or letter == 't') and task.alive_max then
+        few = math.min(few, math.max(task.alive_max - task.begun, 1))
+      end
+      lanes[#lanes + 1] = { lane = letter, members = step.first_written('waiting', id .. ':' .. letter, few), at = 1 }
+    end
+  end
+  return lanes
+end
+
+-- Has the first run of a task that may begin be claimed when its turn has come. Tells whether there is one.
+function step.push_first(id, task, lanes)
+  local best, place = nil, nil
+  for _, lane in ipairs(lanes) do
+    local member = lane.members[lane.at]
+    if member and step.may_begin(task, lane.lane) and (not place or step.place_in(member) < place) then
+      best, place = lane, step.place_in(member)
+    end
+  end
+  if not best then return false end
+  step.push({ rank = step.rank(task, step.due_in(best.members[best.at])), place = place, task = id, lanes = lanes, lane = best })
+  return true
+end
+
+function step.look_at(member, wanted, most)
+  if string.sub(member, 1, 2) == 'g:' then
+    local name = string.sub(member, 3)
+    if step.group_has_room(name) then step.push_next({ name = 'ready:' .. name, from = 0, wanted = wanted, most = most }) end
+    return
+  end
+  local task = wanted[member] and step.task_of(member)
+  if not task then return end
+  if not step.push_first(member, task, step.lanes_of(member, task, most)) and step.group_has_room(task.group) then step.vain[member] = true end
+end
+
+-- Ends a run whose node is dead, if it may not be executed again.
+function step.ends_with_its_node(id, run)
+  local task, deaths = step.task_of(run.task), run.deaths + 1
+  local died = { kind = 'died', task = run.task, run = id, node = run.holder, attempt = run.attempt, deaths = deaths, at = step.present }
+  if run.cancelling then
+    step.say({ kind = 'cancelled', task = run.task, run = id, cause = run.cancelling, was = 'queued' })
+    step.end_run(id, run, 'cancelled', { cause = run.cancelling }, nil, step.present)
+  elseif task.at_most_once then
+    died.state = 'abandoned'
+    step.say(died)
+    step.end_run(id, run, 'abandoned', {}, nil, step.present)
+  elseif deaths >= step.NODE_DEATHS_MAX then
+    died.state = 'failed'
+    step.say(died)
+    step.end_run(id, run, 'failed', { deaths = deaths }, nil, step.present)
+  else
+    return false
+  end
+  return true
+end
+
+-- The runs of other holders that are free for the claimant and may be executed again; the others end. Under a pause they stay
+-- where they are.
+function step.push_orphans(name, node, wanted)
+  local left = redis.call('ZRANGEBYSCORE', step.key('leases'), '-inf', '(' .. step.present)
+  for _, other in ipairs(left) do
+    local row = other ~= name and redis.call('HGET', step.key('nodes'), other)
+    if row and step.leaves_to(cjson.decode(row), node) then
+      local members = redis.call('SMEMBERS', step.key('held:' .. other))
+      if #members == 0 then redis.call('ZREM', step.key('leases'), other) end
+      local ids, of = {}, {}
+      for _, member in ipairs(members) do
+        local task, id = string.match(member, '^([^:]*):(.*)$')
+        if wanted[task] then
+          ids[#ids + 1], of[#of + 1] = id, task
+        end
+      end
+      step.load_tasks(of)
+      step.load_runs(ids)
+      for _, id in ipairs(ids) do
+        local run = step.run_of(id)
+        if run and not step.ends_with_its_node(id, run) then
+          local task = step.task_of(run.task)
+          if not (step.is_scheduled(run) and step.pause_of(task)) then
+            step.push({ rank = step.rank(task, tonumber(run.due_at)), place = step.pad(run.scheduled_at), orphan = id })
+          end
+        end
+      end
+    end
+  end
+end
+
+function step.claimed(id, run, was)
+  return {
+    task = run.task, id = id, token = run.token, success = step.task_of(run.task).last_success, origin = run.origin,
+    origin_id = run.origin_id, scheduled_at = run.scheduled_at, due_at = run.due_at, missed = run.missed,
+    missed_first = run.missed_first, attempt = run.attempt, abandoned = run.abandoned, was = was,
+  }
+end
+
+function step.take(id, name, taken)
+  local run = step.run_of(id)
+  local was = run.state
+  if was == 'queued' then
+    step.leave_waiting(id, run)
+  elseif was == 'retrying' then
+    step.leave_retrying(id, run)
+  else
+    step.release(id, run)
+    run.abandoned, run.deaths = run.abandoned + 1, run.deaths + 1
+  end
+  step.give(id, run, name)
+  if was == 'retrying' and run.put_off_by ~= name then step.say({ kind = 'resumed', run = id }) end
+  run.claim, run.was = step.input.number, was
+  taken[#taken + 1] = step.claimed(id, run, was)
+end
+
+-- What the same claim has got before.
+function step.taken_before(name, wanted, taken)
+  local ids, of = {}, {}
+  for _, member in ipairs(redis.call('SMEMBERS', step.key('held:' .. name))) do
+    local task, id = string.match(member, '^([^:]*):(.*)$')
+    if wanted[task] then ids[#ids + 1], of[#of + 1] = id, task end
+  end
+  step.load_tasks(of)
+  step.load_runs(ids)
+  local got = {}
+  for at, id in ipairs(ids) do
+    local run = step.run_of(id)
+    if run and run.claim == step.input.number then
+      got[#got + 1] = { id = id, rank = step.rank(step.task_of(of[at]), tonumber(run.due_at)), place = step.pad(run.scheduled_at) }
+    end
+  end
+  table.sort(got, step.is_before)
+  for at = 1, math.min(#got, step.input.max) do
+    local run = step.run_of(got[at].id)
+    taken[at] = step.claimed(got[at].id, run, run.was)
+  end
+end
+
+-- When the next attempt of a run of the claim's tasks is due.
+function step.next_attempt(wanted)
+  step.settle('retrying')
+  local from = 0
+  while true do
+    local page = redis.call('ZRANGE', step.key('retrying'), from, from + 63, 'WITHSCORES')
+    if #page == 0 then return nil end
+    for at = 1, #page, 2 do
+      if wanted[string.match(page[at], '^[^:]*')] then return step.text(tonumber(page[at + 1])) end
+    end
+    from = from + 64
+  end
+end
+
+function step.is_any_known(ids)
+  for _, id in ipairs(ids) do
+    if redis.call('HEXISTS', step.key('tasks'), id) == 1 then return true end
+  end
+  return false
+end
+
+-- Whether all tasks of a claim that names none have been named before.
+function step.are_named(claim)
+  local row = redis.call('HGET', step.key('nodes'), claim.holder.node)
+  if not row or cjson.decode(row).named ~= claim.named then return false end
+  return redis.call('SCARD', step.key('named:' .. claim.holder.node)) == claim.count
+end
+
+-- Which tasks a claim is for, by their ids.
+function step.wanted_by(claim)
+  local wanted = {}
+  for _, id in ipairs(claim.tasks or {}) do wanted[id] = true end
+  if not claim.named then return wanted end
+  local named = step.key('named:' .. claim.holder.node)
+  return setmetatable(wanted, {
+    __index = function(_, id)
+      wanted[id] = redis.call('SISMEMBER', named, id) == 1
+      return wanted[id]
+    end,
+  })
+end
+
+function calls.claim()
+  if step.input.tasks and not step.is_any_known(step.input.tasks) then return nil end
+  if step.input.named and not step.are_named(step.input) then return { is_unnamed = true } end
+  local name, taken, wanted = step.input.holder.node, {}, step.wanted_by(step.input)
+  local node = step.greet(step.input.holder)
+  if node.claim == step.input.number then
+    step.taken_before(name, wanted, taken)
+  else
+    node.claim = step.input.number
+    step.save_node(name, node)
+  end
+  step.retries_come_due(1000)
+  step.list_tasks()
+  step.list_groups()
+  step.settle('waiting')
+  step.push_orphans(name, node, wanted)
+  step.push_next({ name = 'ready', from = 0, wanted = wanted, most = step.input.max })
+  while #taken < step.input.max and #step.heap > 0 do
+    local entry = step.pop()
+    if entry.list then
+      step.look_at(entry.member, wanted, step.input.max - #taken)
+      step.push_next(entry.list)
+    elseif entry.orphan then
+      step.take(entry.orphan, name, taken)
+    else
+      local task, lane = step.task_of(entry.task), entry.lane
+      if step.may_begin(task, lane.lane) then
+        if lane.at == 1 then
+          local ids = {}
+          for at, member in ipairs(lane.members) do ids[at] = step.run_in(member) end
+          step.load_runs(ids)
+        end
+        step.take(step.run_in(lane.members[lane.at]), name, taken)
+        lane.at = lane.at + 1
+      end
+      step.push_first(entry.task, task, entry.lanes)
+    end
+  end
+  step.list_lease(name, node)
+  return { runs = #taken > 0 and taken or nil, next_at = step.next_attempt(wanted) }
+end
+
+-- A node tells which tasks it claims, some at a time: too many to be named by each claim. Those of another set are forgotten.
+function calls.name()
+  if not step.is_any_known(step.input.tasks) then return nil end
+  local name, node = step.input.holder.node, step.greet(step.input.holder)
+  if node.named ~= step.input.named then
+    redis.call('UNLINK', step.key('named:' .. name))
+    node.named = step.input.named
+    step.save_node(name, node)
+  end
+  step.call_all('SADD', 'named:' .. name, step.input.tasks)
+  return {}
+end

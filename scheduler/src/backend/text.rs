@@ -1,0 +1,183 @@
+//! How timetables and the words of a run are written in a store that outlives its programs: JSON and plain words, each with its
+//! way back.
+//!
+//! Invariant: what is equal is written equal, so that two declarations can be compared as texts. A text that this version
+//! cannot read, because a newer one wrote it, is an error that shows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use symphra_scheduler_core::Timestamp;
+
+use super::{BackendError, Reason};
+use crate::outcome::CancelCause;
+use crate::run::{RunId, RunState};
+use crate::schedule::{Delay, Moment, Overlap, Rule, Schedule, Timetable, Window};
+
+/// A timetable. Fields that it does not have are left out.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct StoredTimetable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_ms: Option<i64>,
+    /// A civil time of the zone, read as if it were UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_local_ms: Option<i64>,
+    zone: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_ms: Option<i64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    anchored: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    except: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fixed_delay: bool,
+}
+
+pub(in crate::backend) fn timetable(timetable: &Timetable) -> String {
+    let mut stored = StoredTimetable {
+        zone: timetable.zone.name().into(),
+        start_ms: (timetable.window.start != Timestamp::MIN).then(|| timetable.window.start.as_millis()),
+        end_ms: (timetable.window.end != Timestamp::MAX).then(|| timetable.window.end.as_millis()),
+        anchored: timetable.anchored,
+        except: timetable.except.as_ref().map(ToString::to_string),
+        jitter_ms: Some(millis(timetable.jitter)).filter(|&jitter| jitter > 0),
+        fixed_delay: timetable.delay == Delay::FixedDelay,
+        ..StoredTimetable::default()
+    };
+    match timetable.schedule.rule() {
+        Rule::Cron(expression) => stored.cron = Some(expression.to_string()),
+        Rule::Interval(grid) => stored.every_ms = Some(millis(grid.period())),
+        Rule::Once(moment) => match moment.civil() {
+            Some(civil) => stored.at_local_ms = Some(civil.as_millis()),
+            None => stored.at_ms = Some(moment.resolve(Tz::UTC).as_millis()),
+        },
+    }
+    json(&stored)
+}
+
+pub(in crate::backend) fn read_timetable(text: &str) -> Result<Arc<Timetable>, BackendError> {
+    let unread = |why: String| unreadable("timetable", text, why);
+    let stored: StoredTimetable = serde_json::from_str(text).map_err(|error| unread(error.to_string()))?;
+    let schedule = match (&stored.cron, stored.every_ms, stored.at_ms, stored.at_local_ms) {
+        (Some(cron), None, None, None) => Schedule::cron(cron).map_err(|error| unread(error.to_string()))?,
+        (None, Some(every), None, None) => {
+            Schedule::interval(Duration::from_millis(every)).map_err(|error| unread(error.to_string()))?
+        }
+        (None, None, Some(at), None) => Schedule::from_moment(Moment::utc(at)),
+        (None, None, None, Some(civil)) => Schedule::from_moment(Moment::local(civil)),
+        _ => return Err(unread("it has not one rule".into())),
+    };
+    let zone: Tz = stored.zone.parse().map_err(|_| unread(format!("unknown time zone {:?}", stored.zone)))?;
+    let except = stored.except.map(|except| except.parse().map(Box::new)).transpose();
+    Ok(Arc::new(Timetable {
+        window: Window {
+            start: stored.start_ms.map_or(Timestamp::MIN, at),
+            end: stored.end_ms.map_or(Timestamp::MAX, at),
+        },
+        anchored: stored.anchored,
+        except: except.map_err(|error: symphra_scheduler_core::CronError| unread(error.to_string()))?,
+        jitter: Duration::from_millis(stored.jitter_ms.unwrap_or(0)),
+        delay: if stored.fixed_delay { Delay::FixedDelay } else { Delay::FixedRate },
+        ..Timetable::new(schedule, zone)
+    }))
+}
+
+const REASONS: [(Reason, &str); 10] = [
+    (Reason::Overlap, "overlap"),
+    (Reason::Covered, "covered"),
+    (Reason::BufferFull, "buffer_full"),
+    (Reason::Missed, "missed"),
+    (Reason::TooOld, "too_old"),
+    (Reason::TooMany, "too_many"),
+    (Reason::Paused, "paused"),
+    (Reason::Rescheduled, "rescheduled"),
+    (Reason::PastAtFirstSight, "past_at_first_sight"),
+    (Reason::ClockSetBack, "clock_set_back"),
+];
+
+pub(in crate::backend) fn reason(reason: Reason) -> &'static str {
+    REASONS.iter().find(|(known, _)| *known == reason).expect("every reason has its word").1
+}
+
+pub(in crate::backend) fn read_reason(word: &str) -> Result<Reason, BackendError> {
+    let known = REASONS.iter().find(|(_, known)| *known == word);
+    known.map(|(reason, _)| *reason).ok_or_else(|| unreadable("record", word, "unknown reason".into()))
+}
+
+/// A cause that only a newer version knows is a request.
+pub(in crate::backend) fn read_cause(word: &str) -> CancelCause {
+    match word {
+        "stopped" => CancelCause::Stopped,
+        "replaced" => CancelCause::Replaced,
+        "taken_over" => CancelCause::TakenOver,
+        "unclaimed" => CancelCause::Unclaimed,
+        _ => CancelCause::Requested,
+    }
+}
+
+pub(in crate::backend) const OVERLAPS: [(Overlap, &str); 5] = [
+    (Overlap::Skip, "skip"),
+    (Overlap::BufferOne, "buffer_one"),
+    (Overlap::BufferAll, "buffer_all"),
+    (Overlap::CancelRunning, "cancel_running"),
+    (Overlap::Allow, "allow"),
+];
+
+pub(in crate::backend) fn overlap(overlap: Overlap) -> &'static str {
+    OVERLAPS.iter().find(|(known, _)| *known == overlap).expect("every policy has its word").1
+}
+
+const STATES: [RunState; 8] = [
+    RunState::Queued,
+    RunState::Running,
+    RunState::Retrying,
+    RunState::Succeeded,
+    RunState::Failed,
+    RunState::TimedOut,
+    RunState::Cancelled,
+    RunState::Abandoned,
+];
+
+pub(in crate::backend) fn state(word: &str) -> Result<RunState, BackendError> {
+    let known = STATES.into_iter().find(|state| state.to_string() == word);
+    known.ok_or_else(|| unreadable("state of a run", word, "unknown word".into()))
+}
+
+pub(in crate::backend) fn run_id(text: &str) -> Result<RunId, BackendError> {
+    text.parse().map_err(|error: uuid::Error| unreadable("id of a run", text, error.to_string()))
+}
+
+pub(in crate::backend) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("rows are plain values")
+}
+
+pub(in crate::backend) fn unreadable(what: &'static str, text: &str, why: String) -> BackendError {
+    BackendError::new(
+        "read its rows",
+        format!("a {what} is stored as {text:?}: {why}; a newer version may have written it"),
+    )
+}
+
+pub(in crate::backend) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(in crate::backend) const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// A count as the stores have it.
+pub(in crate::backend) fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

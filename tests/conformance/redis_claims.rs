@@ -1,0 +1,124 @@
+//! Claims of a node that knows very many tasks: what they cost, and that nothing is left behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use symphra_scheduler::backend::{Backend, Claim, Claimed, End, Finish, Group, Registered, Submission, TaskKey};
+use symphra_scheduler::{Origin, Outcome, RedisBackend, RunId};
+use symphra_scheduler_tests::services::{Redis, has_redis};
+
+use super::redis_only::{declared, node, open, registered};
+
+const TASKS: usize = 5_000;
+
+/// How many bytes a claim is, and its answer, where it brings nothing: a few names, and no task's.
+const CLAIM_BYTES_MAX: u64 = 2_000;
+
+async fn trigger(store: &RedisBackend, tasks: &[Registered], round: u128) {
+    let trigger = |(number, task): (usize, &Registered)| {
+        let id = RunId::from_parts(task.anchor, round << 32 | number as u128);
+        Submission { id, task: task.key, origin: Origin::Trigger(id), scheduled_at: None, overlap: None }
+    };
+    let triggers: Vec<Submission> = tasks.iter().enumerate().map(trigger).collect();
+    store.submit(&triggers).await.expect("they are accepted");
+}
+
+fn keys(tasks: &[Registered]) -> Arc<[TaskKey]> {
+    let mut keys: Vec<TaskKey> = tasks.iter().map(|task| task.key).collect();
+    keys.sort();
+    keys.into()
+}
+
+async fn claim(store: &RedisBackend, tasks: &Arc<[TaskKey]>, number: u64) -> Vec<Claimed> {
+    let claim = Claim { number, tasks: Arc::clone(tasks), max: 256 };
+    store.claim(&node(), &claim).await.expect("a claim is answered").runs
+}
+
+async fn finish(store: &RedisBackend, runs: &[Claimed]) {
+    let end = |run: &Claimed| {
+        let end = End::Final(Outcome::Succeeded);
+        let at = run.due_at;
+        Finish {
+            task: run.task,
+            id: run.id,
+            token: run.hold.token,
+            end,
+            started_at: Some(at),
+            finished_at: at,
+            log: None,
+        }
+    };
+    let ends: Vec<Finish> = runs.iter().map(end).collect();
+    store.finish(&ends).await.expect("they end");
+}
+
+/// Claims until nothing is left, each batch when the one before has ended; the tasks of which it got something, in order.
+async fn drain(store: &RedisBackend, known: &Arc<[TaskKey]>, first: u64) -> Vec<TaskKey> {
+    let mut got = Vec::new();
+    for number in first.. {
+        let runs = claim(store, known, number).await;
+        if runs.is_empty() {
+            break;
+        }
+        finish(store, &runs).await;
+        got.extend(runs.into_iter().map(|run| run.task));
+    }
+    got
+}
+
+/// What the server has been sent and has answered.
+fn bytes(server: &Redis) -> u64 {
+    let told = server.ask("INFO stats");
+    let read = |name| {
+        let line = told.lines().find_map(|line| line.strip_prefix(name)).expect("it counts bytes");
+        line.parse::<u64>().expect("a number of bytes")
+    };
+    read("total_net_input_bytes:") + read("total_net_output_bytes:")
+}
+
+#[tokio::test]
+async fn what_waits_is_claimed_of_each_task_and_a_claim_does_not_grow_with_them() {
+    if !has_redis() {
+        return;
+    }
+    let server = Redis::start();
+    let store = open(&server).await.expect("it opens");
+    let tasks = registered(&store, TASKS).await;
+    trigger(&store, &tasks, 1).await;
+    // Nobody knows the first thousand and more: they stand before the others.
+    let known = keys(&tasks[1_200..]);
+    let mut got = drain(&store, &known, 1).await;
+    got.sort();
+    assert_eq!(got, *known, "each once");
+    let before = bytes(&server);
+    assert!(claim(&store, &known, 1_000).await.is_empty());
+    let (asked, more) = (bytes(&server) - before, server.ask("INFO stats").len() as u64);
+    assert!(asked < CLAIM_BYTES_MAX + more, "{asked} bytes, of which INFO {more}");
+    // One task fewer is another set, and what another node knows another one.
+    let fewer = keys(&tasks[1_201..]);
+    trigger(&store, &tasks[1_199..1_202], 2).await;
+    let got = drain(&store, &fewer, 2_000).await;
+    assert_eq!(got, [tasks[1_201].key]);
+    let got = drain(&store, &known, 3_000).await;
+    assert_eq!(got, [tasks[1_200].key]);
+}
+
+#[tokio::test]
+async fn no_task_of_a_large_group_is_left_behind() {
+    if !has_redis() {
+        return;
+    }
+    let server = Redis::start();
+    let store = open(&server).await.expect("it opens");
+    let mut declared = declared(TASKS);
+    for task in &mut declared {
+        task.rules.group = Some(Group { name: "disk".into(), max: 100 });
+    }
+    let tasks = store.register(&node(), &declared).await.expect("they are registered");
+    // One waits in each task, and then another one in the first thousand, which are always first.
+    trigger(&store, &tasks, 1).await;
+    trigger(&store, &tasks[..1_000], 2).await;
+    let got = drain(&store, &keys(&tasks), 1).await;
+    assert_eq!(got.len(), TASKS + 1_000);
+    assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), tasks.iter().map(|task| task.key).collect());
+}
