@@ -102,20 +102,37 @@ async fn a_store_that_has_gone_back_by_one_step_is_noticed_by_every_call_until_t
     each_call_fails(&server, &store).await;
 }
 
-/// Each kind of call compares: the first that is made notices.
+/// Each kind of call compares, also those that only read: the first that is made notices.
 #[tokio::test]
-async fn a_call_that_only_reads_notices_a_loss_too() {
+async fn each_call_notices_a_loss_by_itself() {
     if !has_redis() {
         return;
     }
     let server = server();
-    for call in ["look", "tasks", "log", "runs", "changes", "heartbeat", "register"] {
+    let reads = ["look", "tasks", "log", "runs", "changes", "lost", "nodes", "records", "ledger"];
+    let writes = ["heartbeat", "register", "claim", "finish", "submit", "control", "cancel", "leave", "unregister"];
+    for call in reads.into_iter().chain(writes) {
         let store = open(&server).await.expect("it opens");
         let task = registered(&store, 1).await.remove(0);
-        let id = firing(&task).id;
+        let (key, id) = (task.key, firing(&task).id);
         set_back(&server);
         let before = server.ask("DEBUG DIGEST");
+        let claim = Claim { number: 1, tasks: Arc::new([key]), max: 1 };
+        let (end, at) = (End::Final(Outcome::Succeeded), task.mark);
+        let end = Finish { task: key, id, token: Token(1), end, started_at: None, finished_at: at, log: None };
+        let trigger = Submission { id, task: key, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
         match call {
+            "lost" => says_so(call, store.lost(&[Holding { task: key, id, token: Token(1) }]).await),
+            "nodes" => says_so(call, store.nodes().await),
+            "records" => says_so(call, store.records(key).await),
+            "ledger" => says_so(call, store.ledger(key).await),
+            "claim" => says_so(call, store.claim(&node(), &claim).await),
+            "finish" => says_so(call, store.finish(&[end]).await),
+            "submit" => says_so(call, store.submit(&[trigger]).await),
+            "control" => says_so(call, store.control(&Command::Resume { task: None }).await),
+            "cancel" => says_so(call, store.cancel(id).await),
+            "leave" => says_so(call, store.leave(&node()).await),
+            "unregister" => says_so(call, store.unregister(&node(), &[Unregistration { task: key, version: 1 }]).await),
             "look" => says_so(call, store.look(&[task.key]).await),
             "tasks" => says_so(call, store.tasks().await),
             "log" => says_so(call, store.log(id).await),

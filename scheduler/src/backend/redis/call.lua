@@ -11,6 +11,8 @@ step.load_caller()
 if ARGV[3] == '' then
   if ARGV[1] ~= 'open' then return LOST end
 elseif not step.meta[6] or step.store ~= ARGV[3] or step.answers < tonumber(ARGV[5]) then
+  -- A replica that is behind, as a primary becomes in a failover, has lost nothing: it refuses this.
+  redis.call('HDEL', step.key('callers'), '')
   return LOST
 end
 

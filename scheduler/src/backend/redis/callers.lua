@@ -4,11 +4,11 @@
 -- An answer is counted where something was written since the last one that was: by this step, or by others before it. So a store
 -- in which nothing happens writes nothing, and one that has gone back to before an answer has a lower count.
 
--- A process that calls at all is seen so often, and forgotten when it was not seen for so long.
+-- A process that calls at all is seen so often, and forgotten when it was not seen for so long; so many are forgotten where one
+-- is new.
 step.CALLER_SEEN_EVERY_MS = 60 * 60 * 1000
 step.CALLERS_KEPT_MS = 14 * 24 * 60 * 60 * 1000
--- Each time that there are so many more, those are looked for that are to be forgotten.
-step.CALLERS_CHECKED_EVERY = 64
+step.CALLERS_FORGOTTEN_MAX = 128
 
 function step.load_caller()
   local row = redis.call('HGET', step.key('callers'), ARGV[4])
@@ -18,25 +18,28 @@ function step.load_caller()
 end
 
 function step.forget_callers()
-  if redis.call('HLEN', step.key('callers')) % step.CALLERS_CHECKED_EVERY ~= 0 then return end
-  local rows, gone = redis.call('HGETALL', step.key('callers')), {}
-  for at = 1, #rows, 2 do
-    local seen_at = tonumber(string.match(rows[at + 1], '(%d+)$'))
-    if seen_at < step.now - step.CALLERS_KEPT_MS then gone[#gone + 1] = rows[at] end
-  end
+  local before = step.text(step.now - step.CALLERS_KEPT_MS)
+  local gone = redis.call('ZRANGEBYSCORE', step.key('seen'), '-inf', '(' .. before, 'LIMIT', 0, step.CALLERS_FORGOTTEN_MAX)
   step.call_all('HDEL', 'callers', gone)
+  step.call_all('ZREM', 'seen', gone)
 end
 
 -- The number of the answer, or 0 for one that is not counted. Who only asks for the number of the last change makes nothing of
--- it before another call: that answer need not be counted.
+-- it before another call: that answer need not be counted. Nor are those of a process that has only read, as commands do that
+-- list something: of each a row would be kept for days.
 function step.count_answer()
   local is_news = ARGV[1] ~= 'version' and step.answered_steps ~= step.steps
   local is_due = step.caller_seen_at < step.now - step.CALLER_SEEN_EVERY_MS
-  if ARGV[1] == 'open' or not is_news and not is_due then return 0 end
+  if ARGV[1] == 'open' or not is_news and not is_due or step.is_new_caller and not step.has_written then return 0 end
   local row = step.text(step.answers + 1) .. ' ' .. step.text(step.steps) .. ' ' .. step.present
   -- Where memory is full, what only reads is answered all the same.
   local told = redis.pcall('HSET', step.key('callers'), ARGV[4], row)
-  if type(told) == 'table' and told.err then return 0 end
+  if type(told) == 'table' and told.err then
+    -- A server that is no primary any more does not answer at all.
+    if string.find(told.err, 'READONLY', 1, true) then redis.call('HSET', step.key('callers'), ARGV[4], row) end
+    return 0
+  end
+  if is_due then redis.call('ZADD', step.key('seen'), step.present, ARGV[4]) end
   if step.is_new_caller then step.forget_callers() end
   return step.answers + 1
 end

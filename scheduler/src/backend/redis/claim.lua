@@ -168,6 +168,8 @@ function step.take(id, name, taken)
   local was = run.state
   if was == 'queued' then
     step.leave_waiting(id, run)
+    -- Under its first one it may have been held before, by a claim that was lost.
+    if run.attempt == 0 then run.token = step.next_token(run) end
   elseif was == 'retrying' then
     step.leave_retrying(id, run)
   else
@@ -203,18 +205,20 @@ function step.taken_before(name, wanted, taken)
   end
 end
 
--- When the next attempt of a run of the claim's tasks is due.
+-- When the next attempt of a run of the claim's tasks is due; if there are many of other tasks before it, when one of those is,
+-- and the claim that is made then goes on from there.
 function step.next_attempt(wanted)
   step.settle('retrying')
-  local from = 0
-  while true do
+  local from, upto = 0, nil
+  while from < 1024 do
     local page = redis.call('ZRANGE', step.key('retrying'), from, from + 63, 'WITHSCORES')
     if #page == 0 then return nil end
     for at = 1, #page, 2 do
       if wanted[string.match(page[at], '^[^:]*')] then return step.text(tonumber(page[at + 1])) end
     end
-    from = from + 64
+    from, upto = from + 64, page[#page]
   end
+  return step.text(tonumber(upto))
 end
 
 function step.is_any_known(ids)
@@ -260,7 +264,14 @@ function calls.claim()
   step.list_tasks()
   step.list_groups()
   step.settle('waiting')
+  local gone = #step.runs_gone
   step.push_orphans(name, node, wanted)
+  if #step.runs_gone > gone then
+    -- What has ended with its node has made room.
+    step.list_tasks()
+    step.list_groups()
+    step.settle('waiting')
+  end
   step.push_next({ name = 'ready', from = 0, wanted = wanted, most = step.input.max })
   while #taken < step.input.max and #step.heap > 0 do
     local entry = step.pop()

@@ -1,7 +1,7 @@
 //! What is there: runs, logs, records, ledgers, tasks, nodes. What may be long is read in pages, so that nobody waits for it.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -72,12 +72,12 @@ impl Store {
         let mut rows: Vec<RunRow> = alive.into_iter().filter(|row| query.includes(row)).collect();
         rows.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         rows.truncate(limit);
-        // One that has ended since it was seen alive is told once.
-        let seen: std::collections::HashSet<RunId> = rows.iter().map(|row| row.id).collect();
+        // One that has ended since it was seen alive, or has moved from page to page, is told once.
+        let mut seen: HashSet<RunId> = rows.iter().map(|row| row.id).collect();
         let mut before = None;
         while rows.len() < limit {
             let page = self.page(query.task, before).await?;
-            let wanted = page.rows.into_iter().filter(|row| query.includes(row) && !seen.contains(&row.id));
+            let wanted = page.rows.into_iter().filter(|row| query.includes(row) && seen.insert(row.id));
             rows.extend(wanted);
             before = page.before;
             if before.is_none() {

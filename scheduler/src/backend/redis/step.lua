@@ -1,6 +1,7 @@
 -- One step of the store: what it reads, what it changes in memory, and how that is written at its end.
 --
--- KEYS[1] is the store's `meta`, whose hash tag all other keys share. ARGV[1] names the call, ARGV[2] is what it is about;
+-- KEYS[1] is the store's `meta`, whose hash tag all other keys share. KEYS[2] never is: a Cluster that is moving the store refuses
+-- a script of which one key is there and one is not, on either side, and would otherwise refuse it in the middle. ARGV[1] names the call, ARGV[2] is what it is about;
 -- ARGV[3] is the store that its caller knows, if any, ARGV[4] names the caller, and ARGV[5] is the highest number of an answer
 -- that it has got.
 -- Instants are decimal texts, which are compared as they are; only their order is asked of numbers.

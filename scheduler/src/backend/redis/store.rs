@@ -119,6 +119,8 @@ pub(super) struct Store {
     /// What its keys begin with: all of it is one hash tag, so that a Cluster keeps them together.
     prefix: String,
     meta: String,
+    /// A key that never is: while a Cluster moves the store to another node, no step is made where only some of its keys are.
+    absent: String,
     known: Known,
     pub(super) announced: Announced,
     submitting: Line,
@@ -133,6 +135,7 @@ impl Store {
             link,
             scripts: SCRIPTS.into_iter().map(|(code, calls)| (Script::new(code), code, calls)).collect(),
             meta: format!("{prefix}meta"),
+            absent: format!("{prefix}absent"),
             prefix,
             known: Known::new(),
             announced: Announced::default(),
@@ -179,7 +182,7 @@ impl Store {
 
     fn evaluate(&self, how: &str, script: &str, call: &str, input: &str) -> Cmd {
         let mut command = cmd(how);
-        command.arg(script).arg(1).arg(&self.meta).arg(call).arg(input);
+        command.arg(script).arg(2).arg(&self.meta).arg(&self.absent).arg(call).arg(input);
         command.arg(self.known.store()).arg(self.known.caller()).arg(self.known.answered());
         command
     }
