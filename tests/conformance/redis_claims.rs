@@ -94,13 +94,13 @@ async fn what_waits_is_claimed_of_each_task_and_a_claim_does_not_grow_with_them(
     assert!(claim(&store, &known, 1_000).await.is_empty());
     let (asked, more) = (bytes(&server) - before, server.ask("INFO stats").len() as u64);
     assert!(asked < CLAIM_BYTES_MAX + more, "{asked} bytes, of which INFO {more}");
-    // One task fewer is another set, and what another node knows another one.
-    let fewer = keys(&tasks[1_201..]);
-    trigger(&store, &tasks[1_199..1_202], 2).await;
-    let got = drain(&store, &fewer, 2_000).await;
-    assert_eq!(got, [tasks[1_201].key]);
+    // As many tasks, but another set.
+    let others = keys(&tasks[1_199..TASKS - 1]);
+    trigger(&store, &[tasks[1_199].clone(), tasks[TASKS - 1].clone()], 2).await;
+    let got = drain(&store, &others, 2_000).await;
+    assert_eq!(got, [tasks[1_199].key; 2], "the one that nobody knew, and the new one");
     let got = drain(&store, &known, 3_000).await;
-    assert_eq!(got, [tasks[1_200].key]);
+    assert_eq!(got, [tasks[TASKS - 1].key]);
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn health_says_since_when_the_store_is_away_and_since_when_it_is_back() {
     assert!(!health.ready && !health.is_well() && !health.store.lease_lost);
     let since = health.store.unreachable_since.expect("it is away");
     assert!((31_000..=35_000).contains(&rig.millis(since)), "{since}");
-    assert!(health.store.error.is_some_and(|error| error.contains("reset")));
+    assert!(health.store.error.is_some_and(|error| error.contains("refused")), "what failed last");
     pass(seconds(6)).await;
     let health = scheduler.health();
     assert!(health.store.lease_lost, "for all of its lease but five seconds");
