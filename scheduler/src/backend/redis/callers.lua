@@ -25,12 +25,11 @@ function step.forget_callers()
 end
 
 -- The number of the answer, or 0 for one that is not counted. Who only asks for the number of the last change makes nothing of
--- it before another call: that answer need not be counted. Nor are those of a process that has only read, as commands do that
--- list something: of each a row would be kept for days.
+-- it before another call: that answer need not be counted.
 function step.count_answer()
   local is_news = ARGV[1] ~= 'version' and step.answered_steps ~= step.steps
   local is_due = step.caller_seen_at < step.now - step.CALLER_SEEN_EVERY_MS
-  if ARGV[1] == 'open' or not is_news and not is_due or step.is_new_caller and not step.has_written then return 0 end
+  if ARGV[1] == 'open' or not is_news and not is_due then return 0 end
   local row = step.text(step.answers + 1) .. ' ' .. step.text(step.steps) .. ' ' .. step.present
   -- Where memory is full, what only reads is answered all the same.
   local told = redis.pcall('HSET', step.key('callers'), ARGV[4], row)
