@@ -312,12 +312,15 @@ impl State {
     fn outrun(&mut self, index: u32, now: Timestamp) {
         let next = self.next_after(index, self.tasks[index as usize].mark);
         let pause = OUTRUN_PAUSE * (1 << self.outrun_in_a_row.min(OUTRUN_DOUBLINGS_MAX));
-        match next {
-            Next::Ahead(at) | Next::Again(at) if self.tasks[index as usize].plan.due(at) <= now.plus(OUTRUN_PAUSE) => {
-                self.arm_at(index, next, now.plus(pause.min(self.misfire_grace / 2)));
-            }
-            next => self.arm(index, next),
+        let (Next::Ahead(at) | Next::Again(at)) = next else { return self.arm(index, next) };
+        let due = self.tasks[index as usize].plan.due(at);
+        if due > now.plus(OUTRUN_PAUSE) {
+            return self.arm(index, next);
         }
+        // What is in time stays so.
+        let grace_left = self.misfire_grace.saturating_sub(now.since(due));
+        let pause = if grace_left.is_zero() { pause } else { pause.min(grace_left / 2) };
+        self.arm_at(index, next, now.plus(pause));
     }
 
     /// What the task waits for, given that everything up to `after` has been dealt with.
@@ -336,9 +339,13 @@ impl State {
             for index in 0..self.tasks.len() {
                 let index = u32::try_from(index).expect("a task's number is a u32");
                 let task = &self.tasks[index as usize];
-                if matches!(task.next, Next::Ahead(_) | Next::Again(_)) && task.mark > now {
+                let (Next::Ahead(at) | Next::Again(at)) = task.next else { continue };
+                if task.mark > now {
                     let next = self.next_after(index, now);
                     self.arm(index, next);
+                } else if task.wake > task.plan.due(at).max(now) {
+                    // It pauses until an instant that is further away now.
+                    self.arm(index, task.next);
                 }
             }
         }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    Subject, Ticking, changes, claim, claim_until_some, dying, ids, node, now, retry, submit, tick, trigger, version,
+    PATIENCE, SHORT, Subject, Ticking, beat, changes, claim, claim_until_some, control, declared, dying, every, ids,
+    node, now, pause, retry, submit, tick, trigger, version,
 };
-use crate::backend::{Admission, Claim, End, Group, Stored, TaskRules};
+use crate::backend::{Admission, Claim, Claimed, End, Group, Holder, Stored, TaskKey, TaskRules};
 use crate::outcome::Outcome;
 use crate::run::RunState;
 use crate::schedule::Overlap;
@@ -149,6 +150,58 @@ pub async fn a_claim_takes_as_many_of_a_task_as_come_first(backend: Subject) {
     assert_eq!(claimed.iter().map(Vec::len).collect::<Vec<_>>(), [24, 24, 0], "all but what the group holds back");
     let got = ids(&claimed.concat());
     assert_eq!(got[..expected.len()], expected, "what waits first is claimed first");
+}
+
+/// A claim of many tasks takes one run of each as well as many of one.
+pub async fn a_claim_takes_what_waits_of_many_tasks(backend: Subject) {
+    const TASKS: u64 = 300;
+    let rules = TaskRules { alive_max: None, overlap: Overlap::Allow, ..TaskRules::default() };
+    let names: Vec<String> = (0..TASKS).map(|number| format!("task {number}")).collect();
+    let tasks: Vec<_> = names.iter().map(|name| declared(name, &every(60), &rules)).collect();
+    let tasks = backend.register(&node("a"), &tasks).await.expect("a registration is answered");
+    let waiting: Vec<_> = tasks.iter().map(|task| trigger(task.key, 1)).collect();
+    backend.submit(&waiting).await.expect("submissions are answered");
+    let mut keys: Vec<TaskKey> = tasks.iter().map(|task| task.key).collect();
+    keys.sort();
+    let keys: Arc<[TaskKey]> = keys.into();
+    let mut claimed = Vec::new();
+    for number in 1..=3 {
+        let claim = Claim { number, tasks: Arc::clone(&keys), max: 150 };
+        claimed.push(backend.claim(&node("a"), &claim).await.expect("a claim is answered").runs.len());
+    }
+    assert_eq!(claimed, [150, 150, 0]);
+}
+
+/// A pause holds back what is scheduled of a dead node, and not what was asked for behind it.
+pub async fn a_pause_does_not_hide_what_was_asked_for(backend: Subject) {
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let (first, second) = (dying("first"), node("b"));
+    for number in 1..=3 {
+        task.hold(&first, number).await;
+    }
+    submit(&backend, trigger(task.key, 1)).await;
+    let asked = task.claim(&first, 1).await;
+    assert_eq!(asked.len(), 1, "it is claimed");
+    control(&backend, pause(Some(task.key))).await;
+    let (_, got) = claim_one_until_some(&backend, &second, task.key).await;
+    assert_eq!(ids(&got), ids(&asked), "what was asked for runs in a pause");
+}
+
+/// What `holder`, whose heart beats, claims of a task, one run at a time, as soon as there is something.
+async fn claim_one_until_some(backend: &Subject, holder: &Holder, task: TaskKey) -> (u64, Vec<Claimed>) {
+    let waiting = async {
+        for number in 1.. {
+            beat(backend, holder).await;
+            let claim = Claim { number, tasks: [task].into(), max: 1 };
+            let claimed = backend.claim(holder, &claim).await.expect("a claim is answered").runs;
+            if !claimed.is_empty() {
+                return (number, claimed);
+            }
+            tokio::time::sleep(SHORT / 5).await;
+        }
+        unreachable!("the numbers do not end")
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("what may begin can be claimed")
 }
 
 /// A run of a dead node comes after waiting runs of a higher priority, and before those of a lower one.

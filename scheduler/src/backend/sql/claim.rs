@@ -17,6 +17,9 @@ use crate::run::RunState;
 /// more, and one that does not has the database compare them.
 const LOOKED_AT: usize = 256;
 
+/// How many looks of a claim are at single tasks.
+const LOOKS_MAX: u32 = 8;
+
 /// A task in which something might be claimed, or a run whose next attempt is to come.
 #[derive(Deserialize)]
 struct Due {
@@ -39,8 +42,8 @@ struct Front {
     /// By task and lane.
     lanes: BTreeMap<(i64, i64), Lane>,
     taken: HashSet<String>,
-    /// How many are read of a lane.
-    depth: usize,
+    /// How often more was looked at.
+    looks: u32,
 }
 
 /// How far a lane is read.
@@ -128,8 +131,10 @@ impl<T: Transaction> Step<'_, T> {
     /// Takes the first of the runs of the locked tasks that may begin.
     async fn take(&mut self, node: &str, claim: &Claim, wanted: usize) -> Result<Vec<Claimed>, Failed> {
         let ids: Vec<i64> = self.tasks.keys().copied().collect();
-        let mut front = Front { depth: (2 * wanted).div_ceil(ids.len().max(1)), ..Front::default() };
-        self.look_at(&mut front, node, ids).await?;
+        let mut front = Front::default();
+        // One more than a task's share: a task of which one run waits is known to have no more.
+        let depth = 1 + (2 * wanted).div_ceil(ids.len().max(1));
+        self.look_at(&mut front, node, ids, depth).await?;
         let mut groups = self.groups().await?;
         let mut claimed = Vec::new();
         while let Some((_, Candidate(mut run, lane))) = front.candidates.pop_first() {
@@ -175,9 +180,9 @@ impl<T: Transaction> Step<'_, T> {
         Ok(claimed)
     }
 
-    /// Reads the first candidates of each lane of these tasks.
-    async fn look_at(&mut self, front: &mut Front, node: &str, tasks: Vec<i64>) -> Result<(), Failed> {
-        let input = json!({ "node": node, "ids": tasks, "max": front.depth });
+    /// Reads the first candidates of each lane of these tasks, `depth` of a lane.
+    async fn look_at(&mut self, front: &mut Front, node: &str, tasks: Vec<i64>, depth: usize) -> Result<(), Failed> {
+        let input = json!({ "node": node, "ids": tasks, "max": depth });
         let candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
         for Candidate(run, lane) in &candidates {
             front.lanes.entry((run.task, *lane)).or_default().read = 0;
@@ -186,7 +191,7 @@ impl<T: Transaction> Step<'_, T> {
             let Candidate(run, lane) = &candidate;
             let there = front.lanes.entry((run.task, *lane)).or_default();
             there.read += 1;
-            there.is_cut = there.read == front.depth;
+            there.is_cut = there.read == depth;
             if !front.taken.contains(&run.id) {
                 let (priority, due_at) = self.rank(run);
                 front.candidates.insert((priority, due_at, run.scheduled_at, run.made, run.id.clone()), candidate);
@@ -195,17 +200,20 @@ impl<T: Transaction> Step<'_, T> {
         Ok(())
     }
 
-    /// Reads more where a lane has been taken from as far as it was read: at once of all tasks of which that is soon so.
+    /// Reads more where a lane has been taken from as far as it was read: at once of all tasks of which that is soon so, and
+    /// after some such looks of all that there are, so that they stay few.
     async fn look_further(&mut self, front: &mut Front, node: &str, run: &Run, lane: i64) -> Result<(), Failed> {
         let is_used_up = |lane: &Lane| lane.is_cut && lane.taken >= lane.read;
         if !front.lanes.get(&(run.task, lane)).is_some_and(is_used_up) {
             return Ok(());
         }
-        let soon = front.lanes.iter().filter(|(_, lane)| lane.is_cut && 2 * lane.taken >= lane.read);
-        let mut tasks: Vec<i64> = soon.map(|(&(task, _), _)| task).collect();
+        front.looks += 1;
+        let is_soon = |lane: &Lane| lane.is_cut && (front.looks > LOOKS_MAX || 2 * lane.taken >= lane.read);
+        let soon: Vec<_> = front.lanes.iter().filter(|(_, lane)| is_soon(lane)).collect();
+        let mut tasks: Vec<i64> = soon.iter().map(|&(&(task, _), _)| task).collect();
         tasks.dedup();
-        front.depth *= 2;
-        self.look_at(front, node, tasks).await
+        let read = soon.iter().map(|(_, lane)| lane.read).max().unwrap_or_default();
+        self.look_at(front, node, tasks, 2 * read).await
     }
 
     /// Ends a run whose node is dead, if it may not be executed again.

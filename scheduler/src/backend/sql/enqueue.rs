@@ -298,11 +298,11 @@ impl<D: Database> Shared<D> {
         self.greet(holder).await?;
         let outrun = self.outrun.of(holder);
         let (doubtful, plain): (Vec<&Firing>, Vec<&Firing>) =
-            firings.iter().partition(|firing| outrun.contains(&firing.task));
+            firings.iter().partition(|firing| outrun.contains(&firing.task) && firing.shown_again().is_none());
         let mut answers = self.too_late(&doubtful).await?;
         let open = doubtful.into_iter().filter(|firing| !answers.contains_key(&firing.id));
         answers.extend(self.fire(holder, plain, open.collect()).await?);
-        self.outrun.note(holder, outrun, firings.iter().map(|firing| (firing.task, &answers[&firing.id])));
+        self.outrun.note(holder, outrun, firings.iter().map(|firing| (firing, &answers[&firing.id])));
         Ok(firings.iter().map(|firing| answers[&firing.id]).collect())
     }
 

@@ -27,17 +27,18 @@ impl Outrun {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&holder.node).unwrap_or_default()
     }
 
-    /// Notes what has become of firings, beside what was known before of other tasks.
+    /// Notes what has become of firings, beside what was known before of other tasks. A lock that was left alone may be that of
+    /// an end or of a trigger: the next time it is waited for.
     pub(super) fn note<'a>(
         &self,
         holder: &Holder,
         mut known: HashSet<TaskKey>,
-        answers: impl Iterator<Item = (TaskKey, &'a Admission)>,
+        answers: impl Iterator<Item = (&'a Firing, &'a Admission)>,
     ) {
-        for (task, answer) in answers {
+        for (firing, answer) in answers {
             match answer {
-                Admission::MarkMoved(_) => _ = known.insert(task),
-                _ => _ = known.remove(&task),
+                Admission::MarkMoved(mark) if *mark != firing.mark => _ = known.insert(firing.task),
+                _ => _ = known.remove(&firing.task),
             }
         }
         if !known.is_empty() {
@@ -72,5 +73,42 @@ impl<D: Database> Shared<D> {
         let answers =
             moved.into_iter().map(|Moved { id, mark }| Ok((text::run_id(&id)?, Admission::MarkMoved(at(mark)))));
         answers.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use symphra_scheduler_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn who_is_outrun_leaves_a_lock_alone_once_and_waits_for_it_the_next_time() {
+        let (outrun, holder) = (Outrun::default(), Holder::new("a", Duration::from_secs(30)));
+        let mark = Timestamp::from_millis(7);
+        let firing = Firing {
+            id: RunId::from_parts(mark, 1),
+            task: TaskKey(1),
+            mark,
+            advance_to: mark.plus(Duration::from_secs(1)),
+            since: Timestamp::MIN,
+            run: None,
+            passed: None,
+            behind: None,
+        };
+        let answered = |answer| {
+            let known = outrun.of(&holder);
+            outrun.note(&holder, known, [(&firing, &answer)].into_iter());
+            outrun.0.lock().expect("nobody panicked").get(&holder.node).is_some_and(|known| !known.is_empty())
+        };
+        assert!(answered(Admission::MarkMoved(firing.advance_to)), "another node was quicker");
+        assert!(!answered(Admission::MarkMoved(mark)), "the lock was somebody's");
+        assert!(answered(Admission::MarkMoved(firing.advance_to)));
+        assert!(!answered(Admission::Passed), "nobody was quicker");
+        outrun.note(&holder, HashSet::from([firing.task]), std::iter::empty());
+        outrun.forget(&holder, [firing.task].into_iter());
+        assert!(outrun.of(&holder).is_empty(), "what it does not have it is not outrun at");
     }
 }

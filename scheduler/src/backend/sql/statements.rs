@@ -6,6 +6,7 @@ use super::rows::{
     CHANGE, CLOSED, ENDED, ENDING, FIRED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RETENTION, RUN, TASK, Type,
     only, which,
 };
+use crate::backend::NODE_DEATHS_MAX;
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -111,6 +112,9 @@ const IS_DEAD: &str = "(n.has_left = 1 OR (n.lease_until < {now} AND EXISTS (SEL
 /// backfills, each of which is a lane of its own. Indexed by these very words.
 const LANE: &str = "CASE WHEN r.beside = 1 THEN 2 WHEN r.origin = 'trigger' THEN 1 WHEN r.origin = 'backfill' THEN 3 ELSE 0 \
                     END";
+
+/// Whether a pause holds the run `r` back.
+const IS_SCHEDULED: &str = "(r.origin IN ('schedule', 'start'))";
 
 /// Whether the run `r` waits as one of its task's own occurrences, or at a start.
 const SCHEDULED: &str = "r.began IS NULL AND ({lane}) = 0";
@@ -233,7 +237,7 @@ impl Statements {
             runs_claimed: say(&runs_of("r.holder = {in:node} AND r.claim = CAST({in:claim} AS {int})")),
             runs_of_keys: say(&format!(
                 "SELECT {{array}}({}) FROM {{runs}} AS r JOIN {} AS x ON r.task = x.task AND r.scheduled_at = x.scheduled_at \
-                 WHERE r.origin = 'schedule'",
+                 WHERE r.origin = 'schedule' AND r.origin_id IS NULL",
                 row("r", RUN),
                 given("keys", &[("task", Type::Int), ("scheduled_at", Type::Int)])
             )),
@@ -282,7 +286,7 @@ impl Statements {
             groups: say(
                 "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
                  {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.began IS NOT NULL AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \
-                 AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {runs} AS r WHERE r.task = t.id AND r.state = 'retrying' AND \
+                 AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {runs} AS r WHERE r.task = t.id AND r.began IS NOT NULL AND r.state = 'retrying' AND \
                  r.due_at <= {now}))))) FROM (SELECT * FROM \
                  {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}) AS g",
             ),
@@ -456,10 +460,21 @@ fn candidates(dialect: Dialect) -> String {
              CAST({{in:max}} AS {{int}})) AS l"
         )
     };
+    // A pause holds back what is scheduled, and nothing else.
+    let both = |which: &str| {
+        [IS_SCHEDULED.to_owned(), format!("NOT {IS_SCHEDULED}")]
+            .map(|half| first(&format!("{which} AND {half}")))
+            .join(" UNION ALL ")
+    };
+    let dead = format!(
+        "r.began IS NOT NULL AND r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND \
+         {IS_DEAD})"
+    );
+    let ends = format!("(t.at_most_once <> 0 OR r.cancelling IS NOT NULL OR r.deaths >= {})", NODE_DEATHS_MAX - 1);
     let lanes = [
         first("r.began IS NULL AND ({lane}) = 0"),
         first("r.began IS NULL AND ({lane}) = 1"),
-        first("r.began IS NULL AND ({lane}) = 2"),
+        both("r.began IS NULL AND ({lane}) = 2"),
         first(&format!(
             "r.began IS NULL AND ({{lane}}) = 3 AND r.id IN (SELECT f.id FROM (SELECT b.id, row_number() OVER (PARTITION BY \
              b.origin_id ORDER BY {}) AS place FROM {{runs}} AS b WHERE b.task = t.id AND b.began IS NULL AND ({}) = 3) AS f \
@@ -468,11 +483,9 @@ fn candidates(dialect: Dialect) -> String {
             OLDEST.replace("r.", "b."),
             LANE.replace("r.", "b.")
         )),
-        first("r.began IS NOT NULL AND r.state = 'retrying' AND r.due_at <= {now}"),
-        first(&format!(
-            "r.began IS NOT NULL AND r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder \
-             AND {IS_DEAD})"
-        )),
+        both("r.began IS NOT NULL AND r.state = 'retrying' AND r.due_at <= {now}"),
+        first(&format!("{dead} AND {ends}")),
+        both(&format!("{dead} AND NOT {ends}")),
     ]
     .join(" UNION ALL ");
     let of_each = match dialect {
@@ -481,7 +494,10 @@ fn candidates(dialect: Dialect) -> String {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => format!("CROSS JOIN LATERAL ({lanes}) AS c JOIN {{runs}} AS r ON r.id = c.id"),
     };
-    let lane = "CASE WHEN r.began IS NULL THEN {lane} WHEN r.state = 'retrying' THEN 4 ELSE 5 END";
+    let lane = format!(
+        "CASE WHEN r.began IS NULL THEN {{lane}} WHEN r.state = 'retrying' THEN 4 WHEN {ends} THEN 6 ELSE 5 END * 2 + CASE WHEN \
+         {IS_SCHEDULED} AND (r.began IS NULL OR r.state = 'retrying' OR NOT {ends}) THEN 1 ELSE 0 END"
+    );
     format!("SELECT {{array}}({{list}}({}, {lane})) FROM {{tasks}} AS t {of_each} WHERE {}", row("r", RUN), ids("t.id"))
 }
 
