@@ -81,17 +81,15 @@ pub(crate) fn is_behind(error: &crate::Error) -> bool {
 fn version_below(error: &crate::Error) -> Option<i64> {
     let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
     causes.find_map(|cause| {
-        let mut reached = None;
-        #[cfg(any(feature = "postgres", feature = "sqlite"))]
-        {
-            reached = reached.or(cause.downcast_ref::<sql::Refused>().and_then(sql::Refused::version_below));
-        }
-        #[cfg(feature = "redis")]
-        {
-            reached = reached.or(cause.downcast_ref::<redis::Refused>().and_then(redis::Refused::version_below));
-        }
+        let versions: &[Option<i64>] = &[
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            cause.downcast_ref::<sql::Refused>().and_then(sql::Refused::version_below),
+            #[cfg(feature = "redis")]
+            cause.downcast_ref::<redis::Refused>().and_then(redis::Refused::version_below),
+        ];
+        // Of a program without stores nothing looks at it.
         let _ = cause;
-        reached
+        versions.iter().find_map(|version| *version)
     })
 }
 
