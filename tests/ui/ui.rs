@@ -1,5 +1,5 @@
 //! What the attributes accept and refuse: programs that compile and run, and programs that fail with the errors beside
-//! them. After a wanted change of a message, `TRYBUILD=overwrite cargo test -p symphra-scheduler-tests --test ui`
+//! them. After a wanted change of a message, `TRYBUILD=overwrite cargo test -p symphra-scheduler-ui`
 //! writes it down anew.
 
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use std::{fs, io};
 #[test]
 fn programs_compile_or_fail_as_shown() {
     let cases = trybuild::TestCases::new();
-    cases.pass("ui/pass/*.rs");
-    cases.compile_fail("ui/fail/*.rs");
+    cases.pass("pass/*.rs");
+    cases.compile_fail("fail/*.rs");
     let zones = every_zone().expect("a file can be written to the target folder");
     cases.pass(zones);
 }
@@ -29,7 +29,7 @@ fn every_zone() -> io::Result<PathBuf> {
         .expect("a string takes any text");
         zones += 1;
     }
-    writeln!(program, "{}", include_str!("ui/zones.rs").replace("ZONES", &zones.to_string()))
+    writeln!(program, "{}", include_str!("zones.rs").replace("ZONES", &zones.to_string()))
         .expect("a string takes any text");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("every_zone.rs");
     fs::write(&path, program)?;
