@@ -250,6 +250,38 @@ pub async fn a_run_whose_group_is_full_waits(backend: Subject) {
     assert_eq!(claim(&backend, &node("c"), 2, &tasks).await.runs.len(), 1, "then the other");
 }
 
+/// No more runs of a group are held than may be, whoever fires its tasks at once, one by one or many in a batch.
+pub async fn a_group_keeps_its_limit_whoever_fires_at_once(backend: Subject) {
+    const MAX: usize = 2;
+    for round in 0..4 {
+        let group = Some(Group { name: format!("db-{round}").into(), max: MAX as u32 });
+        let rules = TaskRules { group, ..in_group(1) };
+        let mut firings = Vec::new();
+        for number in 0..80 {
+            let task = Ticking::with(&backend, &format!("task-{round}-{number}"), rules.clone()).await;
+            firings.push(task.firing(1));
+        }
+        // A node alone with all of them; then eight nodes at once.
+        let each = if round == 0 { firings.len() } else { firings.len() / 8 };
+        let calls = firings.chunks(each).enumerate().map(|(number, some)| {
+            let (backend, some) = (Arc::clone(&backend), some.to_vec());
+            tokio::spawn(async move { backend.enqueue(&node(&format!("node-{number}")), &some).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        let (mut held, mut waiting) = (0, 0);
+        for call in calls {
+            for admission in call.await.expect("no call panics").expect("an enqueue is answered") {
+                match admission {
+                    Admission::Claimed(_) => held += 1,
+                    Admission::Queued { cancel: None } => waiting += 1,
+                    other => panic!("a run waits for its group, or begins: {other:?}"),
+                }
+            }
+        }
+        assert_eq!((held, waiting), (MAX, firings.len() - MAX), "round {round}");
+    }
+}
+
 /// A run between two attempts holds no place in its group, and waits for one before the next attempt.
 pub async fn a_retrying_run_holds_no_place_in_its_group(backend: Subject) {
     let first = Ticking::with(&backend, "first", in_group(1)).await;

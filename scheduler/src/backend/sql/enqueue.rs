@@ -88,6 +88,7 @@ impl<T: Transaction> Step<'_, T> {
             return Ok(Groups::default());
         }
         let input = json!({ "names": names });
+        self.tell(&self.sql.lock_groups, input.clone()).await?;
         let groups: Vec<GroupRow> = self.list(&self.sql.groups, input).await?;
         Ok(Groups(groups.into_iter().map(|group| (group.name.clone(), group)).collect()))
     }

@@ -55,6 +55,8 @@ pub(crate) struct Statements {
     /// Gives up the logs of runs that are kept no more.
     pub(super) prune_logs: String,
     pub(super) log: String,
+    /// Locks groups, before they are read: what a statement counts was there before it waited.
+    pub(super) lock_groups: String,
     pub(super) groups: String,
     pub(super) save_groups: String,
     pub(super) node: String,
@@ -283,12 +285,14 @@ impl Statements {
                 ids("l.task")
             )),
             log: say("SELECT {object}('attempt', attempt, 'log', log) FROM {logs} WHERE run = CAST({in:id} AS {id})"),
+            lock_groups: say(
+                "SELECT 1 FROM {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}",
+            ),
             groups: say(
                 "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
                  {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.began IS NOT NULL AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \
                  AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {runs} AS r WHERE r.task = t.id AND r.began IS NOT NULL AND r.state = 'retrying' AND \
-                 r.due_at <= {now}))))) FROM (SELECT * FROM \
-                 {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}) AS g",
+                 r.due_at <= {now}))))) FROM {groups} AS g WHERE g.name IN (SELECT e.value FROM {words:names})",
             ),
             save_groups: say(&format!(
                 "INSERT INTO {{groups}} (name, max) SELECT name, max FROM {} AS x WHERE TRUE ORDER BY name ON CONFLICT \
