@@ -1,11 +1,13 @@
 //! Callers who submit, and wait for a step. Whoever submits while one is under way is taken into the next, with all others who
-//! wait: many callers cost few steps.
+//! wait; and those who were answered together are waited for a moment, for they come again together. Many callers cost few
+//! steps.
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::thread::StoreThread;
 use super::{BackendError, BackendFuture, Submission, Submitted};
@@ -16,17 +18,27 @@ const TOGETHER_MAX: usize = 1_000;
 /// How many callers wait for a step at most. While the store is away nobody is served, and whoever asks goes on to ask.
 const WAITING_MAX: usize = 10_000;
 
+/// How long a step waits for as many callers as the last one had: less than the step costs. A caller who is alone, as the one
+/// before was, never waits.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
 const DURING: &str = "submit runs";
 
 /// Callers whose submissions have not been taken into a step.
 #[derive(Debug, Default)]
-pub(super) struct Line(Mutex<Waiting>);
+pub(super) struct Line {
+    waiting: Mutex<Waiting>,
+    /// As many wait as the last step had.
+    is_gathered: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
     callers: Vec<Caller>,
     /// Whether somebody takes them from the line, until there are none.
     is_served: bool,
+    /// How many callers the last step had.
+    together: usize,
 }
 
 /// Who has submitted runs, and waits for the answer.
@@ -39,7 +51,7 @@ struct Caller {
 impl Line {
     /// Has a caller wait; tells whether the line has to be served from now on. It is dropped where too many wait.
     fn join(&self, caller: Caller) -> Result<bool, BackendError> {
-        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.waiting();
         // Those who have gone are done no favour.
         if line.callers.len() >= WAITING_MAX {
             line.callers.retain(|caller| !caller.answer.is_closed());
@@ -48,12 +60,38 @@ impl Line {
             return Err(BackendError::new(DURING, format!("{WAITING_MAX} callers wait for the store already")));
         }
         line.callers.push(caller);
+        if line.callers.len() == line.together {
+            self.is_gathered.notify_one();
+        }
         Ok(!std::mem::replace(&mut line.is_served, true))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when as many callers wait as the last step had, or none, or for long enough.
+    async fn gather(&self) {
+        let gathered = async {
+            loop {
+                let is_gathered = self.is_gathered.notified();
+                let (waiting, together) = {
+                    let line = self.waiting();
+                    (line.callers.len(), line.together)
+                };
+                if waiting == 0 || waiting >= together {
+                    return;
+                }
+                is_gathered.await;
+            }
+        };
+        // Those who do not come are not waited for.
+        let _ = tokio::time::timeout(GATHER_MAX, gathered).await;
     }
 
     /// Those who make the next step together, the first first; none ends the service.
     fn next(&self) -> Vec<Caller> {
-        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.waiting();
         let mut submissions = 0;
         let fit = line.callers.iter().take_while(|caller| {
             submissions += caller.submissions.len();
@@ -61,6 +99,9 @@ impl Line {
         });
         let count = fit.count().max(1).min(line.callers.len());
         line.is_served = count > 0;
+        if line.is_served {
+            line.together = count;
+        }
         line.callers.drain(..count).collect()
     }
 }
@@ -75,7 +116,7 @@ struct Service<'a> {
 impl Drop for Service<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            *self.line.0.lock().unwrap_or_else(PoisonError::into_inner) = Waiting::default();
+            *self.line.waiting() = Waiting::default();
         }
     }
 }
@@ -123,6 +164,7 @@ pub(super) fn submit<'a, S: Submits>(
 async fn serve(store: &impl Submits) {
     let mut service = Service { line: store.line(), is_over: false };
     loop {
+        service.line.gather().await;
         let callers = service.line.next();
         if callers.is_empty() {
             service.is_over = true;
@@ -202,5 +244,32 @@ mod tests {
         );
         waiting.truncate(WAITING_MAX - 1);
         assert!(matches!(join(&line), (Ok(false), _)), "one has gone, and the line is served already");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_were_served_together_are_waited_for_and_nobody_else_is() {
+        let (line, began) = (Line::default(), tokio::time::Instant::now());
+        let mut answers = vec![join(&line).1];
+        line.gather().await;
+        assert_eq!((line.next().len(), began.elapsed()), (1, Duration::ZERO), "the first is not waited with");
+        answers.extend([join(&line).1, join(&line).1, join(&line).1]);
+        line.gather().await;
+        assert_eq!((line.next().len(), began.elapsed()), (3, Duration::ZERO), "there are more than there were");
+        answers.push(join(&line).1);
+        let come = async {
+            tokio::task::yield_now().await;
+            [join(&line).1, join(&line).1]
+        };
+        let ((), more) = tokio::join!(line.gather(), come);
+        answers.extend(more);
+        assert_eq!((line.next().len(), began.elapsed()), (3, Duration::ZERO), "they are all there");
+        answers.push(join(&line).1);
+        line.gather().await;
+        assert_eq!((line.next().len(), began.elapsed()), (1, GATHER_MAX), "who does not come is not waited for");
+        answers.push(join(&line).1);
+        line.gather().await;
+        assert_eq!((line.next().len(), began.elapsed()), (1, GATHER_MAX), "nor the next time");
+        line.gather().await;
+        assert_eq!((line.next().len(), began.elapsed()), (0, GATHER_MAX), "and nobody is waited for by nobody");
     }
 }
