@@ -362,6 +362,26 @@ fn a_node_that_is_outrun_leaves_what_is_behind_to_the_quicker_one_for_a_while() 
     assert!(world.enqueueing.is_some(), "and goes on by itself as soon as the other one does not");
 }
 
+#[test]
+fn the_pause_of_a_node_that_is_outrun_does_not_outlast_a_clock_that_is_set_back() {
+    let mut world = World::new(7);
+    world.now.wall = world.now.wall.plus(millis(350));
+    world.feed(Event::Woke);
+    world.now.wall = world.now.wall.plus(seconds(60));
+    for _ in 0..3 {
+        let batch = world.enqueueing.take().expect("it fires");
+        let answers = batch.firings.iter().map(|firing| Admission::MarkMoved(firing.mark)).collect();
+        world.feed(Event::Enqueued(batch, answers));
+    }
+    assert!(world.enqueueing.is_none() && world.state.fires_at() > Some(world.now.wall), "it pauses");
+    world.now.wall = world.now.wall.minus(seconds(20));
+    world.feed(Event::ClockStepped(ClockStep::Back(seconds(20))));
+    assert!(
+        world.enqueueing.is_some() || world.state.fires_at() <= Some(world.now.wall),
+        "an instant of the clock before would be 20 s away"
+    );
+}
+
 /// What the store says of task 0, as of `version`.
 fn told(world: &World, version: u64, pause: Option<&str>) -> Event {
     let task = &world.state.tasks[0];
