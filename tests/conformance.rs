@@ -9,6 +9,8 @@ mod redis_claims;
 mod redis_losses;
 #[path = "conformance/redis_only.rs"]
 mod redis_only;
+#[path = "conformance/redis_servers.rs"]
+mod redis_servers;
 #[path = "conformance/unclaimed.rs"]
 mod unclaimed;
 
@@ -56,7 +58,7 @@ mod postgres {
     /// A schema of its own for each test.
     async fn empty_store() -> PostgresBackend {
         let schema = format!("conformance_{:x}", fastrand::u64(..));
-        let options = PostgresBackend::options().schema(schema).namespace("conformance").max_connections(3);
+        let options = PostgresBackend::options().schema(schema).namespace("conformance").max_connections(5);
         options.connect(postgres_url()).await.expect("it opens")
     }
 

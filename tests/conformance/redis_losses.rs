@@ -13,7 +13,7 @@ use symphra_scheduler_tests::services::{Redis, has_redis};
 
 use super::redis_only::{firing, node, open, registered};
 
-const WORDS: &str = "Redis has lost what it had answered: it was emptied, or a failover or a restart has undone its last writes; \
+pub(super) const WORDS: &str = "Redis has lost what it had answered: it was emptied, or a failover or a restart has undone its last writes; \
                      start the programs on it again";
 
 /// A server that tells what all its keys are.

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::{ALL_SERVICES, START_MAX, free_port};
@@ -47,6 +48,8 @@ pub struct Redis {
     port: u16,
     options: Vec<String>,
     running: Option<Child>,
+    /// The number of the server's process, of which the shell is the child of this one.
+    process: AtomicI32,
 }
 
 impl Redis {
@@ -67,7 +70,7 @@ impl Redis {
     pub fn start_with(options: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("symphra-redis-").tempdir().expect("a folder");
         let options = options.iter().map(ToString::to_string).collect();
-        let mut server = Self { folder, port: free_port(), options, running: None };
+        let mut server = Self { folder, port: free_port(), options, running: None, process: AtomicI32::new(0) };
         server.run();
         server
     }
@@ -80,7 +83,7 @@ impl Redis {
     pub fn shared_cluster() -> &'static Self {
         static SHARED: OnceLock<Redis> = OnceLock::new();
         SHARED.get_or_init(|| {
-            let server = Self::start_with(&["--cluster-enabled", "yes"]);
+            let server = Self::start_in_cluster();
             server.ask("CLUSTER ADDSLOTSRANGE 0 16383");
             let began = Instant::now();
             while !server.ask("CLUSTER INFO").contains("cluster_state:ok") {
@@ -89,6 +92,26 @@ impl Redis {
             }
             server
         })
+    }
+
+    /// A server that may become one of a Cluster, and serves no slot.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_in_cluster() -> Self {
+        // Unless it is named, the port of its bus is too high for half of the ports that are free.
+        Self::start_with(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()])
+    }
+
+    /// Where the other servers of its Cluster find it, and its bus.
+    ///
+    /// # Panics
+    /// If it was not started for a Cluster.
+    #[must_use]
+    pub fn cluster_ports(&self) -> (u16, u16) {
+        let named = self.options.iter().skip_while(|option| *option != "--cluster-port").nth(1);
+        (self.port, named.and_then(|port| port.parse().ok()).expect("it was started for a Cluster"))
     }
 
     /// A Sentinel that watches over a server, by the name `main`.
@@ -101,7 +124,7 @@ impl Redis {
         let settings = folder.path().join("sentinel.conf");
         fs::write(&settings, format!("sentinel monitor main 127.0.0.1 {} 1\n", server.port)).expect("settings");
         let options = vec![settings.display().to_string(), "--sentinel".into()];
-        let mut sentinel = Self { folder, port: free_port(), options, running: None };
+        let mut sentinel = Self { folder, port: free_port(), options, running: None, process: AtomicI32::new(0) };
         sentinel.run();
         sentinel
     }
@@ -162,6 +185,29 @@ impl Redis {
         }
     }
 
+    /// Has it stand still, with its connections.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[cfg(unix)]
+    pub fn freeze(&self) {
+        rustix::process::kill_process(self.process(), rustix::process::Signal::STOP).expect("it runs");
+    }
+
+    /// Has it go on.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[cfg(unix)]
+    pub fn thaw(&self) {
+        rustix::process::kill_process(self.process(), rustix::process::Signal::CONT).expect("it runs");
+    }
+
+    #[cfg(unix)]
+    fn process(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_raw(self.process.load(Relaxed)).expect("it has answered with its number")
+    }
+
     /// How many bytes it has kept since it was first started.
     ///
     /// # Panics
@@ -206,6 +252,9 @@ impl Redis {
         let began = Instant::now();
         while began.elapsed() < START_MAX {
             if self.try_ask("PING").is_ok_and(|answer| answer.starts_with("+PONG")) {
+                let info = self.ask("INFO server");
+                let process = info.lines().find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
+                self.process.store(process.expect("a server tells its process"), Relaxed);
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
