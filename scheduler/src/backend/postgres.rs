@@ -25,6 +25,9 @@ const NOTIFY_EVERY: Duration = Duration::from_millis(50);
 
 const CONNECTIONS: u32 = 8;
 
+/// With fewer connections each batch goes by one: two of a firing, two of ends, and a heartbeat waits for none of them.
+const TWO_AT_ONCE_CONNECTIONS: u32 = 5;
+
 /// How long a connection is taken to stand after it was used. One that has rested for longer is asked before a step goes by
 /// it: the server may have been started anew since.
 const TRUSTED_FOR: Duration = Duration::from_millis(100);
@@ -302,6 +305,10 @@ impl Database for Server {
     const NAME: &'static str = "postgres";
 
     const STEP_MAX: Option<Duration> = Some(STEP_MAX);
+
+    fn makes_two_at_once(&self) -> bool {
+        self.max_connections >= TWO_AT_ONCE_CONNECTIONS
+    }
 
     fn renew(&self) {
         let new = connections(self.max_connections).connect_lazy_with(self.options.clone());

@@ -48,6 +48,19 @@ use outrun::Outrun;
 pub(crate) use statements::Statements;
 use step::Step;
 
+/// From how many rows on a batch is worth a second step, with a commit of its own.
+const BY_TWO_MIN: usize = 64;
+
+/// What two steps at once are about: no task is in both, so neither waits for the other's locks.
+fn halves<T>(rows: Vec<T>, task: impl Fn(&T) -> TaskKey) -> [Vec<T>; 2] {
+    let (first, second) = rows.into_iter().partition(|row| is_of_first_half(task(row)));
+    [first, second]
+}
+
+const fn is_of_first_half(task: TaskKey) -> bool {
+    task.0.is_multiple_of(2)
+}
+
 /// A database that can be a store.
 pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
     /// A transaction, which is undone where it is dropped.
@@ -58,6 +71,10 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
 
     /// How long a step may take, if its answer may fail to come and nobody be told: a connection may fall silent.
     const STEP_MAX: Option<Duration>;
+
+    /// Whether a long batch is quicker by two steps at once: they have to have connections, and the database has to make them at
+    /// the same time.
+    fn makes_two_at_once(&self) -> bool;
 
     /// Gives up the connections that there are: one of them is silent. The next step goes by a new one.
     fn renew(&self);
@@ -221,6 +238,11 @@ impl<D: Database> Shared<D> {
             self.database.renew();
             Err(Failed::Silent(patience))
         })
+    }
+
+    /// Whether so many rows go by two steps at once.
+    fn goes_by_two(&self, rows: usize) -> bool {
+        rows >= BY_TWO_MIN && self.database.makes_two_at_once()
     }
 
     async fn begin(&self) -> Result<Step<'_, D::Tx>, Failed> {

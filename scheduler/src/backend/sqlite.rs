@@ -310,6 +310,11 @@ impl Database for File {
     /// A file answers, or fails: another writer is waited for no longer than [`BUSY_MAX`].
     const STEP_MAX: Option<Duration> = None;
 
+    /// One writes at a time.
+    fn makes_two_at_once(&self) -> bool {
+        false
+    }
+
     fn renew(&self) {}
 
     async fn begin(&self) -> Result<Tx, sqlx::Error> {

@@ -6,7 +6,7 @@ use super::{
     PATIENCE, SHORT, Subject, Ticking, beat, changes, claim, claim_until_some, control, declared, dying, every, ids,
     node, now, pause, retry, submit, tick, trigger, version,
 };
-use crate::backend::{Admission, Claim, Claimed, End, Group, Holder, Stored, TaskKey, TaskRules};
+use crate::backend::{Admission, Claim, Claimed, End, Finish, Group, Holder, Stored, TaskKey, TaskRules, Token};
 use crate::outcome::Outcome;
 use crate::run::RunState;
 use crate::schedule::Overlap;
@@ -279,6 +279,37 @@ pub async fn a_group_keeps_its_limit_whoever_fires_at_once(backend: Subject) {
             }
         }
         assert_eq!((held, waiting), (MAX, firings.len() - MAX), "round {round}");
+    }
+}
+
+/// A batch is answered in its order, whatever its length: of ends, those that are stale among those that are not.
+pub async fn a_long_batch_is_answered_in_its_order(backend: Subject) {
+    let holder = node("a");
+    let mut tasks = Vec::new();
+    for number in 0..90 {
+        tasks.push(Ticking::new(&backend, &format!("task-{number}")).await);
+    }
+    // Each third comes from who believes in a mark that is not there.
+    let firing = |(number, task): (usize, &Ticking)| task.firing(if number % 3 == 0 { 2 } else { 1 });
+    let firings: Vec<_> = tasks.iter().enumerate().map(firing).collect();
+    let answers = backend.enqueue(&holder, &firings).await.expect("an enqueue is answered");
+    let mut ends = Vec::new();
+    for (number, (task, answer)) in tasks.iter().zip(&answers).enumerate() {
+        match answer {
+            Admission::MarkMoved(mark) if number % 3 == 0 => assert_eq!(*mark, task.start),
+            Admission::Claimed(hold) if number % 3 != 0 => {
+                let token = if number % 3 == 1 { hold.token } else { Token(hold.token.0 + 1) };
+                let (end, at) = (End::Final(Outcome::Succeeded), task.at(1));
+                let (task, id) = (task.key, task.id(1));
+                ends.push(Finish { task, id, token, end, started_at: Some(at), finished_at: at, log: None });
+            }
+            other => panic!("the answer of task {number} is another's: {other:?}"),
+        }
+    }
+    let stored = backend.finish(&ends).await.expect("a finish is answered");
+    assert_eq!(stored.len(), ends.len());
+    for (place, stored) in stored.iter().enumerate() {
+        assert_eq!(*stored == Stored::Stale, place % 2 == 1, "end {place}: {stored:?}");
     }
 }
 

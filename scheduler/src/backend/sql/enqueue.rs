@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::rows::{Run, Task, at, id};
 use super::text::{self, Became};
-use super::{Database, Failed, Shared, Step, Transaction};
+use super::{Database, Failed, Shared, Step, Transaction, halves};
 use crate::backend::{Admission, Firing, Holder, NewRun, Record, Refusal};
 use crate::outcome::CancelCause;
 use crate::run::{Origin, RunId};
@@ -301,8 +301,15 @@ impl<D: Database> Shared<D> {
         let (doubtful, plain): (Vec<&Firing>, Vec<&Firing>) =
             firings.iter().partition(|firing| outrun.contains(&firing.task) && firing.shown_again().is_none());
         let mut answers = self.too_late(&doubtful).await?;
-        let open = doubtful.into_iter().filter(|firing| !answers.contains_key(&firing.id));
-        answers.extend(self.fire(holder, plain, open.collect()).await?);
+        let open: Vec<&Firing> = doubtful.into_iter().filter(|firing| !answers.contains_key(&firing.id)).collect();
+        if self.goes_by_two(plain.len() + open.len()) {
+            let ([plain, plain_too], [open, open_too]) =
+                (halves(plain, |firing| firing.task), halves(open, |firing| firing.task));
+            let both = tokio::join!(self.fire(holder, plain, open), self.fire(holder, plain_too, open_too));
+            answers.extend(both.0?.into_iter().chain(both.1?));
+        } else {
+            answers.extend(self.fire(holder, plain, open).await?);
+        }
         self.outrun.note(holder, outrun, firings.iter().map(|firing| (firing, &answers[&firing.id])));
         Ok(firings.iter().map(|firing| answers[&firing.id]).collect())
     }

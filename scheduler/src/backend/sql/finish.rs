@@ -6,13 +6,28 @@ use symphra_scheduler_core::Timestamp;
 
 use super::rows::{Run, id};
 use super::step::Change;
-use super::{Database, Failed, Shared, Step, Transaction};
+use super::{Database, Failed, Shared, Step, Transaction, halves, is_of_first_half};
 use crate::backend::{Cancelled, End, Finish, Stored, TaskKey};
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{RunId, RunState};
 
 impl<D: Database> Shared<D> {
     pub(super) async fn finish(&self, ended: &[Finish]) -> Result<Vec<Stored>, Failed> {
+        let ended: Vec<&Finish> = ended.iter().collect();
+        if !self.goes_by_two(ended.len()) {
+            return self.finish_together(&ended).await;
+        }
+        let [some, others] = halves(ended.clone(), |end| end.task);
+        let (first, second) = tokio::join!(self.finish_together(&some), self.finish_together(&others));
+        let (mut first, mut second) = (first?.into_iter(), second?.into_iter());
+        let stored = ended.iter().map(|end| if is_of_first_half(end.task) { first.next() } else { second.next() });
+        stored.map(|stored| stored.ok_or_else(|| Failed::broken("an end has no answer"))).collect()
+    }
+
+    async fn finish_together(&self, ended: &[&Finish]) -> Result<Vec<Stored>, Failed> {
+        if ended.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut step = self.begin().await?;
         step.lock_ending(ended.iter().map(|end| id(end.task))).await?;
         let mut runs = step.runs(ended.iter().map(|end| end.id.to_string())).await?;
