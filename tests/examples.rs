@@ -32,7 +32,8 @@ fn built() -> &'static Path {
         let profile = test.parent().and_then(Path::parent).expect("tests stand in a profile's folder").to_path_buf();
         let target = profile.parent().expect("a profile's folder stands in the target folder");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--locked", "--offline", "--package", "examples", "--bins"]);
+        // As the tests themselves are built: with other features everything would be compiled once more.
+        build.args(["build", "--quiet", "--locked", "--offline", "--workspace", "--all-features", "--bins"]);
         if profile.ends_with("release") {
             build.arg("--release");
         }
