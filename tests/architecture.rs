@@ -95,15 +95,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "task",
         &[
-            "secret", "backend", "config", "error", "executor", "handler", "outcome", "retry", "run", "schedule",
-            "tally",
+            "secret", "backend", "config", "error", "executor", "handler", "job", "outcome", "retry", "run",
+            "schedule", "tally",
         ],
     ),
     ("events", &["backend", "run", "schedule", "task"]),
     ("handler", &["executor", "outcome"]),
-    ("executor", &["backend", "clock", "events", "handler", "logging", "node", "outcome", "retry", "run", "task"]),
+    ("job", &["executor", "handler", "outcome"]),
+    (
+        "executor",
+        &["backend", "clock", "events", "handler", "job", "logging", "node", "outcome", "retry", "run", "task"],
+    ),
     ("engine", &["backend", "clock", "events", "executor", "logging", "node", "outcome", "run", "schedule", "task"]),
-    ("registry", &["executor", "handler", "schedule", "task"]),
+    ("registry", &["executor", "handler", "job", "schedule", "task"]),
     ("stats", &["backend"]),
     (
         "handle",
@@ -116,6 +120,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error",
             "events",
             "executor",
+            "job",
             "logging",
             "node",
             "outcome",

@@ -11,6 +11,8 @@ mod cancelling;
 mod controlling;
 #[path = "behaviour/explaining.rs"]
 mod explaining;
+#[path = "behaviour/jobs.rs"]
+mod jobs;
 #[path = "behaviour/kit.rs"]
 mod kit;
 #[path = "behaviour/limits.rs"]

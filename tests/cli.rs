@@ -11,6 +11,8 @@ mod daemon;
 mod ending;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/letters.rs"]
+mod letters;
 #[path = "cli/logged.rs"]
 mod logged;
 #[path = "cli/names.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "conformance/grouping.rs"]
 mod grouping;
+#[path = "conformance/jobs.rs"]
+mod jobs;
 #[path = "conformance/redis_claims.rs"]
 mod redis_claims;
 #[path = "conformance/redis_losses.rs"]
@@ -27,7 +29,7 @@ mod memory {
     fn its_capabilities_are_pinned() {
         use symphra_scheduler::backend::{Backend, Capabilities};
         let backend = MemoryBackend::new();
-        assert_eq!((backend.name(), backend.capabilities()), ("memory", Capabilities::volatile()));
+        assert_eq!((backend.name(), backend.capabilities()), ("memory", Capabilities::volatile().with_jobs()));
     }
 }
 
@@ -47,7 +49,7 @@ mod sqlite {
     async fn its_capabilities_are_pinned() {
         use symphra_scheduler::backend::{Backend, Capabilities};
         let backend = empty_store().await;
-        assert_eq!((backend.name(), backend.capabilities()), ("sqlite", Capabilities::durable()));
+        assert_eq!((backend.name(), backend.capabilities()), ("sqlite", Capabilities::durable().with_jobs()));
     }
 }
 
@@ -69,7 +71,7 @@ mod postgres {
         use symphra_scheduler::backend::{Backend, Capabilities};
         if has_postgres() {
             let backend = empty_store().await;
-            assert_eq!((backend.name(), backend.capabilities()), ("postgres", Capabilities::durable()));
+            assert_eq!((backend.name(), backend.capabilities()), ("postgres", Capabilities::durable().with_jobs()));
         }
     }
 }

@@ -6,6 +6,8 @@
 
 #[path = "options/instants.rs"]
 mod instants;
+#[path = "options/jobs.rs"]
+mod jobs;
 #[path = "options/retrying.rs"]
 mod retrying;
 #[path = "options/runs.rs"]
@@ -41,6 +43,7 @@ const HELD: &[(&str, &str)] = &[
     ("pause_after", "so_many_failed_runs_pause_the_task"),
     ("expect_success_within", "without_the_success_that_is_expected_the_task_is_stale"),
     ("blocking", "what_blocks_has_a_thread_of_its_own"),
+    ("upgrade", "an_upgrade_reads_what_an_older_program_has_enqueued"),
     ("crate", "the_scheduler_may_have_another_name"),
     ("retry.max_attempts", "the_keys_of_a_retry_set_its_instants"),
     ("retry.strategy", "the_keys_of_a_retry_set_its_instants"),
@@ -69,6 +72,7 @@ const TABLE: &str = include_str!("../scheduler-macros/src/form.rs");
 const TESTS: &str = concat!(
     include_str!("options.rs"),
     include_str!("options/instants.rs"),
+    include_str!("options/jobs.rs"),
     include_str!("options/retrying.rs"),
     include_str!("options/runs.rs"),
 );

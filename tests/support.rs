@@ -41,6 +41,10 @@ pub struct Options;
 pub struct StateAndArguments;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/jobs.md")]
+pub struct Jobs;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/control.md")]
 pub struct Control;
 

@@ -131,6 +131,13 @@ impl Argument {
         if form.takes_bare_value() {
             return Ok(Self::Bare(value));
         }
+        if form == Form::Task {
+            return Err(value.error(format!(
+                "#[task] takes options only, and `{value}` has no name; a task that is enqueued has no schedule: remove it, or \
+                 write for example `{}` in place of #[task]",
+                Form::Cron.example()
+            )));
+        }
         Err(value.error(format!(
             "#[{}] takes options only, and `{value}` has no name; write for example `{}`",
             form.name(),
@@ -193,6 +200,13 @@ fn unknown(form: Form, written: &str) -> String {
         .collect();
     if owners.is_empty() {
         format!("unknown option `{written}`; {advice}")
+    } else if form == Form::Task {
+        // Nearly all know most of these; a list of them would hide what there is to say.
+        let owners = if owners.len() > 3 { "attributes with a schedule".to_owned() } else { owners.join(", ") };
+        format!(
+            "`{written}` is an option of {owners}, and a #[task] has no schedule: it runs when it is enqueued; remove the \
+             option, or write another attribute in place of #[task]"
+        )
     } else {
         format!("`{written}` is an option of {}, not of #[{}]; {advice}", owners.join(", "), form.name())
     }

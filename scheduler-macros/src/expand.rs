@@ -53,9 +53,24 @@ fn registration(task: &Task<'_>) -> TokenStream {
     let private = private(task);
     let start = start(task);
     let name = &task.name.text;
-    let schedule = schedule(task);
     let needs = needs(task);
     let options = options::options(task);
+    if task.schedule == Schedule::Job {
+        let kind = job_kind(task);
+        return quote! {
+            #private::inventory::submit! {
+                #private::Declaration::job(
+                    #name,
+                    #private::Source::new(::core::file!(), ::core::line!(), ::core::module_path!()),
+                    #start,
+                    #kind,
+                )
+                #needs
+                #options
+            }
+        };
+    }
+    let schedule = schedule(task);
     quote! {
         #private::inventory::submit! {
             #private::Declaration::new(
@@ -70,12 +85,20 @@ fn registration(task: &Task<'_>) -> TokenStream {
     }
 }
 
+/// The closure that tells which function a job is, and what it is enqueued with.
+fn job_kind(task: &Task<'_>) -> TokenStream {
+    let private = private(task);
+    let function = &task.function.sig.ident;
+    let payload = argument_types(task).next().map_or_else(|| quote! { () }, |ty| quote! { #ty });
+    quote! { || #private::JobKind::of::<_, #payload, _>(&#function) }
+}
+
 /// The closure that extracts the arguments and calls the task.
 fn start(task: &Task<'_>) -> TokenStream {
     let private = private(task);
     let signature = &task.function.sig;
     let function = &signature.ident;
-    let arguments = argument_types(task).map(|ty| extract(task, ty));
+    let arguments = argument_types(task).enumerate().map(|(place, ty)| extract(task, place, ty));
     // Where the outcome or the future does not fit, the compiler points at the call and at the closure: both begin and
     // end where the return type does.
     let (first, last) = match &signature.output {
@@ -107,7 +130,9 @@ fn start(task: &Task<'_>) -> TokenStream {
 
 /// What the arguments need, so that a missing one is told before anything runs.
 fn needs(task: &Task<'_>) -> Option<TokenStream> {
+    let payload = usize::from(task.schedule == Schedule::Job);
     let needs: Vec<TokenStream> = argument_types(task)
+        .skip(payload)
         .map(|ty| {
             let of = at(ty.span(), quote! { of });
             quote! { __needs.#of::<#ty>(); }
@@ -123,10 +148,16 @@ fn argument_types<'t>(task: &'t Task<'_>) -> impl Iterator<Item = &'t Type> {
     })
 }
 
-/// Takes one argument out of the run. The compiler points at its type where that is no extractor.
-fn extract(task: &Task<'_>, ty: &Type) -> TokenStream {
+/// Takes one argument out of the run: of a job the first is what it was enqueued with. The compiler points at its type where
+/// that is no extractor.
+fn extract(task: &Task<'_>, place: usize, ty: &Type) -> TokenStream {
     let private = private(task);
-    let extract = at(ty.span(), quote! { #private::extract });
+    let how = if place == 0 && task.schedule == Schedule::Job {
+        quote! { payload }
+    } else {
+        quote! { extract }
+    };
+    let extract = at(ty.span(), quote! { #private::#how });
     quote! { #extract::<#ty>(__run)? }
 }
 
@@ -154,6 +185,7 @@ fn schedule(task: &Task<'_>) -> TokenStream {
             quote! { #private::Schedule::from_cron(#expression) }
         }
         Schedule::Interval { millis } => quote! { #private::Schedule::from_millis(#millis) },
+        Schedule::Job => quote! {},
         Schedule::Once(instant) => {
             let instant = moment(task, *instant);
             quote! { #private::Schedule::from_moment(#instant) }

@@ -93,6 +93,25 @@ const MONTHLY: &[Word] = &[word("day", "day = 1"), HOUR, MINUTE];
 const SCHEDULED: &[Word] =
     &[word("cron", "cron = \"0 30 9 * * MON-FRI\""), word("interval", "interval = \"1m30s\""), AT];
 
+/// The options of jobs alone.
+const JOB: &[Word] = &[word("upgrade", "upgrade = [add_language]")];
+
+/// The options that say something about occurrences, of which a job has none.
+const OF_OCCURRENCES: [&str; 12] = [
+    "timezone",
+    "start",
+    "end",
+    "except",
+    "jitter",
+    "delay",
+    "max_runs",
+    "overlap",
+    "misfire",
+    "catch_up_window",
+    "run_on_start",
+    "expect_success_within",
+];
+
 /// An attribute: how its schedule is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -105,10 +124,11 @@ pub(crate) enum Form {
     Weekly,
     Monthly,
     Scheduled,
+    Task,
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Interval,
         Self::Every,
         Self::Cron,
@@ -118,6 +138,7 @@ impl Form {
         Self::Weekly,
         Self::Monthly,
         Self::Scheduled,
+        Self::Task,
     ];
 
     /// The name of the attribute.
@@ -132,6 +153,7 @@ impl Form {
             Self::Weekly => "weekly",
             Self::Monthly => "monthly",
             Self::Scheduled => "scheduled",
+            Self::Task => "task",
         }
     }
 
@@ -152,6 +174,7 @@ impl Form {
             Self::Weekly => "#[weekly(day = \"mon\", hour = 9)]",
             Self::Monthly => "#[monthly(day = 1, hour = 9)]",
             Self::Scheduled => "#[scheduled(cron = \"0 30 9 * * MON-FRI\")]",
+            Self::Task => "#[task(max_instances = 3)]",
         }
     }
 
@@ -160,7 +183,7 @@ impl Form {
         matches!(self, Self::Interval | Self::Every | Self::Cron)
     }
 
-    /// The words of this attribute's schedule; [`OPTIONS`] come on top.
+    /// The words of this attribute's schedule; [`OPTIONS`] come on top. A job has none, and words of its own.
     pub(crate) fn schedule_words(self) -> &'static [Word] {
         match self {
             Self::Interval | Self::Every => UNITS,
@@ -171,12 +194,14 @@ impl Form {
             Self::Weekly => WEEKLY,
             Self::Monthly => MONTHLY,
             Self::Scheduled => SCHEDULED,
+            Self::Task => JOB,
         }
     }
 
     /// Every word that may stand in this attribute.
     pub(crate) fn words(self) -> impl Iterator<Item = &'static Word> {
-        self.schedule_words().iter().chain(OPTIONS)
+        let is_wanted = move |word: &&Word| self != Self::Task || !OF_OCCURRENCES.contains(&word.name);
+        self.schedule_words().iter().chain(OPTIONS.iter().filter(is_wanted))
     }
 
     /// The word called `name`, if it may stand in this attribute.

@@ -48,13 +48,17 @@ fn leads_into(path: &Path, runtime: &Path) -> bool {
 fn other_schedule(form: Form, function: &ItemFn, runtime: Option<&Path>, errors: &mut Errors) {
     let ours = function.attrs.iter().find_map(|attribute| Some((attribute, schedule_attribute(attribute, runtime)?)));
     if let Some((attribute, other)) = ours {
-        let message = format!(
-            "`{}` already has a schedule, #[{}]; a task has one: remove this #[{}], or put it on a second function \
-             that calls the first",
-            function.sig.ident,
-            form.name(),
-            other.name(),
-        );
+        let (name, first, second) = (&function.sig.ident, form.name(), other.name());
+        let message = match (form, other) {
+            (Form::Task, _) | (_, Form::Task) => format!(
+                "`{name}` has #[{first}] and #[{second}], and a task that is enqueued has no schedule: remove one of them, or \
+                 put it on a second function that calls the first"
+            ),
+            _ => format!(
+                "`{name}` already has a schedule, #[{first}]; a task has one: remove this #[{second}], or put it on a second \
+                 function that calls the first"
+            ),
+        };
         errors.push(syn::Error::new_spanned(attribute, message));
     }
 }

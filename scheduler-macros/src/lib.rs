@@ -326,6 +326,50 @@ pub fn scheduled(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Form::Scheduled, arguments, item)
 }
 
+/// Makes the function a task without a schedule: it runs when it is enqueued, with arguments.
+///
+/// The first argument is what it is enqueued with: any type that serde writes and reads, or `()`, or none at all. Those
+/// behind it are extractors, as of any task. The function's own type is what a job is enqueued by, so that other arguments do
+/// not compile.
+///
+/// It takes the options of all attributes but those that say something about occurrences: `name`, `tags`, `metadata`,
+/// `max_instances` (without it there is no limit: as many run at once as all nodes have workers), `timeout`, `retry`, `delivery`, `priority`, `group`,
+/// `enabled`, `pause_after`, `blocking` and `crate`. And one of its own:
+///
+/// | option | meaning | without it |
+/// |---|---|---|
+/// | `upgrade = [v1_to_v2, v2_to_v3]` | functions `fn(serde_json::Value) -> serde_json::Value` that bring arguments from one version to the next, so that what an older program has enqueued can be read; the present version is one more than there are functions | version 1 |
+///
+/// It needs the feature `jobs`.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use symphra_scheduler::{RunContext, task};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Welcome {
+///     to: String,
+/// }
+///
+/// #[task(timeout = "30s", retry(max_attempts = 5))]
+/// async fn send_welcome(mail: Welcome, run: RunContext) -> Result<(), std::io::Error> {
+///     println!("attempt {}: to {}", run.attempt(), mail.to);
+///     Ok(())
+/// }
+/// ```
+///
+/// A schedule beside it does not compile:
+///
+/// ```compile_fail
+/// # use symphra_scheduler::task;
+/// #[task(cron = "0 9 * * *")]
+/// async fn report() {}
+/// ```
+#[proc_macro_attribute]
+pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Form::Task, arguments, item)
+}
+
 fn attribute(form: Form, arguments: TokenStream, item: TokenStream) -> TokenStream {
     expanded(form, arguments.into(), item.into()).into()
 }

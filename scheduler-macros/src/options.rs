@@ -16,7 +16,7 @@ use syn::spanned::Spanned;
 
 use crate::attr::{Arguments, Value};
 use crate::errors::Errors;
-use crate::form::{OPTIONS, Word};
+use crate::form::{Form, OPTIONS, Word};
 use crate::name::Name;
 use crate::schedule::{Moment, cron_expression};
 
@@ -55,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) run_on_start: Option<bool>,
     pub(crate) pause_after: Option<u32>,
     pub(crate) expect_success_within: Option<Duration>,
+    /// Of a job: what brings its arguments from one version to the next.
+    pub(crate) upgrade: Vec<Path>,
     pub(crate) blocking: Blocking,
     /// `None`: `::symphra_scheduler`.
     pub(crate) runtime: Option<Path>,
@@ -101,6 +103,9 @@ impl Options {
             run_on_start: read.option("run_on_start", Value::flag),
             pause_after: read.option("pause_after", |value, word| value.whole(word, 1..=u32::MAX)),
             expect_success_within: read.duration("expect_success_within", millisecond, duration::LONGEST),
+            upgrade: arguments
+                .get("upgrade")
+                .map_or_else(Vec::new, |value| read.errors.take(value.paths(upgrade_word())).unwrap_or_default()),
             blocking: blocking(arguments, read.option("blocking", Value::flag)),
             runtime: read.option("crate", Value::path),
         }
@@ -121,6 +126,11 @@ impl Reader<'_> {
     fn duration(&mut self, name: &str, shortest: Duration, longest: Duration) -> Option<Duration> {
         self.option(name, |value, word| duration::read(value, word, shortest..=longest))
     }
+}
+
+/// It is an option of one attribute, and not among those of all.
+fn upgrade_word() -> &'static Word {
+    Form::Task.word("upgrade").expect("an option that is read is in the table")
 }
 
 fn word(name: &str) -> &'static Word {

@@ -28,6 +28,8 @@ pub(crate) enum Schedule {
         millis: u64,
     },
     Once(Moment),
+    /// None: a job, which runs when it is enqueued.
+    Job,
 }
 
 impl Schedule {
@@ -45,6 +47,7 @@ impl Schedule {
             }
             Form::Hourly | Form::Daily | Form::Weekly | Form::Monthly => calendar::read(form, arguments, errors),
             Form::Scheduled => general(arguments, zone, errors),
+            Form::Task => Some(Self::Job),
         }
     }
 }

@@ -73,6 +73,7 @@ fn occurrence_in_window(arguments: &Arguments, options: &Options, schedule: &Sch
         Schedule::Cron(_) => cron_in_window(arguments, options, schedule),
         Schedule::Once(instant) => once_in_window(arguments, options, *instant),
         Schedule::Interval { .. } => interval_in_window(arguments, options),
+        Schedule::Job => Ok(()),
     }
 }
 

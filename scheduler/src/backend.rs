@@ -20,6 +20,7 @@ mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod declared;
+mod jobs;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod line;
 mod memory;
@@ -50,6 +51,10 @@ pub use crate::retention::Retention;
 use crate::run::RunId;
 pub use changes::{Cancelled, Changes, Command, Died, Left};
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
+pub use jobs::{
+    ARGUMENTS_BYTES_MAX, Begin, Enqueued, JOBS_WAITING_MAX, JobArguments, LETTERS_KEPT_FOR, LETTERS_LISTED,
+    LETTERS_MAX, LetterQuery, LetterRow, NewJob, UNIQUE_KEY_BYTES_MAX, Unique,
+};
 pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
@@ -60,6 +65,8 @@ pub use rows::{
     Admission, Claim, Claimed, Claims, End, Finish, Firing, Hold, Holding, NamedTask, NewRun, NodeRow, Presence,
     Refusal, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TRIGGERS_WAITING_MAX, Token,
 };
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{JobStore, JobTransaction};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBackend, SqliteOptions};
 
@@ -261,6 +268,68 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>>;
+
+    /// Makes jobs, which wait to be claimed, [`JOBS_WAITING_MAX`] of a task at most. The answers are in the order of `jobs`.
+    ///
+    /// A job that is [unique](NewJob::unique) is there once, however many callers enqueue it at the same time: the others
+    /// are told which it is. Its key is free again when it has ended, and not before the time that it names has passed since
+    /// it was enqueued.
+    ///
+    /// A claim gets a job when it may begin, its task is not paused and has room, as its group has, and the claimer can
+    /// [read](Claim::jobs) its arguments; by priority, and then by the instant at which it was to begin. Whoever cannot read
+    /// them leaves it to others. One that has begun, and whose next attempt is due or whose node is dead, gives its room back
+    /// by such a claim, and waits: after a roll-back it would keep its task from all other work.
+    ///
+    /// A job that fails for good, and one that [no node has claimed](crate::CancelCause::Unclaimed), becomes a dead letter,
+    /// and is kept for [`LETTERS_KEPT_FOR`], [`LETTERS_MAX`] of a task at most.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached, or [has no jobs](Capabilities::jobs).
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        let _ = jobs;
+        no_jobs()
+    }
+
+    /// Dead letters, the last to die first.
+    ///
+    /// # Errors
+    /// As [`enqueue_jobs`](Self::enqueue_jobs).
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        let _ = query;
+        no_jobs()
+    }
+
+    /// Enqueues the job of a dead letter again, as the run `again`, in the step that removes the letter; with its arguments,
+    /// its priority and its key, now. Where another job has the key meanwhile, or too many wait, the letter stays. `None` if
+    /// there is no such letter.
+    ///
+    /// # Errors
+    /// As [`enqueue_jobs`](Self::enqueue_jobs).
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        let _ = (letter, again);
+        no_jobs()
+    }
+
+    /// Removes a dead letter; tells whether it was there.
+    ///
+    /// # Errors
+    /// As [`enqueue_jobs`](Self::enqueue_jobs).
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        let _ = letter;
+        no_jobs()
+    }
+
+    /// What a program's own transaction has to know to enqueue jobs here; `None` where that cannot be.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[doc(hidden)]
+    fn job_store(&self) -> BackendFuture<'_, Option<JobStore<'_>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// The answer of a backend that has no jobs, and is not asked for any.
+fn no_jobs<'a, T: Send + 'a>() -> BackendFuture<'a, T> {
+    Box::pin(std::future::ready(Err(BackendError::new("see to a job", "it has no jobs"))))
 }
 
 /// How backends differ. A task that asks for what its backend lacks is an error at start.
@@ -273,16 +342,18 @@ pub struct Capabilities {
     pub priority: bool,
     /// Occurrences that became runs are counted for all nodes, so that `max_runs` can end a schedule.
     pub max_runs: bool,
+    /// Jobs can be enqueued, with their arguments, and are dead letters where they fail.
+    pub jobs: bool,
 }
 
 impl Capabilities {
-    /// A backend that lives and dies with its process, and can do all else.
+    /// A backend that lives and dies with its process, and can do all else, but has no [jobs](Self::with_jobs).
     #[must_use]
     pub const fn volatile() -> Self {
-        Self { durable: false, priority: true, max_runs: true }
+        Self { durable: false, priority: true, max_runs: true, jobs: false }
     }
 
-    /// A backend whose contents survive its process, and which can do all else.
+    /// A backend whose contents survive its process, and which can do all else, but has no [jobs](Self::with_jobs).
     #[must_use]
     pub const fn durable() -> Self {
         Self { durable: true, ..Self::volatile() }
@@ -298,6 +369,12 @@ impl Capabilities {
     #[must_use]
     pub const fn without_max_runs(self) -> Self {
         Self { max_runs: false, ..self }
+    }
+
+    /// The same, which has jobs: it answers the calls about them, which refuse where a backend does not write them.
+    #[must_use]
+    pub const fn with_jobs(self) -> Self {
+        Self { jobs: true, ..self }
     }
 }
 

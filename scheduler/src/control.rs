@@ -71,6 +71,9 @@ pub(crate) enum Question {
     Nodes,
     Health,
     Reset { task: String },
+    Dead { task: Option<String>, count: usize },
+    RunAgain { letter: String },
+    DropLetter { letter: String },
 }
 
 /// What is wanted of a backfill.

@@ -101,6 +101,8 @@ pub(crate) struct Engine {
     pub(crate) holder: Arc<Holder>,
     /// The tasks for which it claims, in ascending order.
     pub(crate) keys: Arc<[TaskKey]>,
+    /// Those of them that are jobs, in the same order, each with the newest version of arguments that it reads.
+    pub(crate) jobs: Arc<[(TaskKey, u32)]>,
     pub(crate) requests: mpsc::Receiver<Asking>,
     /// The version of the store when its tasks were registered.
     pub(crate) version: u64,
@@ -291,7 +293,8 @@ impl Turns {
             return false;
         }
         let (number, max) = self.engine.state.begin_claim(now);
-        let claim = Claim { number, tasks: Arc::clone(&self.engine.keys), max };
+        let (tasks, jobs) = (Arc::clone(&self.engine.keys), Arc::clone(&self.engine.jobs));
+        let claim = Claim { number, tasks, jobs, max };
         let (backend, holder) = (Arc::clone(&self.engine.backend), Arc::clone(&self.engine.holder));
         self.call(calls::claim(Arc::clone(&self.engine.link), backend, holder, claim)).await
     }
@@ -374,6 +377,7 @@ impl Turns {
             Request::Runnable => self.decide(Event::Runnable),
             Request::Add(task, registered) => {
                 self.change_keys(|keys| keys.push(task.key));
+                self.change_jobs(|jobs| jobs.extend(task.reads()));
                 self.engine.logger.write(Entry::TaskRegistered { task: task.name.as_str() });
                 self.engine.teller.tell(|| SchedulerEvent::TaskRegistered { task: task.name.clone() });
                 self.decide(Event::Added(task, registered));
@@ -382,6 +386,7 @@ impl Turns {
             Request::Redeclare(task, registered) => self.decide(Event::Redeclared(task, registered)),
             Request::Remove(key) => {
                 self.change_keys(|keys| keys.retain(|&known| known != key));
+                self.change_jobs(|jobs| jobs.retain(|&(known, _)| known != key));
                 self.decide(Event::Removed(key));
             }
         }
@@ -396,6 +401,13 @@ impl Turns {
         change(&mut keys);
         keys.sort_unstable();
         self.engine.keys = keys.into();
+    }
+
+    fn change_jobs(&mut self, change: impl FnOnce(&mut Vec<(TaskKey, u32)>)) {
+        let mut jobs = self.engine.jobs.to_vec();
+        change(&mut jobs);
+        jobs.sort_unstable();
+        self.engine.jobs = jobs.into();
     }
 
     /// Takes in what the program has asked for.

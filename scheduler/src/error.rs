@@ -30,6 +30,9 @@ enum Kind {
     },
     Refused(String),
     UnknownRun(String),
+    NoJobs(&'static str),
+    #[cfg(all(feature = "jobs", any(feature = "postgres", feature = "sqlite")))]
+    NoTransactions(&'static str),
     NoRuntime,
     NoTimer,
     System {
@@ -222,6 +225,17 @@ impl Error {
         Self(Box::new(Kind::UnknownRun(says.into())))
     }
 
+    /// The backend of this name has no jobs.
+    pub(crate) fn no_jobs(backend: &'static str) -> Self {
+        Self(Box::new(Kind::NoJobs(backend)))
+    }
+
+    /// The backend of this name is in no database.
+    #[cfg(all(feature = "jobs", any(feature = "postgres", feature = "sqlite")))]
+    pub(crate) fn no_transactions(backend: &'static str) -> Self {
+        Self(Box::new(Kind::NoTransactions(backend)))
+    }
+
     pub(crate) fn signals(cause: std::io::Error) -> Self {
         Self(Box::new(Kind::System { says: "the handlers of Ctrl+C and SIGTERM cannot be installed".into(), cause }))
     }
@@ -296,7 +310,11 @@ impl Error {
     /// A task asks for something that its backend cannot do.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        self.any(|problem| matches!(problem, Problem::Unsupported { .. }))
+        #[cfg(all(feature = "jobs", any(feature = "postgres", feature = "sqlite")))]
+        if matches!(*self.0, Kind::NoTransactions(_)) {
+            return true;
+        }
+        matches!(*self.0, Kind::NoJobs(_)) || self.any(|problem| matches!(problem, Problem::Unsupported { .. }))
     }
 
     /// No run has the id that was named, or it has ended already.
@@ -359,6 +377,14 @@ impl fmt::Display for Error {
             Kind::Backend(error) => fmt::Display::fmt(error, f),
             Kind::Stopped(says) => f.write_str(says),
             Kind::Refused(says) | Kind::UnknownRun(says) => f.write_str(says),
+            #[cfg(all(feature = "jobs", any(feature = "postgres", feature = "sqlite")))]
+            Kind::NoTransactions(backend) => write!(
+                f,
+                "the backend \"{backend}\" has no transactions of a program's own; those that have are sqlite, postgres"
+            ),
+            Kind::NoJobs(backend) => {
+                write!(f, "the backend \"{backend}\" has no jobs; those that have are memory, sqlite, postgres")
+            }
             Kind::NoRuntime => f.write_str(
                 "the scheduler was started outside a tokio runtime; call it from an async function under \
                  #[tokio::main], or inside `Runtime::block_on`",
@@ -394,11 +420,14 @@ impl StdError for Error {
             Kind::System { cause, .. } => Some(cause),
             #[cfg(feature = "config")]
             Kind::Config(_) => None,
+            #[cfg(all(feature = "jobs", any(feature = "postgres", feature = "sqlite")))]
+            Kind::NoTransactions(_) => None,
             Kind::Problems { .. }
             | Kind::Stopped(_)
             | Kind::Unknown { .. }
             | Kind::Refused(_)
             | Kind::UnknownRun(_)
+            | Kind::NoJobs(_)
             | Kind::NoRuntime
             | Kind::NoTimer => None,
         }

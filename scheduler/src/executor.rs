@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::backend::{Holding, Token};
+use crate::backend::{Holding, JobArguments, Token};
 use crate::clock::StoreClock;
 use crate::events::Teller;
 use crate::logging::Logger;
@@ -63,6 +63,8 @@ pub(crate) struct Job {
     pub(crate) abandoned: u32,
     pub(crate) missed: Option<Missed>,
     pub(crate) previous_success: Option<Timestamp>,
+    /// What it is called with, if it is a job.
+    pub(crate) arguments: Option<Arc<JobArguments>>,
 }
 
 impl Job {

@@ -8,6 +8,9 @@ mod change;
 mod directory;
 mod explain;
 mod health;
+#[cfg(feature = "jobs")]
+mod jobs;
+mod letters;
 mod query;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -36,6 +39,11 @@ pub use explain::{Explanation, NoOccurrence};
 #[cfg(feature = "cli")]
 pub(crate) use health::success_due;
 pub use health::{ClockHealth, Health, StaleTask, StoreHealth};
+#[cfg(feature = "jobs")]
+pub use jobs::Enqueue;
+#[cfg(feature = "cli")]
+pub(crate) use letters::{Again, again, has_jobs, no_letter};
+pub use letters::{DeadLetter, LetterFilter};
 pub use query::{Run, RunFilter};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.

@@ -167,6 +167,12 @@ impl Call {
         Self { begin: Begin::Shared(Arc::new(move |run| handler.call(run))), needs: Some(H::needs) }
     }
 
+    /// One that begins by `begin`, and whose arguments need what `needs` looks for.
+    #[cfg(feature = "jobs")]
+    pub(crate) fn of(begin: impl Fn(&RunContext) -> Body + Send + Sync + 'static, needs: fn(&mut Needs<'_>)) -> Self {
+        Self { begin: Begin::Shared(Arc::new(begin)), needs: Some(needs) }
+    }
+
     pub(crate) fn blocking<Args, H: BlockingHandler<Args>>(handler: H) -> Self {
         let handler = Arc::new(handler);
         Self { begin: Begin::Shared(Arc::new(move |run| handler.call(run))), needs: Some(H::needs) }

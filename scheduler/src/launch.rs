@@ -48,10 +48,15 @@ impl Checked {
     /// What its backend can do, which is not opened for that.
     #[cfg(feature = "cli")]
     pub(crate) fn capabilities(&self) -> Capabilities {
+        use crate::config::backend::Kind;
+
         match &self.backend {
             Some(backend) => backend.capabilities(),
-            None if self.config.backend.is_durable() => Capabilities::durable(),
-            None => Capabilities::volatile(),
+            None => match self.config.backend.kind() {
+                Kind::Memory => Capabilities::volatile().with_jobs(),
+                Kind::Sqlite | Kind::Postgres => Capabilities::durable().with_jobs(),
+                Kind::Redis | Kind::RabbitMq => Capabilities::durable(),
+            },
         }
     }
 }
@@ -136,9 +141,12 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     warn_of_other_zones(&*backend, &holder, &logger).await;
     let mut keys: Vec<_> = registered.iter().map(|registered| registered.key).collect();
     keys.sort_unstable();
+    let mut jobs: Vec<_> = live.iter().flatten().filter_map(|task| task.reads()).collect();
+    jobs.sort_unstable();
     let engine = Engine {
         state,
         keys: keys.into(),
+        jobs: jobs.into(),
         requests: requested,
         version,
         teller: teller.clone(),

@@ -54,6 +54,7 @@
 //! - `config`: [`SchedulerConfig::load`](SchedulerConfig): settings from files and the environment.
 //! - `logging`: [`logging`] installs a subscriber of `tracing`, for programs that have none.
 //! - `log`, `slog`: the engine's events for programs on these crates.
+//! - `jobs`: `#[task]` and `SchedulerHandle::enqueue`: work with arguments, run once.
 //! - `daemon`: `Scheduler::daemon` and `Daemon`: running detached, on Unix.
 //! - `cli`: a command line for the program, `cli::main`, and the binary `symphra`.
 //! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
@@ -75,6 +76,8 @@ mod executor;
 mod foreground;
 mod handle;
 mod handler;
+#[cfg(feature = "jobs")]
+mod job;
 mod launch;
 pub mod logging;
 mod migrate;
@@ -115,11 +118,15 @@ pub use engine::{CancelledRun, StopReport};
 pub use error::Error;
 pub use events::{Events, SchedulerEvent};
 pub use executor::{Extract, ExtractError, Needs, Provided, RunContext, RunningRun, ScheduledAt, State};
+#[cfg(feature = "jobs")]
+pub use handle::Enqueue;
 pub use handle::{
-    Backfill, Backfilled, ClockHealth, Explanation, Health, NoOccurrence, Run, RunFilter, SchedulerHandle, StaleTask,
-    StopOnDrop, StoreHealth, Triggered,
+    Backfill, Backfilled, ClockHealth, DeadLetter, Explanation, Health, LetterFilter, NoOccurrence, Run, RunFilter,
+    SchedulerHandle, StaleTask, StopOnDrop, StoreHealth, Triggered,
 };
 pub use handler::{BlockingHandler, Body, Handler};
+#[cfg(feature = "jobs")]
+pub use job::{BlockingJobHandler, JobHandler, JobTask, Payload, Upgrade};
 pub use migrate::Migrate;
 pub use outcome::{BoxError, CancelCause, ERROR_TEXT_BYTES_MAX, Failure, FailureKind, IntoOutcome, Outcome};
 pub use retry::{ATTEMPTS_MAX, Backoff, Retry, RetryPolicy, RetryWhen, WAIT_MAX};
@@ -141,6 +148,8 @@ pub use symphra_scheduler_core::{
 };
 pub use uuid;
 
+#[cfg(all(feature = "macros", feature = "jobs"))]
+pub use symphra_scheduler_macros::task;
 #[cfg(feature = "macros")]
 pub use symphra_scheduler_macros::{cron, daily, every, hourly, interval, monthly, once, scheduled, weekly};
 
@@ -148,6 +157,8 @@ pub use symphra_scheduler_macros::{cron, daily, every, hourly, interval, monthly
 #[doc(hidden)]
 pub mod __private {
     pub use crate::handler::{extract, start, start_blocking};
+    #[cfg(feature = "jobs")]
+    pub use crate::job::{JobKind, payload};
     pub use crate::registry::Declaration;
     pub use crate::retry::{Backoff, RetryPolicy};
     pub use crate::schedule::{Delay, Delivery, Misfire, Moment, Overlap, Schedule};

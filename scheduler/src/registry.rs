@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use crate::executor::{Needs, RunContext};
 use crate::handler::{Body, Call};
+#[cfg(feature = "jobs")]
+use crate::job::JobKind;
 use crate::schedule::Schedule;
 use crate::task::{Source, Task};
 
@@ -16,6 +18,8 @@ pub struct Declaration {
     call: fn(&RunContext) -> Body,
     needs: Option<fn(&mut Needs<'_>)>,
     options: Option<fn(Task) -> Task>,
+    #[cfg(feature = "jobs")]
+    job: Option<fn() -> JobKind>,
 }
 
 inventory::collect!(Declaration);
@@ -24,7 +28,23 @@ impl Declaration {
     /// A declaration with the default options, whose function takes no arguments that need anything.
     #[must_use]
     pub const fn new(name: &'static str, schedule: Schedule, source: Source, call: fn(&RunContext) -> Body) -> Self {
-        Self { name, schedule, source, call, needs: None, options: None }
+        Self {
+            name,
+            schedule,
+            source,
+            call,
+            needs: None,
+            options: None,
+            #[cfg(feature = "jobs")]
+            job: None,
+        }
+    }
+
+    /// A declaration of a task of jobs, whose function `kind` describes.
+    #[cfg(feature = "jobs")]
+    #[must_use]
+    pub const fn job(name: &'static str, source: Source, call: fn(&RunContext) -> Body, kind: fn() -> JobKind) -> Self {
+        Self { job: Some(kind), ..Self::new(name, Schedule::never(), source, call) }
     }
 
     /// What the arguments of the function need.
@@ -44,6 +64,11 @@ impl Declaration {
     fn to_task(&self) -> Task {
         let call = Call::declared(self.call, self.needs);
         let task = Task::declared(Cow::Borrowed(self.name), self.schedule, self.source, call);
+        #[cfg(feature = "jobs")]
+        let task = match self.job {
+            Some(kind) => task.of_jobs(kind()),
+            None => task,
+        };
         match self.options {
             Some(options) => options(task),
             None => task,

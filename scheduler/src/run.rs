@@ -92,6 +92,8 @@ pub enum Origin {
     Trigger(RunId),
     /// A backfill, by its id, which all its runs share.
     Backfill(RunId),
+    /// A job that a program has enqueued: the id is the run's own.
+    Job(RunId),
 }
 
 impl fmt::Display for Origin {
@@ -101,6 +103,7 @@ impl fmt::Display for Origin {
             Self::Start => f.write_str("start"),
             Self::Trigger(id) => write!(f, "trigger {id}"),
             Self::Backfill(id) => write!(f, "backfill {id}"),
+            Self::Job(id) => write!(f, "job {id}"),
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Rule {
     Cron(CronExpr),
     Interval(Grid),
     Once(Moment),
+    /// No instant: what is a job runs when it is enqueued.
+    Never,
 }
 
 impl Schedule {
@@ -90,6 +92,18 @@ impl Schedule {
         Self(Rule::Once(at))
     }
 
+    /// That of a job, which runs when it is enqueued: it has no occurrences.
+    #[must_use]
+    pub const fn never() -> Self {
+        Self(Rule::Never)
+    }
+
+    /// Whether it is that of a job.
+    #[must_use]
+    pub const fn is_never(&self) -> bool {
+        matches!(self.0, Rule::Never)
+    }
+
     /// The schedule in plain English.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -104,6 +118,8 @@ impl Schedule {
             (Rule::Interval(grid), _) => interval::describe(grid.period(), language),
             (Rule::Once(at), Language::Chinese) => format!("一次，于 {at}"),
             (Rule::Once(at), _) => format!("once, at {at}"),
+            (Rule::Never, Language::Chinese) => "入队时".to_owned(),
+            (Rule::Never, _) => "when it is enqueued".to_owned(),
         }
     }
 
@@ -111,7 +127,7 @@ impl Schedule {
     pub(crate) fn period(&self) -> Option<Duration> {
         match self.0 {
             Rule::Interval(grid) => Some(grid.period()),
-            Rule::Cron(_) | Rule::Once(_) => None,
+            Rule::Cron(_) | Rule::Once(_) | Rule::Never => None,
         }
     }
 
@@ -126,6 +142,7 @@ impl fmt::Debug for Schedule {
             Rule::Cron(expression) => write!(f, "Schedule::cron(\"{expression}\")"),
             Rule::Interval(grid) => write!(f, "Schedule::interval({})", format_duration(grid.period())),
             Rule::Once(at) => write!(f, "Schedule::once({at})"),
+            Rule::Never => f.write_str("Schedule::never()"),
         }
     }
 }
@@ -150,7 +167,7 @@ impl TryFrom<Schedule> for cron::Schedule {
     fn try_from(schedule: Schedule) -> Result<Self, Self::Error> {
         match schedule.0 {
             Rule::Cron(expression) => Self::try_from(expression),
-            Rule::Interval(_) | Rule::Once(_) => Err(InteropError::not_cron(&schedule.describe())),
+            Rule::Interval(_) | Rule::Once(_) | Rule::Never => Err(InteropError::not_cron(&schedule.describe())),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// What stands in place of a secret.
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// Parts of the names of keys and parameters whose values are secret, whatever stands between their letters.
 const SECRET_PARTS: [&str; 11] = [

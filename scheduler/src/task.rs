@@ -2,6 +2,8 @@
 //!
 //! Builders do not fail: what is wrong is told at start, for all tasks at once, by [`Task::problems`].
 
+#[cfg(feature = "jobs")]
+mod jobs;
 mod live;
 mod metadata;
 mod name;
@@ -19,6 +21,8 @@ use chrono_tz::Tz;
 
 use crate::backend::Pause;
 use crate::handler::{BlockingHandler, Call, Handler};
+#[cfg(feature = "jobs")]
+use crate::job::JobKind;
 use crate::schedule::Schedule;
 pub(crate) use live::{LiveTask, Shown};
 pub use metadata::Metadata;
@@ -26,8 +30,10 @@ pub use name::{TaskName, TaskNameError};
 pub(crate) use options::Options;
 pub(crate) use overriding::Place;
 pub use overriding::TaskOverride;
+#[cfg(any(feature = "config", feature = "jobs"))]
+pub(crate) use rules::PRIORITY_MAX;
 #[cfg(feature = "config")]
-pub(crate) use rules::{JITTER_MAX, PRIORITY_MAX, TIMEOUT_MAX};
+pub(crate) use rules::{JITTER_MAX, TIMEOUT_MAX};
 
 /// A named function and when it runs, built at run time. The attributes give the same at compile time.
 ///
@@ -53,6 +59,8 @@ pub struct Task {
     options: Options,
     source: Source,
     call: Call,
+    #[cfg(feature = "jobs")]
+    job: Option<Box<JobKind>>,
 }
 
 /// Where a task is written.
@@ -132,7 +140,31 @@ impl Task {
     }
 
     pub(crate) fn declared(name: Cow<'static, str>, schedule: Schedule, source: Source, call: Call) -> Self {
-        Self { name, schedule, options: Options::default(), source, call }
+        Self {
+            name,
+            schedule,
+            options: Options::default(),
+            source,
+            call,
+            #[cfg(feature = "jobs")]
+            job: None,
+        }
+    }
+
+    /// The newest version of arguments that is read of its jobs; 0 if it has none.
+    pub(crate) fn reads(&self) -> u32 {
+        #[cfg(feature = "jobs")]
+        return self.job.as_ref().map_or(0, |kind| kind.version());
+        #[cfg(not(feature = "jobs"))]
+        0
+    }
+
+    /// Whether it has no schedule, and runs when it is enqueued.
+    pub(crate) const fn is_job(&self) -> bool {
+        #[cfg(feature = "jobs")]
+        return self.job.is_some();
+        #[cfg(not(feature = "jobs"))]
+        false
     }
 
     pub(crate) const fn options(&self) -> &Options {

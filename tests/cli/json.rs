@@ -106,17 +106,18 @@ fn commands_of(help: &str) -> BTreeSet<&str> {
     listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
 }
 
-/// Fails unless it is a table or a list in JSON.
+/// Fails unless it is a table or a list in JSON; or an error, of what is not there.
 #[track_caller]
 fn is_json(command: &[&str], said: &Said) {
-    let json: Result<Value, _> = serde_json::from_str(&said.out);
+    let is_refused = said.code == Some(1) && said.out.is_empty();
+    let json: Result<Value, _> = serde_json::from_str(if is_refused { &said.err } else { &said.out });
     assert!(json.is_ok_and(|json| json.is_object() || json.is_array()), "{command:?}: {said:?}");
 }
 
 /// The commands that a program and the binary of the library have in common; `run` is one that waits or executes.
 fn of_both(run: &str) -> Vec<Vec<&str>> {
-    let of_the_run = [vec!["log", run], vec!["cancel", run]];
-    let others: [&[&str]; 15] = [
+    let of_the_run = [vec!["log", run], vec!["cancel", run], vec!["run-again", run], vec!["drop-letter", run]];
+    let others: [&[&str]; 16] = [
         &["list"],
         &["show", "report"],
         &["next"],
@@ -125,6 +126,7 @@ fn of_both(run: &str) -> Vec<Vec<&str>> {
         &["resume", "report"],
         &["reschedule", "report", "1h"],
         &["runs"],
+        &["dead"],
         &["explain", "report", "2026-01-01"],
         &["backfill", "report", "--from", "2026-01-01", "--preview"],
         &["nodes"],

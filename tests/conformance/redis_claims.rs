@@ -30,7 +30,7 @@ fn keys(tasks: &[Registered]) -> Arc<[TaskKey]> {
 }
 
 async fn claim(store: &RedisBackend, tasks: &Arc<[TaskKey]>, number: u64) -> Vec<Claimed> {
-    let claim = Claim { number, tasks: Arc::clone(tasks), max: 256 };
+    let claim = Claim { number, tasks: Arc::clone(tasks), jobs: [].into(), max: 256 };
     store.claim(&node(), &claim).await.expect("a claim is answered").runs
 }
 

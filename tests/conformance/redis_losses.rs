@@ -36,7 +36,7 @@ async fn each_call_fails(server: &Redis, store: &RedisBackend) {
     says_so("heartbeat", store.heartbeat(&holder).await);
     says_so("look", store.look(&[task]).await);
     says_so("lost", store.lost(&[Holding { task, id, token: Token(1) }]).await);
-    let claim = Claim { number: 99, tasks: Arc::new([task]), max: 1 };
+    let claim = Claim { number: 99, tasks: Arc::new([task]), jobs: [].into(), max: 1 };
     says_so("claim", store.claim(&holder, &claim).await);
     let at = symphra_scheduler::Timestamp::MIN;
     let end = End::Final(Outcome::Succeeded);
@@ -117,7 +117,7 @@ async fn each_call_notices_a_loss_by_itself() {
         let (key, id) = (task.key, firing(&task).id);
         set_back(&server);
         let before = server.ask("DEBUG DIGEST");
-        let claim = Claim { number: 1, tasks: Arc::new([key]), max: 1 };
+        let claim = Claim { number: 1, tasks: Arc::new([key]), jobs: [].into(), max: 1 };
         let (end, at) = (End::Final(Outcome::Succeeded), task.mark);
         let end = Finish { task: key, id, token: Token(1), end, started_at: None, finished_at: at, log: None };
         let trigger = Submission { id, task: key, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
@@ -195,7 +195,7 @@ async fn after_a_server_was_emptied_and_one_program_has_started_anew_the_other_e
     let id = RunId::from_parts(tasks[2].anchor, 5);
     let trigger = Submission { id, task: tasks[2].key, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
     anew.submit(&[trigger]).await.expect("it waits");
-    let claim = Claim { number: 1, tasks: Arc::new([known[2].key]), max: 1 };
+    let claim = Claim { number: 1, tasks: Arc::new([known[2].key]), jobs: [].into(), max: 1 };
     says_so("claim", other.claim(&node(), &claim).await);
     says_so("enqueue", other.enqueue(&node(), &[firing(&known[2])]).await);
     each_call_fails(&server, &other).await;
@@ -214,7 +214,7 @@ async fn a_task_that_the_store_does_not_know_any_more_is_a_loss() {
         let keys: Arc<[_]> = tasks.iter().map(|task| task.key).collect();
         server.ask(&format!("HDEL {{symphra:billing}}:tasks {}", keys[0].0));
         store.look(&keys).await.expect("the other is there");
-        let claim = |number, tasks| Claim { number, tasks, max: 1 };
+        let claim = |number, tasks| Claim { number, tasks, jobs: [].into(), max: 1 };
         store.claim(&node(), &claim(1, keys)).await.expect("the other is there");
         let before = server.ask("DEBUG DIGEST");
         let lost: Arc<[_]> = Arc::new([tasks[0].key]);

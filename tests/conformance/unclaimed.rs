@@ -122,7 +122,7 @@ async fn what_a_dead_node_holds_of_a_task_that_none_knows_ends(store: impl Store
     let id = RunId::from_parts(from, 77);
     let trigger = Submission { id, task: beside.key, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
     store.submit(&[trigger]).await.expect("it is accepted");
-    let claim = |number| Claim { number, tasks: [beside.key].into(), max: 1 };
+    let claim = |number| Claim { number, tasks: [beside.key].into(), jobs: [].into(), max: 1 };
     assert_eq!(store.claim(&node("b"), &claim(1)).await.expect("it is answered").runs, [], "the group is full");
     assert_eq!(store.end_unclaimed(waited).await.expect("it is looked"), 1);
     assert_eq!(state(&store, held).await.0, RunState::Cancelled);

@@ -96,6 +96,22 @@ impl Value {
         Ok(list.into_iter().collect())
     }
 
+    /// A list of paths, of functions.
+    pub(crate) fn paths(&self, word: &Word) -> syn::Result<Vec<Path>> {
+        let parser = |input: ParseStream<'_>| {
+            let list;
+            bracketed!(list in input);
+            Punctuated::<Path, Token![,]>::parse_terminated_with(&list, Path::parse_mod_style)
+        };
+        let list = parser.parse2(self.0.clone());
+        let list = list.map_err(|_| self.error(format!(
+            "option `{}` takes the functions that bring arguments from one version to the next, in their order, not {self}; \
+             write `{}`",
+            word.name, word.example
+        )))?;
+        Ok(list.into_iter().collect())
+    }
+
     /// A path such as `crate::vendored::scheduler`.
     pub(crate) fn path(&self, word: &Word) -> syn::Result<Path> {
         Path::parse_mod_style.parse2(self.0.clone()).map_err(|_| self.not_a("a path without quotes", word))

@@ -50,9 +50,12 @@ fn setters(task: &Task<'_>) -> TokenStream {
     let pause_after = options.pause_after.map(|failures| quote! { .pause_after(#failures) });
     let success = options.expect_success_within.map(|time| duration(task, time));
     let success = success.map(|time| quote! { .expect_success_within(#time) });
+    let upgrades = &options.upgrade;
+    let upgrade = (!upgrades.is_empty()).then(|| quote! { .upgrade(&[#(#upgrades),*]) });
     quote! {
         #tags #metadata #timezone #start #end #except #jitter #delay #max_runs #max_instances #overlap #misfire
         #catch_up_window #timeout #retry #delivery #priority #group #enabled #run_on_start #pause_after #success
+        #upgrade
     }
 }
 

@@ -58,7 +58,7 @@ fn is_interval(form: Form, arguments: &Arguments) -> bool {
     match form {
         Form::Interval | Form::Every => true,
         Form::Scheduled => arguments.get("cron").is_none() && arguments.get("at").is_none(),
-        Form::Cron | Form::Once | Form::Hourly | Form::Daily | Form::Weekly | Form::Monthly => false,
+        Form::Cron | Form::Once | Form::Hourly | Form::Daily | Form::Weekly | Form::Monthly | Form::Task => false,
     }
 }
 

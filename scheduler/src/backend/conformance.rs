@@ -15,7 +15,7 @@
 //! #[tokio::test]
 //! async fn its_capabilities_are_pinned() {
 //!     use symphra_scheduler::backend::{Backend, Capabilities};
-//!     assert_eq!(empty_store().await.capabilities(), Capabilities::volatile());
+//!     assert_eq!(empty_store().await.capabilities(), Capabilities::volatile().with_jobs());
 //! }
 //! ```
 //!
@@ -29,8 +29,10 @@ mod declaring;
 mod firing;
 mod following;
 mod holding;
+mod jobs;
 mod keeping;
 mod leaving;
+mod letters;
 mod logs;
 mod looking;
 mod overlapping;
@@ -39,22 +41,15 @@ mod retrying;
 mod submitting;
 mod ticking;
 mod unregistering;
+mod words;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use chrono_tz::Tz;
-use symphra_scheduler_core::Timestamp;
-
-use super::{
-    Admission, Backend, Cancelled, Changes, Claim, Claimed, Claims, Command, End, Finish, Firing, Hold, Holder,
-    Registered, Registration, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, TaskRules, Token,
-};
-use crate::TaskName;
-use crate::outcome::{Failure, Outcome};
-use crate::run::{Origin, RunId};
-use crate::schedule::{Schedule, Timetable};
+use super::{Claim, Command, Holder};
 use ticking::Ticking;
+use words::{
+    HOUR, LONG, PATIENCE, SHORT, Subject, after, beat, cancel, changes, claim, claim_until_some, control, declared,
+    disk_full, dying, end, enqueue, every, finish, give_back, id, ids, mortal, node, now, once, pass, pause, register,
+    retry, row, runs, submit, succeed, tick, trigger, version,
+};
 
 pub use behind::{
     a_mark_that_is_put_back_keeps_what_is_to_be_recorded_before_it,
@@ -109,6 +104,15 @@ pub use holding::{
     an_unbegun_run_that_may_run_once_can_be_given_back, giving_back_is_not_dying,
     the_run_of_a_dead_node_waits_for_the_end_of_a_pause, who_lost_its_lease_may_end_a_run_that_nobody_took,
 };
+pub use jobs::{
+    a_begun_job_that_cannot_be_read_gives_its_room_back, a_job_begins_not_before_its_instant,
+    a_job_is_claimed_with_its_arguments, a_job_whose_answer_was_lost_is_recognised,
+    a_key_is_held_for_as_long_as_was_asked, a_lost_claim_of_a_job_is_recognised, a_pause_holds_back_jobs,
+    a_unique_job_is_there_once, a_waiting_job_is_cancelled_at_once, as_many_jobs_run_at_once_as_may,
+    jobs_are_listed_among_the_runs, jobs_go_by_priority_and_then_by_instant, jobs_of_a_batch_have_their_answers,
+    jobs_share_the_room_of_their_group, jobs_that_wait_are_bounded, of_many_callers_with_one_key_one_makes_the_job,
+    room_for_what_its_giver_cannot_read_is_told, who_cannot_read_a_job_leaves_it,
+};
 pub use keeping::{
     any_text_is_kept, ended_runs_are_kept_newest_first_and_bounded, of_a_task_as_much_is_kept_as_it_says,
     records_are_bounded_and_lose_no_count, records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked,
@@ -117,6 +121,11 @@ pub use keeping::{
 pub use leaving::{
     what_waits_ends_with_the_last_node_unless_it_is_kept, what_waits_stays_while_a_node_is_there,
     who_leaves_frees_its_runs_at_once,
+};
+pub use letters::{
+    a_dropped_letter_leaves_its_key_for_its_time, a_job_that_fails_is_a_dead_letter, a_job_whose_node_dies_is_not_lost,
+    a_letter_is_dropped, a_letter_is_run_again_once, a_letter_that_holds_its_key_is_run_again,
+    a_letter_whose_key_is_taken_stays, letters_are_listed_by_what_is_asked,
 };
 pub use logs::{
     a_log_goes_with_its_run, the_log_of_the_last_attempt_is_kept, what_writes_nothing_leaves_the_log_as_it_is,
@@ -301,6 +310,32 @@ macro_rules! conformance_tests {
             the_ledger_counts_every_occurrence_once
             the_tasks_of_a_store_are_told_by_name
             the_nodes_of_a_store_are_told
+            a_job_is_claimed_with_its_arguments
+            jobs_of_a_batch_have_their_answers
+            a_job_whose_answer_was_lost_is_recognised
+            a_lost_claim_of_a_job_is_recognised
+            a_job_begins_not_before_its_instant
+            jobs_go_by_priority_and_then_by_instant
+            as_many_jobs_run_at_once_as_may
+            a_pause_holds_back_jobs
+            jobs_share_the_room_of_their_group
+            a_unique_job_is_there_once
+            a_key_is_held_for_as_long_as_was_asked
+            of_many_callers_with_one_key_one_makes_the_job
+            who_cannot_read_a_job_leaves_it
+            a_begun_job_that_cannot_be_read_gives_its_room_back
+            room_for_what_its_giver_cannot_read_is_told
+            a_waiting_job_is_cancelled_at_once
+            jobs_are_listed_among_the_runs
+            jobs_that_wait_are_bounded
+            a_job_that_fails_is_a_dead_letter
+            a_job_whose_node_dies_is_not_lost
+            letters_are_listed_by_what_is_asked
+            a_letter_is_run_again_once
+            a_letter_whose_key_is_taken_stays
+            a_letter_that_holds_its_key_is_run_again
+            a_letter_is_dropped
+            a_dropped_letter_leaves_its_key_for_its_time
         }
     };
     (@each $empty_store:path, $is_here:path: $($promise:ident)+) => {
@@ -322,205 +357,6 @@ macro_rules! conformance_tests {
 #[must_use]
 pub const fn always() -> bool {
     true
-}
-
-/// A store under test.
-type Subject = Arc<dyn Backend>;
-
-/// A lease that no test outlives.
-const LONG: Duration = Duration::from_secs(600);
-
-/// A lease, or a wait, that a test can wait for.
-const SHORT: Duration = Duration::from_millis(50);
-
-/// How long a test waits for a thing before it says that it never happens.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How far back the occurrences of a [`Ticking`] task begin.
-const HOUR: Duration = Duration::from_secs(60 * 60);
-
-fn node(name: &str) -> Holder {
-    Holder::new(name, LONG)
-}
-
-/// A node that is dead soon. It is too soon silent to take anything over itself.
-fn dying(name: &str) -> Holder {
-    Holder::new(name, SHORT)
-}
-
-/// A node that is dead before long, and that takes over what others leave while it beats.
-fn mortal(name: &str) -> Holder {
-    Holder::new(name, 20 * SHORT)
-}
-
-/// A heartbeat; the store's clock.
-async fn beat(backend: &Subject, holder: &Holder) -> Timestamp {
-    backend.heartbeat(holder).await.expect("a heartbeat is answered")
-}
-
-/// The store's clock.
-async fn now(backend: &Subject) -> Timestamp {
-    beat(backend, &node("clock")).await
-}
-
-fn every(seconds: u64) -> Arc<Timetable> {
-    let schedule = Schedule::interval(Duration::from_secs(seconds)).expect("a valid period");
-    Arc::new(Timetable::new(schedule, Tz::UTC))
-}
-
-fn once(at: Timestamp) -> Arc<Timetable> {
-    Arc::new(Timetable::new(Schedule::once(at.to_utc()), Tz::UTC))
-}
-
-fn declared(name: &str, timetable: &Arc<Timetable>, rules: &TaskRules) -> Registration {
-    let name = TaskName::new(name).expect("a valid name");
-    Registration { name, timetable: Arc::clone(timetable), rules: rules.clone() }
-}
-
-async fn register(backend: &Subject, holder: &Holder, task: Registration) -> Registered {
-    let mut registered = backend.register(holder, &[task]).await.expect("a registration is answered");
-    assert_eq!(registered.len(), 1, "a registration has one answer for each task");
-    registered.remove(0)
-}
-
-async fn control(backend: &Subject, command: Command) -> Changes {
-    backend.control(&command).await.expect("a command is answered")
-}
-
-fn pause(task: Option<TaskKey>) -> Command {
-    Command::Pause { task, by: Arc::from("ada"), reason: Some(Arc::from("flood")) }
-}
-
-async fn enqueue(backend: &Subject, holder: &Holder, firing: Firing) -> Admission {
-    let answers = backend.enqueue(holder, &[firing]).await.expect("an enqueue is answered");
-    assert_eq!(answers.len(), 1, "an enqueue has one answer for each firing");
-    answers[0]
-}
-
-/// What the claim `number` of `holder` gets.
-async fn claim(backend: &Subject, holder: &Holder, number: u64, tasks: &[TaskKey]) -> Claims {
-    let mut tasks = tasks.to_vec();
-    tasks.sort();
-    let claim = Claim { number, tasks: tasks.into(), max: 10 };
-    backend.claim(holder, &claim).await.expect("a claim is answered")
-}
-
-/// What `holder`, whose heart beats, claims as soon as there is something, and the number of the claim. A node that does
-/// this twice gives the second time a `first` that it has not used.
-async fn claim_until_some(backend: &Subject, holder: &Holder, first: u64, tasks: &[TaskKey]) -> (u64, Vec<Claimed>) {
-    let waiting = async {
-        for number in first.. {
-            beat(backend, holder).await;
-            let claimed = claim(backend, holder, number, tasks).await.runs;
-            if !claimed.is_empty() {
-                return (number, claimed);
-            }
-            tokio::time::sleep(SHORT / 5).await;
-        }
-        unreachable!("the numbers do not end")
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("what may begin can be claimed")
-}
-
-fn ids(claimed: &[Claimed]) -> Vec<RunId> {
-    claimed.iter().map(|run| run.id).collect()
-}
-
-async fn finish(backend: &Subject, end: Finish) -> Stored {
-    let stored = backend.finish(&[end]).await.expect("a finish is answered");
-    assert_eq!(stored.len(), 1, "a finish has one answer for each end");
-    stored[0]
-}
-
-async fn end(backend: &Subject, task: TaskKey, id: RunId, token: Token, end: End) -> Stored {
-    let at = now(backend).await;
-    finish(backend, Finish { task, id, token, end, started_at: Some(at), finished_at: at, log: None }).await
-}
-
-/// The end of an attempt that never began.
-async fn give_back(backend: &Subject, run: &Claimed) -> Stored {
-    let finished_at = now(backend).await;
-    let (task, id, token) = (run.task, run.id, run.hold.token);
-    finish(backend, Finish { task, id, token, end: End::HandBack, started_at: None, finished_at, log: None }).await
-}
-
-async fn succeed(backend: &Subject, task: TaskKey, id: RunId, hold: Hold) {
-    let stored = end(backend, task, id, hold.token, End::Final(Outcome::Succeeded)).await;
-    assert!(matches!(stored, Stored::Done { .. }), "who holds a run can end it: {stored:?}");
-}
-
-fn disk_full() -> Outcome {
-    Outcome::Failed(Failure::error(&std::io::Error::other("disk full")))
-}
-
-fn retry(at: Timestamp) -> End {
-    End::Retry { at, failure: "disk full".into() }
-}
-
-async fn submit(backend: &Subject, submission: Submission) -> Submitted {
-    let answers = backend.submit(&[submission]).await.expect("a submission is answered");
-    assert_eq!(answers.len(), 1, "a batch has one answer for each submission");
-    answers[0]
-}
-
-/// Run `number` of `task`, asked for by somebody: it waits its turn.
-fn trigger(task: TaskKey, number: u64) -> Submission {
-    let id = id(task, 1_000_000 + number);
-    Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None }
-}
-
-async fn cancel(backend: &Subject, run: RunId) -> Option<Cancelled> {
-    backend.cancel(run).await.expect("a cancellation is answered")
-}
-
-async fn runs(backend: &Subject, query: &RunQuery) -> Vec<RunRow> {
-    backend.runs(query).await.expect("runs are listed")
-}
-
-/// The row of a run that is kept.
-async fn row(backend: &Subject, run: RunId) -> RunRow {
-    let mut rows = runs(backend, &RunQuery { id: Some(run), ..RunQuery::default() }).await;
-    assert_eq!(rows.len(), 1, "a run has one row");
-    rows.remove(0)
-}
-
-async fn version(backend: &Subject) -> u64 {
-    backend.changes(None).await.expect("changes are told").version
-}
-
-/// What has changed since `version`, as soon as there is something.
-async fn changes(backend: &Subject, version: u64) -> Changes {
-    let changes = tokio::time::timeout(PATIENCE, backend.changes(Some(version))).await;
-    changes.expect("a change is told to who waits").expect("changes are told")
-}
-
-/// Waits until the store's clock shows another instant than `at`, or any that was before.
-async fn tick(backend: &Subject, at: Timestamp) -> Timestamp {
-    let waiting = async {
-        loop {
-            let now = now(backend).await;
-            if now > at {
-                return now;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the store's clock goes on")
-}
-
-/// Lets so much time pass on the store's clock, by which leases are.
-async fn pass(backend: &Subject, time: Duration) {
-    let from = now(backend).await;
-    tick(backend, from.plus(time)).await;
-}
-
-fn after(at: Timestamp, millis: u64) -> Timestamp {
-    at.plus(Duration::from_millis(millis))
-}
-
-/// The id of the `number`-th run of a task.
-fn id(task: TaskKey, number: u64) -> RunId {
-    RunId::from_parts(Timestamp::from_millis(1), (u128::from(task.0) << 40) | u128::from(number))
 }
 
 /// The suite on a store that outlives its program, as far as memory can be one.

@@ -94,6 +94,8 @@ pub struct TaskRules {
     pub disabled: bool,
     /// Whether the first live node that knows the task is told so.
     pub run_on_start: bool,
+    /// The newest version of arguments that the node reads of its jobs; 0 if it has none.
+    pub reads: u32,
     /// How much of its history is kept; one value for all tasks of a program.
     pub retention: Arc<Retention>,
 }
@@ -111,6 +113,7 @@ impl Default for TaskRules {
             pause_after: None,
             disabled: false,
             run_on_start: false,
+            reads: 0,
             retention: Arc::default(),
         }
     }

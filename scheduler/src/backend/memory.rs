@@ -14,9 +14,9 @@ use symphra_scheduler_core::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish, Firing,
-    Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow,
-    Stored, Submission, Submitted, TaskKey, Unregistration,
+    Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Enqueued, Finish,
+    Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow, Record, Registered,
+    Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -46,7 +46,7 @@ impl MemoryBackend {
         Self {
             store: Arc::default(),
             clock,
-            capabilities: Capabilities::volatile(),
+            capabilities: Capabilities::volatile().with_jobs(),
             version: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -55,7 +55,7 @@ impl MemoryBackend {
     #[cfg(any(test, feature = "test-util"))]
     #[must_use]
     pub fn outliving_its_program(mut self) -> Self {
-        self.capabilities = Capabilities::durable();
+        self.capabilities = Capabilities::durable().with_jobs();
         self
     }
 
@@ -227,5 +227,29 @@ impl Backend for MemoryBackend {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         ready(self.store().nodes(self.clock.now(), self.clock.monotonic()))
+    }
+
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        let now = self.clock.now();
+        let mut store = self.store();
+        let enqueued = jobs.iter().map(|job| store.enqueue_job(job, now)).collect();
+        self.announce(&store);
+        ready(enqueued)
+    }
+
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        ready(self.store().dead_letters(query, self.clock.now()))
+    }
+
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        let now = self.clock.now();
+        let mut store = self.store();
+        let enqueued = store.run_again(letter, again, now);
+        self.announce(&store);
+        ready(enqueued)
+    }
+
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        ready(self.store().drop_letter(letter, self.clock.now()))
     }
 }

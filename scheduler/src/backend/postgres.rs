@@ -212,6 +212,15 @@ impl PostgresBackend {
     pub async fn end_unclaimed(&self, waited: Duration) -> Result<usize, Error> {
         self.0.end_unclaimed(waited).await
     }
+
+    /// Gives up what is left of jobs when its time is over, as the store does by itself each hour: for tests that cannot wait.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the store cannot be reached.
+    #[doc(hidden)]
+    pub async fn prune_jobs(&self) -> Result<(), Error> {
+        self.0.prune_jobs().await
+    }
 }
 
 impl sql::InSql for PostgresBackend {
@@ -310,6 +319,10 @@ impl Database for Server {
         self.max_connections >= TWO_AT_ONCE_CONNECTIONS
     }
 
+    fn seats(&self) -> usize {
+        (self.max_connections.saturating_sub(1) as usize / 2).max(1)
+    }
+
     fn renew(&self) {
         let new = connections(self.max_connections).connect_lazy_with(self.options.clone());
         let silent = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
@@ -332,6 +345,10 @@ impl Database for Server {
         if let Some(channel) = &self.channel {
             channel.due.notify_one();
         }
+    }
+
+    fn channel(&self) -> Option<&str> {
+        self.channel.as_ref().map(|channel| &*channel.name)
     }
 
     async fn wake_others(&self) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use symphra_scheduler_core::Timestamp;
 
 use super::declared::TaskKey;
+use super::jobs::JobArguments;
 use super::record::{Reason, Record};
 use crate::TaskName;
 use crate::outcome::Outcome;
@@ -156,8 +157,20 @@ pub struct Claim {
     pub number: u64,
     /// Only runs of these tasks are wanted, in ascending order.
     pub tasks: Arc<[TaskKey]>,
+    /// Those of them that are jobs, in ascending order, each with the newest version of arguments that the holder can read:
+    /// a job with a newer one is not for it, nor is any of a task that is not named here.
+    pub jobs: Arc<[(TaskKey, u32)]>,
     /// At most this many.
     pub max: usize,
+}
+
+impl Claim {
+    /// Whether the claimer can read arguments of this version of this task's jobs.
+    #[must_use]
+    pub fn reads(&self, task: TaskKey, version: u32) -> bool {
+        let found = self.jobs.binary_search_by_key(&task, |&(task, _)| task);
+        found.is_ok_and(|place| version <= self.jobs[place].1)
+    }
 }
 
 /// What a claim has got.
@@ -192,6 +205,8 @@ pub struct Claimed {
     pub abandoned: u32,
     /// Where it was.
     pub was: RunState,
+    /// What it is called with, if it is a job.
+    pub arguments: Option<Arc<JobArguments>>,
 }
 
 /// A run that a node believes to hold.

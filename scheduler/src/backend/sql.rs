@@ -15,6 +15,7 @@ mod declare;
 mod dialect;
 mod enqueue;
 mod finish;
+mod jobs;
 mod list;
 mod migrate;
 mod outrun;
@@ -25,10 +26,10 @@ mod submit;
 mod text;
 mod unclaimed;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
@@ -37,12 +38,14 @@ use super::announced::Announced;
 use super::line::{self, Line};
 pub(crate) use super::thread::StoreThread;
 use super::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
+    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::RunId;
 pub(crate) use dialect::{Dialect, Names};
+use jobs::Backlog;
+pub use jobs::{JobStore, JobTransaction};
 pub(crate) use migrate::{Refused, migrate};
 use outrun::Outrun;
 pub(crate) use statements::Statements;
@@ -76,6 +79,9 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
     /// the same time.
     fn makes_two_at_once(&self) -> bool;
 
+    /// How many steps may wait for callers' transactions at once: fewer than there are connections.
+    fn seats(&self) -> usize;
+
     /// Gives up the connections that there are: one of them is silent. The next step goes by a new one.
     fn renew(&self);
 
@@ -87,6 +93,9 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
 
     /// Has other processes told that something has changed, soon and not for each change.
     fn wake(&self);
+
+    /// On which channel other processes are woken by whoever commits a transaction on this database, if there is one.
+    fn channel(&self) -> Option<&str>;
 
     /// Tells other processes, when there is something to tell; called again and again.
     fn wake_others(&self) -> impl Future<Output = ()> + Send;
@@ -121,6 +130,10 @@ pub(crate) enum Failed {
     Broken(&'static str),
     /// There was no answer for so long.
     Silent(Duration),
+    /// A caller's transaction, which has not ended, holds this.
+    Held(String),
+    /// Others wait for what a caller's transaction holds.
+    NoTurn,
 }
 
 impl Failed {
@@ -132,11 +145,23 @@ impl Failed {
         Self::Broken(what)
     }
 
+    /// The same; or that `what` is held, if a lock was not to be had in time.
+    fn or_held(self, what: impl FnOnce() -> String) -> Self {
+        /// `lock_not_available` of PostgreSQL.
+        const NOT_TO_BE_HAD: &str = "55P03";
+        match self {
+            Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_TO_BE_HAD) => {
+                Self::Held(what())
+            }
+            other => other,
+        }
+    }
+
     /// Whether the database has refused rows of this step, and might take others.
     fn is_of_a_row(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(error)) => error.kind() != sqlx::error::ErrorKind::Other,
-            Self::Database(_) | Self::Silent(_) => false,
+            Self::Database(_) | Self::Silent(_) | Self::Held(_) | Self::NoTurn => false,
             Self::Row(_) | Self::Broken(_) => true,
         }
     }
@@ -147,6 +172,17 @@ impl Failed {
             Self::Row(error) => error,
             Self::Broken(what) => BackendError::new(call, what),
             Self::Silent(patience) => BackendError::new(call, format!("there was no answer for {patience:?}")),
+            Self::Held(what) => {
+                let says = format!("a transaction that has not ended holds {what}; end it, or try it again later");
+                BackendError::new(call, says)
+            }
+            Self::NoTurn => {
+                let says = format!(
+                    "others have waited for what a transaction holds for {:?}; end that transaction, or try it again later",
+                    jobs::TURN_MAX
+                );
+                BackendError::new(call, says)
+            }
         }
     }
 }
@@ -184,6 +220,11 @@ struct Shared<D> {
     announced: Announced,
     submitting: Line,
     outrun: Outrun,
+    /// Whose turn it is to make a step that may have to wait for the transaction of a caller; see [`Shared::in_turn`].
+    turns: jobs::Turns,
+    /// Which store it is, once somebody has asked.
+    id: OnceLock<String>,
+    backlog: Backlog,
     /// Holders that the store knows.
     greeted: Mutex<HashSet<Arc<str>>>,
 }
@@ -191,12 +232,16 @@ struct Shared<D> {
 impl<D: Database> Sql<D> {
     /// The store on `database`, whose tables are there, with the thread on which it was opened.
     pub(crate) fn new(database: D, statements: Statements, thread: StoreThread) -> Self {
+        let seats = database.seats();
         let shared = Arc::new(Shared {
             database,
             statements,
             announced: Announced::default(),
             submitting: Line::default(),
             outrun: Outrun::default(),
+            turns: jobs::Turns::new(seats),
+            id: OnceLock::new(),
+            backlog: Backlog::default(),
             greeted: Mutex::default(),
         });
         thread.spawn(announce::follow(Arc::clone(&shared)));
@@ -212,6 +257,14 @@ impl<D: Database> Sql<D> {
         Ok(ended.await?)
     }
 
+    /// Gives up what is left of jobs when its time is over, as the store does by itself.
+    #[cfg(feature = "conformance")]
+    pub(crate) async fn prune_jobs(&self) -> Result<(), crate::Error> {
+        let step = async move |shared: Arc<Shared<D>>| shared.prune_jobs().await;
+        while self.run_in_turn("prune jobs", BTreeSet::new(), step).await? {}
+        Ok(())
+    }
+
     /// Runs a step on the store's thread. It is not undone where its caller goes away.
     fn run<R, F>(&self, during: &'static str, step: impl FnOnce(Arc<Shared<D>>) -> F) -> BackendFuture<'_, R>
     where
@@ -219,7 +272,30 @@ impl<D: Database> Sql<D> {
         F: Future<Output = Result<R, Failed>> + Send + 'static,
     {
         let (shared, step) = (Arc::clone(&self.shared), step(Arc::clone(&self.shared)));
-        let answer = self.thread.spawn(async move { shared.in_time(step).await });
+        self.answer(during, async move { shared.in_time(step).await })
+    }
+
+    /// Runs a step that may have to wait for the transaction of a caller.
+    fn run_in_turn<R, F>(
+        &self,
+        during: &'static str,
+        keys: BTreeSet<jobs::Key>,
+        step: impl FnOnce(Arc<Shared<D>>) -> F,
+    ) -> BackendFuture<'_, R>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, Failed>> + Send + 'static,
+    {
+        let (shared, step) = (Arc::clone(&self.shared), step(Arc::clone(&self.shared)));
+        self.answer(during, async move { shared.in_turn(keys, step).await })
+    }
+
+    fn answer<R: Send + 'static>(
+        &self,
+        during: &'static str,
+        work: impl Future<Output = Result<R, Failed>> + Send + 'static,
+    ) -> BackendFuture<'_, R> {
+        let answer = self.thread.spawn(work);
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => answer.map_err(|failed| failed.during(during)),
@@ -243,6 +319,17 @@ impl<D: Database> Shared<D> {
     /// Whether so many rows go by two steps at once.
     fn goes_by_two(&self, rows: usize) -> bool {
         rows >= BY_TWO_MIN && self.database.makes_two_at_once()
+    }
+
+    /// Makes a step that may have to wait for the transaction of a caller. The turn is waited for before the time begins; see
+    /// [`Step::be_brief`] for how long the step then waits.
+    async fn in_turn<R>(
+        &self,
+        keys: BTreeSet<jobs::Key>,
+        step: impl Future<Output = Result<R, Failed>>,
+    ) -> Result<R, Failed> {
+        let _turn = self.turns.take(keys).await.ok_or(Failed::NoTurn)?;
+        self.in_time(step).await
     }
 
     async fn begin(&self) -> Result<Step<'_, D::Tx>, Failed> {
@@ -269,7 +356,7 @@ impl<B: InSql> Backend for B {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::durable()
+        Capabilities::durable().with_jobs()
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
@@ -364,5 +451,49 @@ impl<B: InSql> Backend for B {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.sql().run("list its nodes", |shared| async move { shared.nodes().await })
+    }
+
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        let jobs = jobs.to_vec();
+        let keys = jobs.iter().filter_map(|job| Some((job.task, Arc::clone(&job.unique.as_ref()?.key))));
+        let keys: BTreeSet<jobs::Key> = keys.collect();
+        match keys.is_empty() {
+            true => self.sql().run("enqueue jobs", |shared| async move { shared.enqueue_jobs(&jobs).await }),
+            false => {
+                let step = |shared: Arc<Shared<B::Database>>| async move { shared.enqueue_jobs(&jobs).await };
+                self.sql().run_in_turn("enqueue jobs", keys, step)
+            }
+        }
+    }
+
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        let query = query.clone();
+        self.sql().run("list dead letters", |shared| async move { shared.dead_letters(&query).await })
+    }
+
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        let sql = self.sql();
+        let step = move |shared: Arc<Shared<B::Database>>| async move { shared.run_again(letter, again).await };
+        sql.run_in_turn("run a dead letter again", BTreeSet::new(), step)
+    }
+
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        let step = move |shared: Arc<Shared<B::Database>>| async move { shared.drop_letter(letter).await };
+        self.sql().run_in_turn("drop a dead letter", BTreeSet::new(), step)
+    }
+
+    fn job_store(&self) -> BackendFuture<'_, Option<JobStore<'_>>> {
+        let sql = self.sql();
+        Box::pin(async move {
+            sql.run("tell which it is", |shared| async move { shared.learn_id().await }).await?;
+            let shared = &*sql.shared;
+            Ok(Some(JobStore {
+                database: B::Database::NAME,
+                id: shared.id.get().expect("it was just learned"),
+                statements: &shared.statements,
+                backlog: &shared.backlog,
+                channel: shared.database.channel(),
+            }))
+        })
     }
 }

@@ -164,6 +164,15 @@ impl SqliteBackend {
     pub async fn end_unclaimed(&self, waited: Duration) -> Result<usize, Error> {
         self.0.end_unclaimed(waited).await
     }
+
+    /// Gives up what is left of jobs when its time is over, as the store does by itself each hour: for tests that cannot wait.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the store cannot be reached.
+    #[doc(hidden)]
+    pub async fn prune_jobs(&self) -> Result<(), Error> {
+        self.0.prune_jobs().await
+    }
 }
 
 impl sql::InSql for SqliteBackend {
@@ -315,6 +324,10 @@ impl Database for File {
         false
     }
 
+    fn seats(&self) -> usize {
+        1
+    }
+
     fn renew(&self) {}
 
     async fn begin(&self) -> Result<Tx, sqlx::Error> {
@@ -327,6 +340,10 @@ impl Database for File {
 
     /// Those who write in this process are told without; others look.
     fn wake(&self) {}
+
+    fn channel(&self) -> Option<&str> {
+        None
+    }
 
     async fn wake_others(&self) {
         std::future::pending().await

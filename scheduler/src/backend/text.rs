@@ -44,6 +44,9 @@ struct StoredTimetable {
     fixed_delay: bool,
 }
 
+/// The window in which a job has its occurrences: it has none.
+const NEVER: (i64, i64) = (1, -1);
+
 pub(in crate::backend) fn timetable(timetable: &Timetable) -> String {
     let mut stored = StoredTimetable {
         zone: timetable.zone.name().into(),
@@ -62,6 +65,8 @@ pub(in crate::backend) fn timetable(timetable: &Timetable) -> String {
             Some(civil) => stored.at_local_ms = Some(civil.as_millis()),
             None => stored.at_ms = Some(moment.resolve(Tz::UTC).as_millis()),
         },
+        // In words that a program which knows no jobs reads too: an instant that no window holds.
+        Rule::Never => (stored.at_ms, stored.start_ms, stored.end_ms) = (Some(0), Some(NEVER.0), Some(NEVER.1)),
     }
     json(&stored)
 }
@@ -74,6 +79,7 @@ pub(in crate::backend) fn read_timetable(text: &str) -> Result<Arc<Timetable>, B
         (None, Some(every), None, None) => {
             Schedule::interval(Duration::from_millis(every)).map_err(|error| unread(error.to_string()))?
         }
+        (None, None, Some(0), None) if stored.start_ms.zip(stored.end_ms) == Some(NEVER) => Schedule::never(),
         (None, None, Some(at), None) => Schedule::from_moment(Moment::utc(at)),
         (None, None, None, Some(civil)) => Schedule::from_moment(Moment::local(civil)),
         _ => return Err(unread("it has not one rule".into())),

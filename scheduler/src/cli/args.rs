@@ -230,6 +230,25 @@ pub(super) enum LiveCommand {
         /// Its id, which `runs` and `trigger` print
         run: RunId,
     },
+    /// List dead letters, the last first: jobs that have failed for good
+    Dead {
+        /// The task's name; all tasks if none is given
+        task: Option<String>,
+        /// How many
+        #[arg(short = 'n', long = "count", value_name = "COUNT", default_value_t = 20)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        count: u32,
+    },
+    /// Enqueue the job of a dead letter again
+    RunAgain {
+        /// The id of its run, which `dead` prints
+        letter: RunId,
+    },
+    /// Remove a dead letter
+    DropLetter {
+        /// The id of its run, which `dead` prints
+        letter: RunId,
+    },
     /// Tell what became of an instant of a task
     Explain {
         /// The task's name

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use super::args::LiveCommand;
 use super::store::Store;
 use super::view::{
-    BackfillView, ChangeView, ExplanationView, HealthView, LogView, NextView, NodeView, RunView, TaskPage, TaskView,
+    BackfillView, ChangeView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView, TaskPage,
+    TaskView,
 };
 use super::{Failure, Output, declared, text};
 use crate::backend::is_not_made;
@@ -152,6 +153,7 @@ fn tell(question: &Question, value: serde_json::Value, output: &Output) -> Resul
         Question::Show { .. } => show::<TaskPage>(value, output, text::page),
         Question::Next { .. } => show::<Vec<NextView>>(value, output, |all, output| text::next(all, output)),
         Question::Runs { .. } => show::<Vec<RunView>>(value, output, |all, output| text::runs(all, output)),
+        Question::Dead { .. } => show::<Vec<LetterView>>(value, output, |all, output| text::letters(all, output)),
         Question::Log { .. } => show::<LogView>(value, output, text::log),
         Question::Explain { .. } => show::<ExplanationView>(value, output, text::explanation),
         Question::Nodes => show::<Vec<NodeView>>(value, output, |all, output| text::nodes(all, output)),
@@ -171,7 +173,9 @@ fn tell(question: &Question, value: serde_json::Value, output: &Output) -> Resul
         | Question::Resume { .. }
         | Question::Reschedule { .. }
         | Question::Cancel { .. }
-        | Question::Reset { .. } => show::<ChangeView>(value, output, text::change),
+        | Question::Reset { .. }
+        | Question::RunAgain { .. }
+        | Question::DropLetter { .. } => show::<ChangeView>(value, output, text::change),
     }
 }
 
@@ -217,6 +221,9 @@ fn question(command: LiveCommand) -> Question {
         LiveCommand::Nodes => Question::Nodes,
         LiveCommand::Health => Question::Health,
         LiveCommand::Reset { task } => Question::Reset { task },
+        LiveCommand::Dead { task, count } => Question::Dead { task, count: many(count) },
+        LiveCommand::RunAgain { letter } => Question::RunAgain { letter: letter.to_string() },
+        LiveCommand::DropLetter { letter } => Question::DropLetter { letter: letter.to_string() },
     }
 }
 

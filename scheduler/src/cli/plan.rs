@@ -103,7 +103,9 @@ struct Rule {
 impl Forecast {
     /// What `tasks` do in `span`, `zone` being that of tasks that name none.
     pub(crate) fn of(tasks: &[Task], zone: Tz, span: Span) -> Self {
-        let mut tasks: Vec<_> = tasks.iter().map(|task| Planned::of(task, zone, span)).collect();
+        // Nobody knows when a job is enqueued.
+        let scheduled = tasks.iter().filter(|task| !task.is_job());
+        let mut tasks: Vec<_> = scheduled.map(|task| Planned::of(task, zone, span)).collect();
         tasks.sort_by(|one, other| one.name.cmp(&other.name));
         Self { span, tzdb: TZDB_VERSION.to_owned(), tasks }
     }

@@ -3,8 +3,8 @@
 use super::Output;
 use super::output::{Cell, Column, Tone, clean};
 use super::view::{
-    At, BackfillView, ChangeView, ExplanationView, HealthView, LogView, NextView, NodeView, RecordView, RunView,
-    RunningView, TaskPage, TaskView,
+    At, BackfillView, ChangeView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RecordView,
+    RunView, RunningView, TaskPage, TaskView,
 };
 use crate::terminal::clean_lines;
 
@@ -142,6 +142,40 @@ pub(crate) fn runs(runs: &[RunView], output: &Output) -> String {
         ]
     };
     output.table(&columns, runs.iter().map(row).collect(), "no run")
+}
+
+pub(crate) fn letters(letters: &[LetterView], output: &Output) -> String {
+    let columns = [
+        Column::word("RUN"),
+        Column::text("TASK"),
+        Column::word("STATE"),
+        Column::text("DIED"),
+        Column::number("ATTEMPT"),
+        Column::text("FAILURE"),
+        Column::text("ARGUMENTS"),
+    ];
+    let row = |letter: &LetterView| {
+        vec![
+            letter.id.clone().into(),
+            letter.task.clone().into(),
+            Cell::status(&letter.state),
+            letter.died_at.local.clone().into(),
+            letter.attempt.to_string().into(),
+            letter.failure.clone().unwrap_or_default().into(),
+            short(&letter.arguments.to_string()).into(),
+        ]
+    };
+    output.table(&columns, letters.iter().map(row).collect(), "no dead letter")
+}
+
+/// How many characters of a job's arguments a table shows; JSON has all of them.
+const ARGUMENTS_CHARS_MAX: usize = 80;
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(ARGUMENTS_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 pub(crate) fn log(log: &LogView, output: &Output) -> String {

@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::view::{
-    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView,
-    RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
+    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LetterView, LogView, NextView,
+    NodeView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
 use crate::backend::{BackendError, NodeRow, Presence};
 use crate::error::Error;
-use crate::handle::{Health, Run, RunFilter, SchedulerHandle};
+use crate::handle::{Health, LetterFilter, Run, RunFilter, SchedulerHandle};
 use crate::logging::Entry;
 use crate::run::{RunId, RunState};
 use crate::schedule::{Moment, Schedule};
@@ -115,6 +115,12 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             }
             json(&handle.runs(&filter).await?.iter().map(|run| run_view(handle, run)).collect::<Vec<_>>())
         }
+        Question::Dead { task, count } => {
+            let filter = LetterFilter::new().limit(count.min(COUNT_MAX));
+            let filter = task.into_iter().fold(filter, LetterFilter::task);
+            let letters = handle.dead_letters(&filter).await?;
+            json(&letters.iter().map(|letter| LetterView::of(letter, handle.zone())).collect::<Vec<_>>())
+        }
         Question::Log { run } => {
             let id = run_id(&run)?;
             let found = handle.runs(&RunFilter::new().id(id)).await?;
@@ -191,6 +197,14 @@ async fn changed(handle: &SchedulerHandle, change: Question, actor: &Actor) -> R
             let id = run_id(&run)?;
             handle.cancel_run(id).await?;
             ChangeView { run: Some(run), ..view(None, "cancelled") }
+        }
+        Question::RunAgain { letter } => {
+            let (done, run) = handle.again(run_id(&letter)?).await?.told();
+            ChangeView { run: Some(run.to_string()), ..view(None, done) }
+        }
+        Question::DropLetter { letter } => {
+            handle.drop_letter(run_id(&letter)?).await?;
+            ChangeView { run: Some(letter), ..view(None, "dropped") }
         }
         Question::Reset { task } => {
             handle.reset_mark(&task).await?;

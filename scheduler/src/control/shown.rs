@@ -4,11 +4,12 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::view::{
-    At, ExplanationView, LedgerView, MissedView, NodeView, PauseView, RecordView, RunView, RunningView, TaskView,
+    At, ExplanationView, LedgerView, LetterView, MissedView, NodeView, PauseView, RecordView, RunView, RunningView,
+    TaskView,
 };
 use crate::backend::{Ledger, NodeRow, Pause, Record};
 use crate::executor::RunningRun;
-use crate::handle::{Explanation, Run};
+use crate::handle::{DeadLetter, Explanation, Run};
 use crate::task::TaskInfo;
 
 impl TaskView {
@@ -76,6 +77,22 @@ impl RunView {
             finished_at: run.finished_at.map(at),
             missed: run.missed.map(|missed| MissedView { count: missed.count, first: at(missed.first) }),
             failure: run.failure.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+impl LetterView {
+    pub(super) fn of(letter: &DeadLetter, zone: Tz) -> Self {
+        Self {
+            id: letter.id.to_string(),
+            task: letter.task.to_string(),
+            state: letter.state.to_string(),
+            attempt: letter.attempt,
+            scheduled_at: At::new(letter.scheduled_at, zone),
+            died_at: At::new(letter.died_at, zone),
+            failure: letter.failure.as_deref().map(str::to_owned),
+            version: letter.arguments.version,
+            arguments: letter.arguments.shown(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! knows is not here.
 
 mod backfill;
+mod letters;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ impl Stored {
                 let query = self.query(task.as_deref(), states, from.as_deref(), to.as_deref(), *count).await?;
                 json(&self.runs(&query).await?)
             }
+            Question::Dead { task, count } => json(&self.letters(task.as_deref(), *count).await?),
             Question::Log { run } => json(&self.log(run).await?),
             Question::Explain { task, at } => json(&self.explained(task, at).await?),
             Question::Nodes => json(&self.nodes().await?),
@@ -386,6 +388,14 @@ impl Stored {
                 self.cancel(run).await?;
                 ChangeView { run: Some(run.clone()), ..view(None, "cancelled") }
             }
+            Question::RunAgain { letter } => {
+                let (done, run) = self.run_again(letter).await?.told();
+                ChangeView { run: Some(run.to_string()), ..view(None, done) }
+            }
+            Question::DropLetter { letter } => {
+                self.drop_letter(letter).await?;
+                ChangeView { run: Some(letter.clone()), ..view(None, "dropped") }
+            }
             Question::Reset { task } => {
                 self.control(Command::ResetMark { task: self.key(task)? }).await?;
                 view(Some(task), "reset")
@@ -404,8 +414,9 @@ impl Stored {
     }
 
     async fn trigger(&self, name: &str) -> Result<RunId, Error> {
-        let task = self.key(name)?;
-        let id = RunIds::new(fastrand::Rng::new()).next(self.clock.now());
+        let seen = self.see(name).await?;
+        not_a_job(&seen, "is not triggered")?;
+        let (task, id) = (seen.task.key, self.new_id());
         let submission = Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
         match self.backend.submit(&[submission]).await?[..] {
             [Submitted::Queued { .. }] => Ok(id),
@@ -417,8 +428,15 @@ impl Stored {
         }
     }
 
+    /// The id of a run that is asked for here.
+    fn new_id(&self) -> RunId {
+        RunIds::new(fastrand::Rng::new()).next(self.clock.now())
+    }
+
     async fn reschedule(&self, name: &str, schedule: Schedule) -> Result<(), Error> {
-        let Seen { task, plan, .. } = self.see(name).await?;
+        let seen = self.see(name).await?;
+        not_a_job(&seen, "has no schedule")?;
+        let Seen { task, plan, .. } = seen;
         let timetable = Timetable { schedule, ..(**plan.timetable()).clone() };
         if timetable.delay == Delay::FixedDelay && schedule.period().is_none() {
             return Err(Error::refused(format!(
@@ -444,6 +462,16 @@ impl Stored {
             Some(ended) => Error::unknown_run(format!("run {id} has ended already: {}", ended.state)),
             None => no_run(id),
         })
+    }
+}
+
+/// A job runs when its program enqueues it, and not otherwise: nobody else knows its arguments.
+fn not_a_job(seen: &Seen, what: &str) -> Result<(), Error> {
+    match seen.plan.schedule().is_never() {
+        false => Ok(()),
+        true => {
+            Err(Error::refused(format!("task \"{}\" is a job, and {what}: it runs when it is enqueued", seen.name)))
+        }
     }
 }
 

@@ -106,6 +106,23 @@ pub(crate) struct RunView {
     pub(crate) failure: Option<String>,
 }
 
+/// A dead letter: a job that has failed for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LetterView {
+    /// The id of its run.
+    pub(crate) id: String,
+    pub(crate) task: String,
+    pub(crate) state: String,
+    pub(crate) attempt: u32,
+    pub(crate) scheduled_at: At,
+    pub(crate) died_at: At,
+    pub(crate) failure: Option<String>,
+    /// The version of its arguments.
+    pub(crate) version: u32,
+    /// Without what may be secret; a text, if they are no JSON.
+    pub(crate) arguments: serde_json::Value,
+}
+
 /// A run, and what it wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogView {
@@ -153,7 +170,8 @@ pub(crate) struct ExplanationView {
 pub(crate) struct ChangeView {
     /// `None` is all tasks.
     pub(crate) task: Option<String>,
-    /// `triggered`, `paused`, `resumed`, `rescheduled`, `cancelled` or `reset`.
+    /// `triggered`, `paused`, `resumed`, `rescheduled`, `cancelled`, `reset`, `enqueued`, `dropped`, or
+    /// `known`: a job with the key of a letter is alive, and the letter stays.
     pub(crate) done: String,
     pub(crate) run: Option<String>,
     pub(crate) schedule: Option<String>,

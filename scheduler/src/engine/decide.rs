@@ -274,6 +274,7 @@ impl State {
                     abandoned: 0,
                     missed: run.missed,
                     previous_success: hold.previous_success,
+                    arguments: None,
                 };
                 self.start_unless_held_back(job, Some(index), actions);
             }

@@ -93,6 +93,7 @@ impl State {
                 abandoned: run.abandoned,
                 missed: run.missed,
                 previous_success: run.hold.previous_success,
+                arguments: run.arguments,
             };
             self.start_unless_held_back(job, Some(place), actions);
         }
@@ -358,5 +359,5 @@ pub(super) fn lose(lost: HashSet<Holding>, actions: &mut Actions) {
 
 /// Whether a pause holds a run back: a trigger and a backfill are not held.
 pub(super) fn is_held_back(job: &Job) -> bool {
-    matches!(job.origin, Origin::Schedule | Origin::Start)
+    matches!(job.origin, Origin::Schedule | Origin::Start | Origin::Job(_))
 }

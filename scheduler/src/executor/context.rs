@@ -10,6 +10,7 @@ use super::cancel::Cancel;
 use super::extract::{Extract, ExtractError};
 use super::provided::Provided;
 use super::slots::Shown;
+use crate::backend::JobArguments;
 use crate::node::Contact;
 use crate::run::{Missed, Origin, RunId, RunKey};
 use crate::task::{LiveTask, TaskName};
@@ -38,6 +39,8 @@ pub struct RunContext {
     attempt: u32,
     missed: Option<Missed>,
     previous_success: Option<Timestamp>,
+    #[cfg_attr(not(feature = "jobs"), expect(dead_code, reason = "nobody reads it where there are no jobs"))]
+    arguments: Option<Arc<JobArguments>>,
     cancel: Arc<Cancel>,
     shown: Arc<Shown>,
 }
@@ -52,9 +55,21 @@ impl RunContext {
             attempt: job.attempt,
             missed: job.missed,
             previous_success: job.previous_success,
+            arguments: job.arguments.clone(),
             cancel,
             shown,
         }
+    }
+
+    /// What the run was enqueued with, if it is a job.
+    #[cfg(feature = "jobs")]
+    pub(crate) fn arguments(&self) -> Option<&JobArguments> {
+        self.arguments.as_deref()
+    }
+
+    #[cfg(feature = "jobs")]
+    pub(crate) fn job(&self) -> Option<&crate::job::JobKind> {
+        self.task.job()
     }
 
     pub(super) fn provided(&self) -> &Provided {
@@ -79,13 +94,14 @@ impl RunContext {
         RunKey { task: self.task.name.clone(), origin: self.origin, instant: self.scheduled_at }
     }
 
-    /// Why the run exists: its schedule, the start of a node, a trigger or a backfill.
+    /// Why the run exists: its schedule, the start of a node, a trigger, a backfill, or because it was enqueued as a job.
     #[must_use]
     pub const fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// The nominal instant of the occurrence; of a run that was triggered, the instant of the trigger.
+    /// The nominal instant of the occurrence; of a run that was triggered, the instant of the trigger; of a job, the instant
+    /// from which on it might begin.
     #[must_use]
     pub fn scheduled_at(&self) -> DateTime<Utc> {
         self.scheduled_at.to_utc()

@@ -109,6 +109,12 @@ impl ExtractError {
     pub fn new(cause: impl Into<BoxError>) -> Self {
         Self(cause.into())
     }
+
+    /// One that no further attempt would change.
+    #[cfg(feature = "jobs")]
+    pub(crate) fn for_good(cause: impl Into<BoxError>) -> Self {
+        Self(Box::new(crate::retry::Retry::never(cause)))
+    }
 }
 
 impl fmt::Display for ExtractError {

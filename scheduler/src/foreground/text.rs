@@ -84,7 +84,9 @@ fn narrow(widths: &mut [usize; 5], width: usize) {
 }
 
 fn row(task: &TaskInfo) -> [String; 5] {
-    let next = task.next.map_or_else(|| "over".to_owned(), |next| next.format("%Y-%m-%d %H:%M:%S %Z").to_string());
+    // A job is never over: it has no schedule.
+    let none = if task.schedule.is_never() { "–" } else { "over" };
+    let next = task.next.map_or_else(|| none.to_owned(), |next| next.format("%Y-%m-%d %H:%M:%S %Z").to_string());
     [clean(task.name.as_str()), task.schedule.describe(), task.timezone.to_string(), next, task.source.to_string()]
 }
 

@@ -135,7 +135,9 @@ impl SchedulerHandle {
     }
 
     async fn trigger(&self, name: &str, overlap: Option<Overlap>) -> Result<Triggered, Error> {
-        let task = self.key(name)?;
+        let live = self.0.directory().get(name)?;
+        not_a_job(&live, "is not triggered")?;
+        let task = live.key;
         self.running()?;
         let id = self.new_id();
         let submission = Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap };
@@ -157,16 +159,8 @@ impl SchedulerHandle {
         for id in cancelled {
             self.0.executor.cancel(id, CancelCause::Replaced);
         }
-        if let Err(error) = self.request(Request::Runnable).await {
-            if self.0.backend.capabilities().durable {
-                // Another node, or the next start, executes them.
-                return Ok(answers);
-            }
-            for submission in &submissions {
-                self.0.backend.cancel(submission.id).await?;
-            }
-            return Err(error);
-        }
+        let made: Vec<RunId> = submissions.iter().map(|submission| submission.id).collect();
+        gone_or(self, self.request(Request::Runnable).await, &made).await?;
         Ok(answers)
     }
 
@@ -228,6 +222,7 @@ impl SchedulerHandle {
     pub async fn reschedule(&self, name: &str, schedule: impl Into<Schedule>) -> Result<(), Error> {
         let schedule = schedule.into();
         let task = self.0.directory().get(name)?;
+        not_a_job(&task, "has no schedule")?;
         let timetable = {
             let shown = task.shown();
             Timetable { schedule, ..(**shown.plan.timetable()).clone() }
@@ -385,6 +380,33 @@ struct Reserved<'a> {
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         self.handle.0.directory_mut().release(self.name);
+    }
+}
+
+/// What becomes of runs that were made as the engine ended, and did not take that in: another node, or the next start,
+/// executes them, or they are undone where nothing outlives the program.
+pub(super) async fn gone_or(
+    handle: &SchedulerHandle,
+    taken_in: Result<(), Error>,
+    made: &[RunId],
+) -> Result<(), Error> {
+    let Err(error) = taken_in else { return Ok(()) };
+    if handle.0.backend.capabilities().durable {
+        return Ok(());
+    }
+    for &run in made {
+        handle.0.backend.cancel(run).await?;
+    }
+    Err(error)
+}
+
+/// A job runs when it is enqueued, and not otherwise: nobody else knows its arguments.
+fn not_a_job(task: &LiveTask, what: &str) -> Result<(), Error> {
+    match task.reads() {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::refused(format!("task \"{}\" is a job, and {what}: it runs when it is enqueued", task.name)))
+        }
     }
 }
 

@@ -24,11 +24,24 @@ pub(crate) struct Directory {
     /// The names by key, made when they are first asked for.
     names: Option<HashMap<TaskKey, TaskName>>,
     removed: VecDeque<(TaskKey, TaskName)>,
+    /// Tasks of jobs by their functions.
+    #[cfg(feature = "jobs")]
+    functions: HashMap<std::any::TypeId, Vec<TaskName>>,
 }
 
 impl Directory {
     pub(crate) fn new(tasks: Vec<Option<Arc<LiveTask>>>, places: HashMap<TaskName, u32>) -> Self {
-        Self { tasks, places, free: Vec::new(), names: None, removed: VecDeque::new() }
+        #[cfg(feature = "jobs")]
+        let functions = functions(&tasks);
+        Self {
+            tasks,
+            places,
+            free: Vec::new(),
+            names: None,
+            removed: VecDeque::new(),
+            #[cfg(feature = "jobs")]
+            functions,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,6 +50,27 @@ impl Directory {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<LiveTask>> {
         self.tasks.iter().flatten()
+    }
+
+    /// The tasks of jobs whose function this is.
+    #[cfg(feature = "jobs")]
+    pub(super) fn of_function(&self, function: std::any::TypeId) -> impl Iterator<Item = &Arc<LiveTask>> {
+        let places = self.functions.get(&function).into_iter().flatten();
+        places.filter_map(|name| self.tasks[*self.places.get(name)? as usize].as_ref())
+    }
+
+    #[cfg(feature = "jobs")]
+    fn note_function(&mut self, task: &LiveTask) {
+        if let Some(job) = task.job() {
+            self.functions.entry(job.function).or_default().push(task.name.clone());
+        }
+    }
+
+    #[cfg(feature = "jobs")]
+    fn forget_function(&mut self, task: &LiveTask) {
+        if let Some(names) = task.job().and_then(|job| self.functions.get_mut(&job.function)) {
+            names.retain(|name| *name != task.name);
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Result<Arc<LiveTask>, Error> {
@@ -81,6 +115,8 @@ impl Directory {
             u32::try_from(self.tasks.len() - 1).expect("a scheduler has fewer than 2^32 tasks")
         });
         self.places.insert(task.name.clone(), place);
+        #[cfg(feature = "jobs")]
+        self.note_function(&task);
         self.tasks[place as usize] = Some(task);
     }
 
@@ -95,6 +131,8 @@ impl Directory {
 
     pub(super) fn remove(&mut self, name: &str) -> Result<Arc<LiveTask>, Error> {
         let task = self.get(name)?;
+        #[cfg(feature = "jobs")]
+        self.forget_function(&task);
         let place = self.places.remove(name).expect("a task that was found has a place");
         self.tasks[place as usize] = None;
         self.free.push(place);
@@ -119,6 +157,16 @@ impl Directory {
         });
         names.get(&key).cloned()
     }
+}
+
+/// Tasks of jobs by their functions.
+#[cfg(feature = "jobs")]
+fn functions(tasks: &[Option<Arc<LiveTask>>]) -> HashMap<std::any::TypeId, Vec<TaskName>> {
+    let mut functions: HashMap<_, Vec<TaskName>> = HashMap::new();
+    for (task, job) in tasks.iter().flatten().filter_map(|task| Some((task, task.job()?))) {
+        functions.entry(job.function).or_default().push(task.name.clone());
+    }
+    functions
 }
 
 impl Shared {

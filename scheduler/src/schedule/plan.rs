@@ -33,7 +33,7 @@ impl Plan {
             // One instant is accounted for although it may be past at first sight.
             Rule::Once(at) => (at.resolve(timetable.zone), since),
             Rule::Interval(_) if timetable.anchored => (timetable.window.start, since.max(registered)),
-            Rule::Cron(_) | Rule::Interval(_) => (registered, since.max(registered)),
+            Rule::Cron(_) | Rule::Interval(_) | Rule::Never => (registered, since.max(registered)),
         };
         Self { timetable, anchor, since, after, seed: JitterSeed::of(name) }
     }
@@ -143,6 +143,7 @@ impl Plan {
                 let excepted = except.map_or(0, |except| except.count_on_grid(zone, anchor, period, after, through));
                 grid.count(anchor, after, through) - excepted
             }
+            Rule::Never => 0,
             Rule::Once(_) => u64::from(self.anchor > after && self.anchor <= through && !self.is_excepted(self.anchor)),
         }
     }
@@ -214,6 +215,7 @@ impl Plan {
             Rule::Cron(expression) => expression.next(self.zone(), after)?,
             Rule::Interval(grid) => grid.next(self.anchor, after),
             Rule::Once(_) => self.anchor,
+            Rule::Never => return None,
         };
         (next <= self.timetable.window.end && next > after).then_some(next)
     }
@@ -224,6 +226,7 @@ impl Plan {
             Rule::Cron(expression) => expression.previous(self.zone(), before)?,
             Rule::Interval(grid) => grid.previous(self.anchor, before)?,
             Rule::Once(_) => self.anchor,
+            Rule::Never => return None,
         };
         (last >= self.timetable.window.start && last < before).then_some(last)
     }
@@ -232,7 +235,7 @@ impl Plan {
     pub(crate) fn only(&self) -> Option<Timestamp> {
         match self.schedule().rule() {
             Rule::Once(_) => Some(self.anchor),
-            Rule::Cron(_) | Rule::Interval(_) => None,
+            Rule::Cron(_) | Rule::Interval(_) | Rule::Never => None,
         }
     }
 }

@@ -62,7 +62,7 @@ impl Timetable {
     pub fn only(&self) -> Option<Timestamp> {
         match self.schedule.rule() {
             Rule::Once(at) => Some(at.resolve(self.zone)),
-            Rule::Cron(_) | Rule::Interval(_) => None,
+            Rule::Cron(_) | Rule::Interval(_) | Rule::Never => None,
         }
     }
 

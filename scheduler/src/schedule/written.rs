@@ -73,6 +73,7 @@ impl Schedule {
             Rule::Cron(expression) => expression.to_string(),
             Rule::Interval(grid) => format_duration(grid.period()),
             Rule::Once(at) => at.written(),
+            Rule::Never => "never".to_owned(),
         }
     }
 }

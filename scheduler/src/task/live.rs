@@ -11,6 +11,8 @@ use symphra_scheduler_core::Timestamp;
 use super::{Metadata, Source, Task, TaskInfo, TaskName, TaskStatus};
 use crate::backend::{Pause, Registered, TaskKey};
 use crate::handler::Call;
+#[cfg(feature = "jobs")]
+use crate::job::JobKind;
 use crate::retry::RetryPolicy;
 use crate::schedule::{Delivery, Misfire, Moment, Overlap, Plan, Schedule};
 use crate::tally::Tally;
@@ -35,6 +37,8 @@ pub(crate) struct LiveTask {
     tally: Mutex<Tally>,
     /// The task as it was first registered, if this is another declaration of it: what is counted goes on there.
     first: Option<Arc<LiveTask>>,
+    #[cfg(feature = "jobs")]
+    job: Option<Box<JobKind>>,
     shown: Mutex<Shown>,
 }
 
@@ -85,6 +89,8 @@ impl LiveTask {
             registered_at: now,
             tally: Mutex::new(Tally::after(registered.latest)),
             first: None,
+            #[cfg(feature = "jobs")]
+            job: task.job_kind().cloned().map(Box::new),
             shown: Mutex::new(shown),
         }
     }
@@ -118,6 +124,19 @@ impl LiveTask {
     /// What is shown is replaced whole.
     pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(feature = "jobs")]
+    pub(crate) fn job(&self) -> Option<&JobKind> {
+        self.job.as_deref()
+    }
+
+    /// The newest version of arguments that it reads, if it is one of jobs.
+    pub(crate) fn reads(&self) -> Option<(TaskKey, u32)> {
+        #[cfg(feature = "jobs")]
+        return self.job().map(|job| (self.key, job.version()));
+        #[cfg(not(feature = "jobs"))]
+        None
     }
 
     pub(crate) fn source(&self) -> Source {

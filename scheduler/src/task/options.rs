@@ -116,7 +116,8 @@ impl Task {
         self
     }
 
-    /// How many runs of the task may be alive at once. Default 1; zero is an error at start.
+    /// How many runs of the task may be alive at once. Default 1, of a job no limit but the workers of all nodes; zero is an
+    /// error at start.
     pub fn max_instances(mut self, runs: u32) -> Self {
         self.options.max_instances = Some(runs);
         self

@@ -35,7 +35,10 @@ impl Task {
             .ok();
         let mut said = self.impossible_values();
         said.extend(self.contradictions());
-        said.extend(self.never_due(zone));
+        match self.is_job() {
+            true => said.extend(self.not_for_jobs()),
+            false => said.extend(self.never_due(zone)),
+        }
         let wrong = |says| Problem::Task { name: self.name.to_string(), says, source: self.source };
         found.extend(said.into_iter().map(wrong));
         (name, found)
@@ -125,6 +128,32 @@ impl Task {
         said
     }
 
+    /// What has no meaning without a schedule.
+    fn not_for_jobs(&self) -> Vec<String> {
+        let options = &self.options;
+        let given = [
+            ("a schedule", !self.schedule.is_never()),
+            ("timezone", options.timezone.is_some()),
+            ("start", options.start.is_some()),
+            ("end", options.end.is_some()),
+            ("except", options.except.is_some()),
+            ("jitter", options.jitter.is_some()),
+            ("delay", options.delay != Delay::FixedRate),
+            ("max_runs", options.max_runs.is_some()),
+            ("overlap", options.overlap.is_some()),
+            ("misfire", options.misfire.is_some()),
+            ("catch_up_window", options.catch_up_window.is_some()),
+            ("run_on_start", options.run_on_start),
+            ("expect_success_within", options.expect_success_within.is_some()),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given);
+        given
+            .map(|(option, _)| {
+                format!("it is a job, which runs when it is enqueued: {option} has no meaning for it; drop it")
+            })
+            .collect()
+    }
+
     /// What it asks for by name and its backend lacks.
     pub(crate) fn unsupported(&self, backend: &str, can: Capabilities) -> Vec<Problem> {
         let options = &self.options;
@@ -133,16 +162,20 @@ impl Task {
             ("max_runs", options.max_runs.unwrap_or_default().to_string(), options.max_runs.is_some() && !can.max_runs),
         ];
         let lacking = asked.into_iter().filter(|(.., is_lacking)| *is_lacking);
-        lacking
-            .map(|(option, value, _)| Problem::Unsupported {
-                name: self.name.to_string(),
-                says: format!(
-                    "{option} = {value} is more than the backend \"{backend}\" can do; drop it, or use a backend that can: \
-                     memory, sqlite, postgres, redis"
-                ),
-                source: self.source,
-            })
-            .collect()
+        let lacking = lacking.map(|(option, value, _)| {
+            format!(
+                "{option} = {value} is more than the backend \"{backend}\" can do; drop it, or use a backend that can: \
+                 memory, sqlite, postgres, redis"
+            )
+        });
+        let jobs = (self.is_job() && !can.jobs).then(|| {
+            format!(
+                "it is a job (#[task] or Task::job), and the backend \"{backend}\" has no jobs; use a backend that has: memory, \
+                 sqlite, postgres"
+            )
+        });
+        let says = lacking.chain(jobs);
+        says.map(|says| Problem::Unsupported { name: self.name.to_string(), says, source: self.source }).collect()
     }
 
     fn never_due(&self, zone: Tz) -> Option<String> {
@@ -205,6 +238,7 @@ impl Task {
             pause_after: options.pause_after,
             disabled: options.disabled,
             run_on_start: options.run_on_start,
+            reads: self.reads(),
             retention: Arc::clone(retention),
         }
     }
@@ -236,6 +270,8 @@ impl Task {
     /// How many runs may be alive at once; `None` is no limit.
     pub(crate) fn alive_max(&self) -> Option<u32> {
         match self.overlap_policy() {
+            // As many as there are workers, if it does not say otherwise: jobs come because somebody wants them done.
+            _ if self.is_job() => self.options.max_instances,
             Overlap::Allow => None,
             _ => Some(self.options.max_instances.unwrap_or(1)),
         }

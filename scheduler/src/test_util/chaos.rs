@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::backend::{
     Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
-    Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog,
-    RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
+    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::{RunId, RunState};
 
@@ -29,12 +29,12 @@ pub enum Fault {
     /// It is done, later.
     Slow(Duration),
     /// It is done, and answered for all entries but the last: of calls that are answered entry by entry, which are
-    /// `register`, `look`, `enqueue`, `finish` and `submit`. No other call goes wrong in this way.
+    /// `register`, `look`, `enqueue`, `finish`, `submit` and `enqueue_jobs`. No other call goes wrong in this way.
     Short,
 }
 
 /// The calls that are answered entry by entry.
-const BY_ENTRY: [&str; 5] = ["register", "look", "enqueue", "finish", "submit"];
+const BY_ENTRY: [&str; 6] = ["register", "look", "enqueue", "finish", "submit", "enqueue_jobs"];
 
 /// What of a call is held until it is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,5 +420,26 @@ impl Backend for Chaos {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.0.store.nodes()
+    }
+
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        by_entry!(self, enqueue_jobs(jobs))
+    }
+
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        self.0.store.dead_letters(query)
+    }
+
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        through!(self, run_again(letter, again))
+    }
+
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        through!(self, drop_letter(letter))
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    fn job_store(&self) -> BackendFuture<'_, Option<crate::backend::JobStore<'_>>> {
+        self.0.store.job_store()
     }
 }

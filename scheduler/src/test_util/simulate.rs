@@ -91,7 +91,7 @@ impl Simulation {
             };
             let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));
             let mut becomes = Vec::new();
-            let backend = Capabilities::durable();
+            let backend = Capabilities::durable().with_jobs();
             let back_at =
                 |at: Timestamp| down.iter().fold(at, |at, down| if down.contains(&at) { down.end } else { at });
             rehearse(live, &registered, backend, checked.config.grace(), span.end, back_at, |step| {

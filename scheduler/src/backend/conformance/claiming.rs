@@ -43,7 +43,7 @@ pub async fn only_runs_of_known_tasks_are_claimed_the_oldest_first(backend: Subj
     for n in 1..=3 {
         known.hold(&dead, n).await;
     }
-    let none = Claim { number: 0, tasks: [known.key].into(), max: 0 };
+    let none = Claim { number: 0, tasks: [known.key].into(), jobs: [].into(), max: 0 };
     let none = backend.claim(&node("b"), &none).await.expect("a claim is answered");
     assert!(none.runs.is_empty(), "who asks for none gets none");
     // All of them have one holder, so when one can be taken over, all can.
@@ -59,7 +59,7 @@ pub async fn a_claim_gets_no_more_than_it_asks_for(backend: Subject) {
     }
     let mut all = Vec::new();
     for (number, expected) in [(1, 2), (2, 2), (3, 1), (4, 0)] {
-        let claim = Claim { number, tasks: [task.key].into(), max: 2 };
+        let claim = Claim { number, tasks: [task.key].into(), jobs: [].into(), max: 2 };
         let got = backend.claim(&node("a"), &claim).await.expect("a claim is answered").runs;
         assert_eq!(got.len(), expected, "claim {number}");
         all.extend(ids(&got));
@@ -116,7 +116,7 @@ pub async fn claims_go_by_priority_and_then_by_instant(backend: Subject) {
     for number in 1..=7 {
         let mut tasks = tasks.to_vec();
         tasks.sort();
-        let claim = Claim { number, tasks: tasks.into(), max: 1 };
+        let claim = Claim { number, tasks: tasks.into(), jobs: [].into(), max: 1 };
         claimed.extend(ids(&backend.claim(&node("b"), &claim).await.expect("a claim is answered").runs));
     }
     assert_eq!(claimed, expected, "the higher priority first, then what was due first");
@@ -144,7 +144,7 @@ pub async fn a_claim_takes_as_many_of_a_task_as_come_first(backend: Subject) {
     tasks.sort();
     let mut claimed = Vec::new();
     for number in 1..=3 {
-        let claim = Claim { number, tasks: tasks.clone().into(), max: 24 };
+        let claim = Claim { number, tasks: tasks.clone().into(), jobs: [].into(), max: 24 };
         claimed.push(backend.claim(&node("a"), &claim).await.expect("a claim is answered").runs);
     }
     assert_eq!(claimed.iter().map(Vec::len).collect::<Vec<_>>(), [24, 24, 0], "all but what the group holds back");
@@ -166,7 +166,7 @@ pub async fn a_claim_takes_what_waits_of_many_tasks(backend: Subject) {
     let keys: Arc<[TaskKey]> = keys.into();
     let mut claimed = Vec::new();
     for number in 1..=3 {
-        let claim = Claim { number, tasks: Arc::clone(&keys), max: 150 };
+        let claim = Claim { number, tasks: Arc::clone(&keys), jobs: [].into(), max: 150 };
         claimed.push(backend.claim(&node("a"), &claim).await.expect("a claim is answered").runs.len());
     }
     assert_eq!(claimed, [150, 150, 0]);
@@ -192,7 +192,7 @@ async fn claim_one_until_some(backend: &Subject, holder: &Holder, task: TaskKey)
     let waiting = async {
         for number in 1.. {
             beat(backend, holder).await;
-            let claim = Claim { number, tasks: [task].into(), max: 1 };
+            let claim = Claim { number, tasks: [task].into(), jobs: [].into(), max: 1 };
             let claimed = backend.claim(holder, &claim).await.expect("a claim is answered").runs;
             if !claimed.is_empty() {
                 return (number, claimed);

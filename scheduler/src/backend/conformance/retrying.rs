@@ -90,7 +90,7 @@ pub async fn a_next_attempt_on_another_node_is_told(backend: Subject) {
         task.end(n, hold, retry(at)).await;
     }
     let before = super::version(&backend).await;
-    let one = super::Claim { number: 1, tasks: [task.key].into(), max: 1 };
+    let one = super::Claim { number: 1, tasks: [task.key].into(), jobs: [].into(), max: 1 };
     let own = backend.claim(&node("a"), &one).await.expect("a claim is answered").runs;
     let other = task.claim(&node("b"), 1).await;
     assert_eq!((own.len(), other.len()), (1, 1), "each node has one");

@@ -10,6 +10,7 @@ mod claim;
 mod control;
 mod finish;
 mod holders;
+mod jobs;
 mod list;
 mod owners;
 mod waiting;
@@ -33,6 +34,7 @@ use crate::schedule::Timetable;
 use alive::{Begun, Links, Slab};
 use control::{Change, Log};
 use holders::HolderRow;
+use jobs::Jobs;
 use owners::{Neighbours, Owner, Unowned};
 use waiting::Waiting;
 
@@ -58,6 +60,7 @@ pub(super) struct Store {
     /// Runs between two attempts, by the instant of the next, which has not come.
     retrying: BTreeSet<(Timestamp, u32)>,
     submitted: Submitted,
+    jobs: Jobs,
     pause_of_all: Option<Pause>,
     all_resumed_at: Option<Timestamp>,
     log: Log,
@@ -420,6 +423,7 @@ impl Store {
         let limit = query.limit.unwrap_or(usize::MAX);
         let wanted = |row: &&RunRow| query.includes(row);
         let mut alive: Vec<RunRow> = self.alive.iter().map(|run| &run.row).filter(wanted).cloned().collect();
+        alive.extend(self.waiting_jobs().filter(|row| wanted(&row)));
         alive.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         let ended = self.history.newest_first().filter(wanted).cloned();
         alive.into_iter().chain(ended).take(limit).collect()

@@ -177,6 +177,7 @@ fn origin(origin: Origin) -> (&'static str, Option<Id>) {
         Origin::Start => ("start", None),
         Origin::Trigger(id) => ("trigger", Some(Id(id))),
         Origin::Backfill(id) => ("backfill", Some(Id(id))),
+        Origin::Job(id) => ("job", Some(Id(id))),
     }
 }
 
@@ -186,6 +187,7 @@ fn read_origin(word: &str, id: Option<Id>) -> Result<Origin, BackendError> {
         ("start", None) => Ok(Origin::Start),
         ("trigger", Some(Id(id))) => Ok(Origin::Trigger(id)),
         ("backfill", Some(Id(id))) => Ok(Origin::Backfill(id)),
+        ("job", Some(Id(id))) => Ok(Origin::Job(id)),
         _ => Err(text::unreadable("origin", word, "unknown word".into())),
     }
 }
@@ -368,6 +370,7 @@ impl ClaimedWord {
             attempt: self.attempt,
             abandoned: self.abandoned,
             was: text::state(&self.was)?,
+            arguments: None,
         })
     }
 }

@@ -31,6 +31,9 @@ struct Due {
 #[derive(Deserialize)]
 struct Candidate(Run, i64);
 
+/// The lane of jobs that wait, and are no runs yet; the others are numbered from 0 on by the store.
+const NEW_JOBS: i64 = -1;
+
 /// The order of claims.
 type Rank = (Reverse<i64>, i64, i64, i64, String);
 
@@ -64,13 +67,15 @@ impl<D: Database> Shared<D> {
             claims.runs = step.claimed_before(&holder.node, claim).await?;
         }
         let wanted = claim.max.saturating_sub(claims.runs.len());
-        let tasks = step.claimable(&holder.node, claim, wanted).await?;
+        let mut tasks = step.claimable(&holder.node, claim, wanted).await?;
+        let jobs = step.claimable_jobs(claim).await?;
+        tasks.extend(jobs.tasks());
         if wanted > 0 && !tasks.is_empty() {
             step.lock_free(tasks).await?;
             let more = step.take(&holder.node, claim, wanted).await?;
             claims.runs.extend(more);
         }
-        claims.next_at = step.next_attempt(claim).await?.map(at);
+        claims.next_at = step.next_attempt(claim).await?.into_iter().chain(jobs.next_at()).min().map(at);
         self.commit(step).await?;
         Ok(claims)
     }
@@ -80,6 +85,14 @@ impl Front {
     fn takes(&mut self, run: &Run, lane: i64) {
         self.lanes.entry((run.task, lane)).or_default().taken += 1;
         self.taken.insert(run.id.clone());
+    }
+
+    /// The tasks that have a lane of which there may be more, and of which that is so.
+    fn tasks_in(&self, is_so: impl Fn(&Lane) -> bool) -> Vec<i64> {
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.is_cut && is_so(lane));
+        let mut tasks: Vec<i64> = lanes.map(|(&(task, _), _)| task).collect();
+        tasks.dedup();
+        tasks
     }
 }
 
@@ -110,7 +123,8 @@ impl<T: Transaction> Step<'_, T> {
             let was = run.was.as_deref().map_or(Ok(RunState::Queued), text::state)?;
             self.claimed(run, was)
         });
-        claimed.collect()
+        let claimed = claimed.collect::<Result<_, _>>()?;
+        self.with_arguments(claimed).await
     }
 
     /// The tasks in which something might be claimed, as many as could fill the claim.
@@ -134,15 +148,16 @@ impl<T: Transaction> Step<'_, T> {
         let mut front = Front::default();
         // One more than a task's share: a task of which one run waits is known to have no more.
         let depth = 1 + (2 * wanted).div_ceil(ids.len().max(1));
-        self.look_at(&mut front, node, ids, depth).await?;
+        self.look_at(&mut front, claim, node, ids, depth).await?;
+        self.look_at_jobs(&mut front, claim, wanted).await?;
         let mut groups = self.groups().await?;
-        let mut claimed = Vec::new();
+        let (mut claimed, mut begun) = (Vec::new(), Vec::new());
         while let Some((_, Candidate(mut run, lane))) = front.candidates.pop_first() {
             let was = run.run_state()?;
             if was == RunState::Running {
                 if self.ends_with_its_node(&run)? {
                     front.takes(&run, lane);
-                    self.look_further(&mut front, node, &run, lane).await?;
+                    self.look_further(&mut front, claim, node, &run, lane).await?;
                     continue;
                 }
                 run.deaths += 1;
@@ -154,7 +169,7 @@ impl<T: Transaction> Step<'_, T> {
                 continue;
             }
             let task = &self.tasks[&run.task];
-            let is_held_back = run.is_scheduled() && self.is_paused(task);
+            let is_held_back = (run.is_scheduled() || run.is_job()) && self.is_paused(task);
             let needs_room = was == RunState::Queued && run.beside == 0;
             let group = task.grp.clone();
             let has_place = was == RunState::Running || groups.has_room(group.as_deref());
@@ -168,52 +183,119 @@ impl<T: Transaction> Step<'_, T> {
                 self.log.push(Change::Resumed(run.run_id()?));
             }
             front.takes(&run, lane);
-            self.give(&mut run, node);
+            match lane {
+                NEW_JOBS => self.begin_job(&mut run, node),
+                _ => self.give(&mut run, node),
+            }
             run.claim = Some(super::rows::count(claim.number));
             run.was = Some(was.to_string());
             claimed.push(self.claimed(&run, was)?);
             if claimed.len() < wanted {
-                self.look_further(&mut front, node, &run, lane).await?;
+                self.look_further(&mut front, claim, node, &run, lane).await?;
             }
-            self.change(run);
+            match lane {
+                NEW_JOBS => begun.push(run),
+                _ => self.change(run),
+            }
         }
-        Ok(claimed)
+        self.write_begun_jobs(&begun).await?;
+        self.with_arguments(claimed).await
     }
 
-    /// Reads the first candidates of each lane of these tasks, `depth` of a lane.
-    async fn look_at(&mut self, front: &mut Front, node: &str, tasks: Vec<i64>, depth: usize) -> Result<(), Failed> {
-        let input = json!({ "node": node, "ids": tasks, "max": depth });
-        let candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
-        for Candidate(run, lane) in &candidates {
-            front.lanes.entry((run.task, *lane)).or_default().read = 0;
-        }
-        for candidate in candidates {
-            let Candidate(run, lane) = &candidate;
-            let there = front.lanes.entry((run.task, *lane)).or_default();
-            there.read += 1;
-            there.is_cut = there.read == depth;
-            if !front.taken.contains(&run.id) {
-                let (priority, due_at) = self.rank(run);
+    /// Reads the first candidates of each lane of these tasks, `depth` of a lane, or more where the claimer cannot read what
+    /// comes first.
+    async fn look_at(
+        &mut self,
+        front: &mut Front,
+        claim: &Claim,
+        node: &str,
+        mut tasks: Vec<i64>,
+        mut depth: usize,
+    ) -> Result<(), Failed> {
+        while !tasks.is_empty() {
+            let input = json!({ "node": node, "ids": tasks, "max": depth });
+            let candidates: Vec<Candidate> = self.list(&self.sql.candidates, input).await?;
+            let jobs = candidates.iter().filter(|candidate| candidate.0.is_job());
+            let jobs: Vec<String> = jobs.map(|candidate| candidate.0.id.clone()).collect();
+            let jobs = self.facts_of_jobs(jobs).await?;
+            for Candidate(run, lane) in &candidates {
+                front.lanes.entry((run.task, *lane)).or_default().read = 0;
+            }
+            for candidate in candidates {
+                let Candidate(run, lane) = &candidate;
+                let there = front.lanes.entry((run.task, *lane)).or_default();
+                there.read += 1;
+                there.is_cut = there.read == depth;
+                let job = jobs.get(&run.id);
+                if front.taken.contains(&run.id) {
+                    continue;
+                }
+                if run.is_job() && !job.is_some_and(|job| claim.reads(TaskKey(run.task.unsigned_abs()), job.version)) {
+                    // It is left to others, and those behind it are not.
+                    front.takes(run, *lane);
+                    self.set_aside(candidate.0, node)?;
+                    continue;
+                }
+                let (own, due_at) = self.rank(run);
+                let priority = job.map_or(own, |job| Reverse(job.priority));
                 front.candidates.insert((priority, due_at, run.scheduled_at, run.made, run.id.clone()), candidate);
             }
+            tasks = front.tasks_in(|lane| lane.taken >= lane.read);
+            depth *= 2;
+        }
+        Ok(())
+    }
+
+    /// Reads the first jobs that wait of each of the locked tasks: as many as could be claimed, so that none is read later.
+    async fn look_at_jobs(&mut self, front: &mut Front, claim: &Claim, wanted: usize) -> Result<(), Failed> {
+        for (run, priority) in self.waiting_for_a_claim(claim, wanted).await? {
+            let rank = (Reverse(priority), run.due_at, run.scheduled_at, run.made, run.id.clone());
+            front.candidates.insert(rank, Candidate(run, NEW_JOBS));
         }
         Ok(())
     }
 
     /// Reads more where a lane has been taken from as far as it was read: at once of all tasks of which that is soon so, and
     /// after some such looks of all that there are, so that they stay few.
-    async fn look_further(&mut self, front: &mut Front, node: &str, run: &Run, lane: i64) -> Result<(), Failed> {
+    async fn look_further(
+        &mut self,
+        front: &mut Front,
+        claim: &Claim,
+        node: &str,
+        run: &Run,
+        lane: i64,
+    ) -> Result<(), Failed> {
         let is_used_up = |lane: &Lane| lane.is_cut && lane.taken >= lane.read;
         if !front.lanes.get(&(run.task, lane)).is_some_and(is_used_up) {
             return Ok(());
         }
         front.looks += 1;
-        let is_soon = |lane: &Lane| lane.is_cut && (front.looks > LOOKS_MAX || 2 * lane.taken >= lane.read);
-        let soon: Vec<_> = front.lanes.iter().filter(|(_, lane)| is_soon(lane)).collect();
-        let mut tasks: Vec<i64> = soon.iter().map(|&(&(task, _), _)| task).collect();
-        tasks.dedup();
-        let read = soon.iter().map(|(_, lane)| lane.read).max().unwrap_or_default();
-        self.look_at(front, node, tasks, 2 * read).await
+        let is_soon = |lane: &Lane| front.looks > LOOKS_MAX || 2 * lane.taken >= lane.read;
+        let tasks = front.tasks_in(is_soon);
+        let read = front.lanes.values().filter(|lane| lane.is_cut && is_soon(lane)).map(|lane| lane.read).max();
+        self.look_at(front, claim, node, tasks, 2 * read.unwrap_or_default()).await
+    }
+
+    /// Has a job that `node` cannot read, and that has begun, wait for somebody who can, without room: after a roll-back it
+    /// would keep its task from all other work.
+    fn set_aside(&mut self, mut run: Run, node: &str) -> Result<(), Failed> {
+        match run.run_state()? {
+            RunState::Queued => return Ok(()),
+            RunState::Running => {
+                if self.ends_with_its_node(&run)? {
+                    return Ok(());
+                }
+                run.deaths += 1;
+                run.abandoned += 1;
+                run.holder = None;
+            }
+            _ if run.put_off_by.as_deref() != Some(node) => self.log.push(Change::Resumed(run.run_id()?)),
+            _ => {}
+        }
+        self.enter_queue(&mut run);
+        self.log.push(Change::Runnable);
+        self.change(run);
+        Ok(())
     }
 
     /// Ends a run whose node is dead, if it may not be executed again.
@@ -282,6 +364,7 @@ impl<T: Transaction> Step<'_, T> {
             attempt: u32::try_from(run.attempt).unwrap_or(u32::MAX),
             abandoned: u32::try_from(run.abandoned).unwrap_or(u32::MAX),
             was,
+            arguments: None,
         })
     }
 }

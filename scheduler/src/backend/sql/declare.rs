@@ -110,7 +110,8 @@ impl<D: Database> Shared<D> {
             }
             let sight = if new.contains(task.name.as_str()) { Sight::First } else { Sight::Again };
             step.declare(*id, &task.rules, sight);
-            since.push(json!({ "task": id, "since": step.version + i64::from(sight == Sight::Again) }));
+            let reads = task.rules.reads;
+            since.push(json!({ "task": id, "since": step.version + i64::from(sight == Sight::Again), "reads": reads }));
         }
         let mut ended = step.replace_timetables(replaced).await?;
         let at_start = step.first_to_know(&ids, tasks, &holder.node, since).await?;

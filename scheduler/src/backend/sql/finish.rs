@@ -1,5 +1,7 @@
 //! How attempts end, are followed by another, are given back, and are cancelled.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::json;
 use symphra_scheduler_core::Timestamp;
@@ -31,6 +33,9 @@ impl<D: Database> Shared<D> {
         let mut step = self.begin().await?;
         step.lock_ending(ended.iter().map(|end| id(end.task))).await?;
         let mut runs = step.runs(ended.iter().map(|end| end.id.to_string())).await?;
+        let jobs = || runs.values().filter(|run| run.is_job());
+        let of_jobs: BTreeSet<i64> = jobs().map(|run| run.task).collect();
+        let node = jobs().find_map(|run| run.holder.clone()).unwrap_or_default();
         let mut done = Vec::with_capacity(ended.len());
         for end in ended {
             let id = end.id.to_string();
@@ -43,18 +48,28 @@ impl<D: Database> Shared<D> {
             }
             done.push(task);
         }
-        let due = step.tasks_with_due_attempts().await?;
+        let mut due = step.tasks_with_due_attempts().await?;
+        let unread: Vec<i64> = match of_jobs.is_empty() {
+            true => Vec::new(),
+            false => {
+                let waiting = step.tasks_with_jobs(&node).await?;
+                due.extend(waiting.iter().map(|waits| waits.task));
+                waiting.iter().filter(|waits| waits.unread == 1).map(|waits| waits.task).collect()
+            }
+        };
         let groups = step.groups().await?;
         let mut is_for_others = false;
         let stored = done.into_iter().map(|task| {
             let Some(task) = task.and_then(|task| step.tasks.get(&task)) else { return Stored::Stale };
             let waits = task.queued > 0 || due.contains(&task.id) || groups.is_waited_for(task.grp.as_deref());
-            is_for_others |= waits && task.grp.is_some();
+            // Jobs that wait as runs were given back, by somebody who cannot read them perhaps.
+            let is_unread = unread.contains(&task.id) || task.queued > 0 && of_jobs.contains(&task.id);
+            is_for_others |= waits && (task.grp.is_some() || is_unread);
             Stored::Done { more: waits }
         });
         let stored = stored.collect();
         if is_for_others {
-            // Whoever ended these runs may not know the task that their room goes to.
+            // Whoever ended these runs may not know the task that their room goes to, or not read what waits of it.
             step.log.push(Change::Runnable);
         }
         self.commit(step).await?;
@@ -69,10 +84,15 @@ impl<D: Database> Shared<D> {
         let mut step = self.begin().await?;
         let id = run.to_string();
         let of: Option<Of> = step.ask(&self.statements.task_of_run, json!({ "id": id })).await?;
-        let Some(Of { task }) = of else { return Ok(None) };
+        let waiting = if of.is_none() { step.task_of_job(run).await? } else { None };
+        let Some(task) = of.map(|of| of.task).or(waiting) else { return Ok(None) };
         step.lock([task]).await?;
-        // It may have ended while the lock was waited for.
-        let Some((_, run)) = step.runs([id]).await?.pop_first() else { return Ok(None) };
+        // It may have begun, or ended, while the lock was waited for.
+        let run = match step.runs([id]).await?.pop_first() {
+            Some((_, run)) => Some(run),
+            None => step.admit_job(run).await?,
+        };
+        let Some(run) = run else { return Ok(None) };
         let cause = CancelCause::Requested;
         let cancelled =
             Cancelled { id: run.run_id()?, task: TaskKey(run.task.unsigned_abs()), cause, was: run.run_state()? };

@@ -23,6 +23,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 },
     Migration { statements: include_str!("../../../migrations/0002_logs.sql"), admits: 1 },
     Migration { statements: include_str!("../../../migrations/0003_waiting.sql"), admits: 1 },
+    // A program that knows no jobs cannot read the rows of their runs: its lists fail, its claims try again for ever, and the
+    // death of a node would have it end a job without a letter. So none but those that know them go on.
+    Migration { statements: include_str!("../../../migrations/0004_jobs.sql"), admits: 4 },
 ];
 
 /// The number of the last migration that this program knows.
@@ -126,5 +129,9 @@ pub(crate) async fn migrate<T: Transaction>(
         );
         tx.tell(&sql, &json!({ "number": number, "admits": migration.admits }).to_string()).await?;
     }
+    // By it a transaction on another store is told from one on this, though both have the same tasks under the same numbers.
+    let store = format!("{:032x}", fastrand::u128(..));
+    let sql = dialect.say("UPDATE {meta} SET store = {in:store} WHERE store IS NULL", names);
+    tx.tell(&sql, &json!({ "store": store }).to_string()).await?;
     Ok(Ok(()))
 }

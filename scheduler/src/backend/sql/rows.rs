@@ -383,6 +383,10 @@ impl Run {
         matches!(self.origin.as_str(), "schedule" | "start")
     }
 
+    pub(super) fn is_job(&self) -> bool {
+        self.origin == "job"
+    }
+
     pub(super) fn run_id(&self) -> Result<RunId, BackendError> {
         text::run_id(&self.id)
     }

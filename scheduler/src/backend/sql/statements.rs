@@ -1,12 +1,15 @@
 //! The statements of a store. Each has one parameter, a JSON object, and gives one JSON value or none; so a batch is one
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
+mod claims;
+
 use super::dialect::{Dialect, Names, assignments, given, given_rows, names, object, row};
+use super::jobs::{JobStatements, WAITS};
 use super::rows::{
     CHANGE, CLOSED, ENDED, ENDING, FIRED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RETENTION, RUN, TASK, Type,
     only, which,
 };
-use crate::backend::NODE_DEATHS_MAX;
+use claims::{candidates, claimable, retrying};
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -80,6 +83,7 @@ pub(crate) struct Statements {
     pub(super) ledger: String,
     pub(super) task_of_run: String,
     pub(super) unclaimed: String,
+    pub(super) jobs: JobStatements,
 }
 
 /// Statements that write some columns of tasks. Where there are two of the kind, the first writes fewer: most of what a
@@ -102,21 +106,13 @@ const SEEN: &str = "'now', {now}, 'paused', (SELECT paused FROM {pauses} {share}
                     {pauses}), 'version', (SELECT version FROM {meta})";
 
 /// Whether neither the task `t` nor all tasks are paused.
-const NOT_PAUSED: &str = "(t.paused IS NULL AND (t.disabled = 0 OR t.resumed = 1) AND NOT EXISTS (SELECT 1 FROM {pauses} \
+pub(super) const NOT_PAUSED: &str = "(t.paused IS NULL AND (t.disabled = 0 OR t.resumed = 1) AND NOT EXISTS (SELECT 1 FROM {pauses} \
                           WHERE paused IS NOT NULL))";
-
-/// Whether the runs of the node `n` may be taken over by the node that asks: `n` has left, or its lease has run out while
-/// the one that asks was in unbroken contact for so long that `n` could have renewed it.
-const IS_DEAD: &str = "(n.has_left = 1 OR (n.lease_until < {now} AND EXISTS (SELECT 1 FROM {nodes} AS me WHERE me.name = \
-                       {in:node} AND me.seen_at >= {now} - me.silence_ms AND me.contact_since + n.lease_ms <= {now})))";
 
 /// In which lane the run `r` waits: what keeps the first of a lane from beginning keeps the others of it too, but for
 /// backfills, each of which is a lane of its own. Indexed by these very words.
 const LANE: &str = "CASE WHEN r.beside = 1 THEN 2 WHEN r.origin = 'trigger' THEN 1 WHEN r.origin = 'backfill' THEN 3 ELSE 0 \
                     END";
-
-/// Whether a pause holds the run `r` back.
-const IS_SCHEDULED: &str = "(r.origin IN ('schedule', 'start'))";
 
 /// Whether the run `r` waits as one of its task's own occurrences, or at a start.
 const SCHEDULED: &str = "r.began IS NULL AND ({lane}) = 0";
@@ -288,12 +284,13 @@ impl Statements {
             lock_groups: say(
                 "SELECT 1 FROM {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}",
             ),
-            groups: say(
-                "SELECT {array}({object}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {runs} AS r JOIN \
-                 {tasks} AS t ON t.id = r.task WHERE t.grp = g.name AND r.began IS NOT NULL AND r.holder IS NOT NULL), 'waiting', (SELECT COUNT(*) FROM {tasks} AS t WHERE t.grp = g.name \
-                 AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {runs} AS r WHERE r.task = t.id AND r.began IS NOT NULL AND r.state = 'retrying' AND \
-                 r.due_at <= {now}))))) FROM {groups} AS g WHERE g.name IN (SELECT e.value FROM {words:names})",
-            ),
+            groups: say(&format!(
+                "SELECT {{array}}({{object}}('name', g.name, 'max', g.max, 'held', (SELECT COUNT(*) FROM {{runs}} AS r JOIN \
+                 {{tasks}} AS t ON t.id = r.task WHERE t.grp = g.name AND r.began IS NOT NULL AND r.holder IS NOT NULL), \
+                 'waiting', (SELECT COUNT(*) FROM {{tasks}} AS t WHERE t.grp = g.name AND (t.queued > 0 OR EXISTS (SELECT 1 FROM {{runs}} AS r WHERE r.task = t.id AND \
+                 r.began IS NOT NULL AND r.state = 'retrying' AND r.due_at <= {{now}}) OR {WAITS})))) FROM {{groups}} AS g WHERE g.name IN (SELECT \
+                 e.value FROM {{words:names}})",
+            )),
             save_groups: say(&format!(
                 "INSERT INTO {{groups}} (name, max) SELECT name, max FROM {} AS x WHERE TRUE ORDER BY name ON CONFLICT \
                  (name) DO UPDATE SET max = excluded.max",
@@ -324,9 +321,9 @@ impl Statements {
             ),
             forget: say("DELETE FROM {known} WHERE node NOT IN (SELECT name FROM {nodes})"),
             know: say(&format!(
-                "INSERT INTO {{known}} (task, node, since) SELECT x.task, {{in:node}}, x.since FROM {} AS x WHERE TRUE ON \
-                 CONFLICT (task, node) DO UPDATE SET since = excluded.since",
-                given("since", &[("task", Type::Int), ("since", Type::Int)])
+                "INSERT INTO {{known}} (task, node, since, reads) SELECT x.task, {{in:node}}, x.since, x.reads FROM {} AS x WHERE \
+                 TRUE ON CONFLICT (task, node) DO UPDATE SET since = excluded.since, reads = excluded.reads",
+                given("since", &[("task", Type::Int), ("since", Type::Int), ("reads", Type::Int)])
             )),
             unknow: say(&format!(
                 "DELETE FROM {{known}} AS k WHERE k.node = {{in:node}} AND EXISTS (SELECT 1 FROM {} AS x WHERE x.task = k.task \
@@ -356,7 +353,10 @@ impl Statements {
                  CAST({{in:version}} AS {{int}}) ORDER BY version) AS c)))",
                 object("c", CHANGE, &[])
             )),
-            version: say("SELECT {object}('version', version) FROM {meta}"),
+            version: say(
+                "SELECT {object}('version', version, 'fresh', (SELECT COUNT(*) FROM (SELECT 1 FROM {jobs} WHERE is_fresh = 1 LIMIT 1) \
+                 AS j)) FROM {meta}",
+            ),
             asked: say(&runs_of("r.cancelling IS NOT NULL OR (r.holder IS NOT NULL AND r.put_off_by IS NOT NULL)")),
             list: say(&list()),
             ledger: say(
@@ -367,19 +367,20 @@ impl Statements {
                 "SELECT {array}({object}('id', u.id, 'task', u.task, 'holder', u.holder)) FROM (SELECT r.id, r.task, r.holder FROM \
                  {runs} AS r WHERE r.due_at < {now} - CAST({in:wait_ms} AS {int}) AND NOT EXISTS (SELECT 1 FROM {nodes} AS n \
                  WHERE n.lease_until >= {now} - CAST({in:wait_ms} AS {int}) AND (n.name = r.holder OR n.has_left = 0 AND EXISTS \
-                 (SELECT 1 FROM {known} AS k WHERE k.task = r.task AND k.node = n.name))) ORDER BY r.id LIMIT CAST({in:max} AS \
-                 {int})) AS u",
+                 (SELECT 1 FROM {known} AS k WHERE k.task = r.task AND k.node = n.name AND (r.origin <> 'job' OR k.reads >= (SELECT \
+                 j.version FROM {jobs} AS j WHERE j.run = r.id))))) ORDER BY r.id LIMIT CAST({in:max} AS {int})) AS u",
             ),
+            jobs: JobStatements::new(dialect, tables),
             task_of_run: say("SELECT {object}('task', task) FROM {runs} WHERE id = CAST({in:id} AS {id})"),
         }
     }
 }
 
-fn ids(column: &str) -> String {
+pub(super) fn ids(column: &str) -> String {
     format!("{column} IN (SELECT CAST(e.value AS {{int}}) FROM {{words:ids}})")
 }
 
-fn run_ids(column: &str) -> String {
+pub(super) fn run_ids(column: &str) -> String {
     format!("{column} IN (SELECT CAST(e.value AS {{id}}) FROM {{words:run_ids}})")
 }
 
@@ -438,80 +439,6 @@ fn runs_of(which: &str) -> String {
     format!("SELECT {{array}}({}) FROM {{runs}} AS r WHERE {which}", row("r", RUN))
 }
 
-/// Tasks in which something might be claimed, the first first: those with queued runs, and room, or runs that need none;
-/// those with a next attempt that is due; those with runs of dead nodes.
-fn claimable(known: &str) -> String {
-    format!(
-        "SELECT {{array}}({{object}}('task', c.id, 'due_at', c.due_at)) FROM (SELECT f.id, MAX(f.priority) AS priority, \
-         MIN(f.due_at) AS due_at FROM (\
-         SELECT t.id, t.priority, (SELECT MIN(r.due_at) FROM {{runs}} AS r WHERE r.task = t.id AND r.began IS NULL) AS \
-         due_at FROM {{tasks}} AS t WHERE t.queued > 0 AND (t.alive_max IS NULL OR t.begun < t.alive_max OR t.submitted > 0) \
-         AND ({NOT_PAUSED} OR t.submitted > 0) \
-         UNION ALL SELECT t.id, t.priority, r.due_at FROM {{runs}} AS r JOIN {{tasks}} AS t ON t.id = r.task WHERE r.state = \
-         'retrying' AND r.due_at <= {{now}} AND ({NOT_PAUSED} OR r.origin_id IS NOT NULL) \
-         UNION ALL SELECT t.id, t.priority, r.due_at FROM {{nodes}} AS n JOIN {{runs}} AS r ON r.holder = n.name JOIN \
-         {{tasks}} AS t ON t.id = r.task WHERE n.name <> {{in:node}} AND {IS_DEAD}\
-         ) AS f {known} GROUP BY f.id ORDER BY priority DESC, due_at, f.id LIMIT CAST({{in:max}} AS {{int}})) AS c"
-    )
-}
-
-/// The runs of locked tasks that might be claimed, with their lanes: of each lane the first few, and of each backfill the
-/// first, unless one of it has begun. What waits behind those is not read: it may be a great deal.
-fn candidates(dialect: Dialect) -> String {
-    let first = |which: &str| {
-        format!(
-            "SELECT * FROM (SELECT r.id FROM {{runs}} AS r WHERE r.task = t.id AND {which} ORDER BY {OLDEST} LIMIT \
-             CAST({{in:max}} AS {{int}})) AS l"
-        )
-    };
-    // A pause holds back what is scheduled, and nothing else.
-    let both = |which: &str| {
-        [IS_SCHEDULED.to_owned(), format!("NOT {IS_SCHEDULED}")]
-            .map(|half| first(&format!("{which} AND {half}")))
-            .join(" UNION ALL ")
-    };
-    let dead = format!(
-        "r.began IS NOT NULL AND r.holder <> {{in:node}} AND EXISTS (SELECT 1 FROM {{nodes}} AS n WHERE n.name = r.holder AND \
-         {IS_DEAD})"
-    );
-    let ends = format!("(t.at_most_once <> 0 OR r.cancelling IS NOT NULL OR r.deaths >= {})", NODE_DEATHS_MAX - 1);
-    let lanes = [
-        first("r.began IS NULL AND ({lane}) = 0"),
-        first("r.began IS NULL AND ({lane}) = 1"),
-        both("r.began IS NULL AND ({lane}) = 2"),
-        first(&format!(
-            "r.began IS NULL AND ({{lane}}) = 3 AND r.id IN (SELECT f.id FROM (SELECT b.id, row_number() OVER (PARTITION BY \
-             b.origin_id ORDER BY {}) AS place FROM {{runs}} AS b WHERE b.task = t.id AND b.began IS NULL AND ({}) = 3) AS f \
-             WHERE f.place = 1) AND NOT EXISTS (SELECT 1 FROM {{runs}} AS b WHERE b.task = r.task AND b.began IS NOT NULL AND \
-             b.origin = 'backfill' AND b.origin_id = r.origin_id)",
-            OLDEST.replace("r.", "b."),
-            LANE.replace("r.", "b.")
-        )),
-        both("r.began IS NOT NULL AND r.state = 'retrying' AND r.due_at <= {now}"),
-        first(&format!("{dead} AND {ends}")),
-        both(&format!("{dead} AND NOT {ends}")),
-    ]
-    .join(" UNION ALL ");
-    let of_each = match dialect {
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite | Dialect::OlderSqlite => format!("JOIN {{runs}} AS r ON r.id IN ({lanes})"),
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => format!("CROSS JOIN LATERAL ({lanes}) AS c JOIN {{runs}} AS r ON r.id = c.id"),
-    };
-    let lane = format!(
-        "CASE WHEN r.began IS NULL THEN {{lane}} WHEN r.state = 'retrying' THEN 4 WHEN {ends} THEN 6 ELSE 5 END * 2 + CASE WHEN \
-         {IS_SCHEDULED} AND (r.began IS NULL OR r.state = 'retrying' OR NOT {ends}) THEN 1 ELSE 0 END"
-    );
-    format!("SELECT {{array}}({{list}}({}, {lane})) FROM {{tasks}} AS t {of_each} WHERE {}", row("r", RUN), ids("t.id"))
-}
-
-fn retrying(known: &str) -> String {
-    format!(
-        "SELECT {{array}}({{object}}('task', f.task, 'due_at', f.due_at)) FROM (SELECT task, due_at FROM {{runs}} WHERE state \
-         = 'retrying' AND due_at > {{now}} {known} ORDER BY due_at LIMIT CAST({{in:max}} AS {{int}})) AS f"
-    )
-}
-
 /// The last runs of each task, and, for a time, the last failures.
 fn prune() -> String {
     format!(
@@ -524,7 +451,7 @@ fn prune() -> String {
     )
 }
 
-/// Runs that are alive, the newest instant first, and then those that have ended, the last first.
+/// Runs that are alive, jobs that wait among them, the newest instant first, and then those that have ended, the last first.
 fn list() -> String {
     let which = "({in:task} IS NULL OR r.task = CAST({in:task} AS {int})) AND ({in:id} IS NULL OR r.id = CAST({in:id} AS \
                  {id})) AND ({in:from} IS NULL OR r.scheduled_at >= CAST({in:from} AS {int})) AND ({in:to} IS NULL OR \
@@ -537,13 +464,28 @@ fn list() -> String {
             column => format!("r.{column}"),
         })
         .collect();
+    let waits: Vec<_> = ENDED
+        .iter()
+        .map(|(column, kind)| match (*column, kind) {
+            ("id" | "task" | "origin" | "origin_id" | "scheduled_at" | "due_at" | "state" | "attempt", _) => {
+                format!("r.{column}")
+            }
+            (column, Type::Int) => format!("CAST(NULL AS {{int}}) AS {column}"),
+            (column, _) => format!("CAST(NULL AS {{text}}) AS {column}"),
+        })
+        .collect();
+    let jobs = "(SELECT run AS id, task, 'job' AS origin, run AS origin_id, scheduled_at, scheduled_at AS due_at, 'queued' AS state, \
+                CAST(0 AS {int}) AS attempt FROM {jobs} WHERE stand = 'waits')";
     format!(
         "SELECT {{array}}({}) FROM (SELECT * FROM (SELECT {}, 0 AS place, CAST(0 AS {{int}}) AS seq FROM {{runs}} AS r WHERE \
-         {which} UNION ALL SELECT {}, 1 AS place, r.seq FROM {{history}} AS r WHERE {which}) AS l ORDER BY l.place, CASE WHEN \
+         {which} UNION ALL SELECT * FROM (SELECT {}, 0 AS place, CAST(0 AS {{int}}) AS seq FROM {jobs} AS r WHERE {which} ORDER BY \
+         r.scheduled_at DESC, CAST(r.id AS {{text}}) DESC LIMIT CAST({{in:limit}} AS {{int}})) AS w UNION ALL SELECT {}, 1 AS \
+         place, r.seq FROM {{history}} AS r WHERE {which}) AS l ORDER BY l.place, CASE WHEN \
          l.place = 0 THEN l.scheduled_at END DESC, CASE WHEN l.place = 0 THEN CAST(l.id AS {{text}}) END DESC, l.seq DESC \
          LIMIT CAST({{in:limit}} AS {{int}})) AS h",
         object("h", ENDED, &[]),
         alive.join(", "),
+        waits.join(", "),
         ENDED.iter().map(|(column, _)| format!("r.{column}")).collect::<Vec<_>>().join(", "),
     )
 }

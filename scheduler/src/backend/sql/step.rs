@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use symphra_scheduler_core::Timestamp;
 
+use super::jobs::JobEnd;
 use super::rows::{Ended, Ending, Run, Task, at};
 use super::statements::Statements;
 use super::text;
@@ -45,6 +46,7 @@ pub(super) struct Step<'a, T> {
     gone: Vec<String>,
     ended: Vec<Ended>,
     run_logs: Vec<RunLog>,
+    job_ends: Vec<JobEnd>,
     records: BTreeMap<i64, Vec<Record>>,
     pub(super) log: Vec<Change>,
 }
@@ -103,6 +105,7 @@ impl<'a, T: Transaction> Step<'a, T> {
             gone: Vec::new(),
             ended: Vec::new(),
             run_logs: Vec::new(),
+            job_ends: Vec::new(),
             records: BTreeMap::new(),
             log: Vec::new(),
         }
@@ -122,6 +125,16 @@ impl<'a, T: Transaction> Step<'a, T> {
     /// A list that a statement gives; none is an empty one.
     pub(super) async fn list<R: DeserializeOwned>(&mut self, sql: &str, input: Value) -> Result<Vec<R>, Failed> {
         Ok(self.ask::<Vec<R>>(sql, input).await?.unwrap_or_default())
+    }
+
+    /// Waits for nobody else's lock for longer than a moment from now on. A caller's own transaction holds what it has
+    /// enqueued under keys for as long as it takes; a step that waited for its end would be taken for one whose connection
+    /// is silent, and all connections would be given up.
+    pub(super) async fn be_brief(&mut self) -> Result<(), Failed> {
+        match self.sql.jobs.be_brief {
+            Some(sql) => Ok(self.tx.change(sql).await?),
+            None => Ok(()),
+        }
     }
 
     /// Locks tasks, and reads the store's present.
@@ -261,7 +274,11 @@ impl<'a, T: Transaction> Step<'a, T> {
             Outcome::TimedOut(_) => RunState::TimedOut,
             Outcome::Cancelled(_) => RunState::Cancelled,
         };
+        let is_unclaimed = *outcome == Outcome::Cancelled(CancelCause::Unclaimed);
         self.end_in(run, state, outcome.text().map(String::from), started_at, at);
+        if let Some(end) = self.job_ends.last_mut().filter(|_| is_unclaimed) {
+            end.is_dead = true;
+        }
     }
 
     pub(super) fn end_in(
@@ -306,6 +323,10 @@ impl<'a, T: Transaction> Step<'a, T> {
         }
         if is_delay {
             self.log.push(Change::Task(id));
+        }
+        if run.is_job() {
+            let (run_id, attempt, failure) = (run.id.clone(), run.attempt, failure.clone());
+            self.job_ends.push(JobEnd { run: run_id, is_dead: is_failure, state, attempt, failure, at });
         }
         self.changed_runs.remove(&run.id);
         self.gone.push(run.id.clone());

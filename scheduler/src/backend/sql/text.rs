@@ -142,6 +142,7 @@ pub(super) fn origin(origin: Origin) -> (&'static str, Option<String>) {
         Origin::Start => ("start", None),
         Origin::Trigger(id) => ("trigger", Some(id.to_string())),
         Origin::Backfill(id) => ("backfill", Some(id.to_string())),
+        Origin::Job(id) => ("job", Some(id.to_string())),
     }
 }
 
@@ -151,6 +152,7 @@ pub(super) fn read_origin(word: &str, id: Option<&str>) -> Result<Origin, Backen
         ("start", None) => Origin::Start,
         ("trigger", Some(id)) => Origin::Trigger(run_id(id)?),
         ("backfill", Some(id)) => Origin::Backfill(run_id(id)?),
+        ("job", Some(id)) => Origin::Job(run_id(id)?),
         _ => return Err(unreadable("origin", word, "unknown word".into())),
     })
 }

@@ -1,9 +1,13 @@
 //! Runs that no node can claim, because none knows their task any more: they wait for so long, and are then ended, with the
 //! reason.
 //!
+//! A job that ends so is a dead letter: it can be run again when its task is back. In the same hour what is left of jobs is
+//! given up when its time is over.
+//!
 //! Who knows a task is kept: a run of one that some node knows waits for however long it has to, for a pause to end, for
 //! those before it, for room.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,21 +24,35 @@ const WAIT_MAX: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// that nodes which start with it have had their turn.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// When what is left of jobs is first looked at: a program that never lives for an hour gives it up too.
+const FIRST_PRUNE: Duration = Duration::from_secs(60);
+
 /// How many runs are ended in one step.
 const BATCH: usize = 256;
 
 /// Ends such runs, for as long as the store is open.
 pub(super) async fn end<D: Database>(shared: Arc<Shared<D>>) {
+    tokio::time::sleep(FIRST_PRUNE).await;
+    while matches!(shared.in_turn(BTreeSet::new(), shared.prune_jobs()).await, Ok(true)) {}
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         // What fails now is tried again in an hour.
-        while matches!(shared.in_time(shared.end_unclaimed(WAIT_MAX)).await, Ok(BATCH)) {}
+        while matches!(shared.in_time(shared.end_unclaimed(WAIT_MAX)).await, Ok(1..)) {}
+        while matches!(shared.in_turn(BTreeSet::new(), shared.prune_jobs()).await, Ok(true)) {}
     }
 }
 
 impl<D: Database> Shared<D> {
-    /// Ends runs that have waited for longer than `wait_max`, a batch at most; tells how many.
+    /// Ends runs that have waited for longer than `wait_max`, a batch at most; tells how many. Jobs come first: of those that
+    /// have begun there are fewer.
     pub(super) async fn end_unclaimed(&self, wait_max: Duration) -> Result<usize, Failed> {
+        match self.end_unclaimed_jobs(wait_max, BATCH).await? {
+            0 => self.end_unclaimed_runs(wait_max).await,
+            ended => Ok(ended),
+        }
+    }
+
+    async fn end_unclaimed_runs(&self, wait_max: Duration) -> Result<usize, Failed> {
         #[derive(Deserialize)]
         struct Unclaimed {
             id: String,

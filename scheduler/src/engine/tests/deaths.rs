@@ -38,7 +38,7 @@ async fn trigger(rig: &Rig, number: u128) -> RunId {
 
 /// Lets a node that dies have what waits of the import.
 async fn is_taken_by(rig: &Rig, holder: &Holder) {
-    let claim = Claim { number: 1, tasks: [rig.key("import")].into(), max: 1 };
+    let claim = Claim { number: 1, tasks: [rig.key("import")].into(), jobs: [].into(), max: 1 };
     let taken = rig.store.claim(holder, &claim).await.expect("memory answers");
     assert_eq!(taken.runs.len(), 1, "{} has it", holder.node);
 }

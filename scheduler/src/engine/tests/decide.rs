@@ -214,6 +214,7 @@ impl World {
             attempt: 2,
             abandoned: self.random.u32(..2),
             was: if self.random.bool() { RunState::Running } else { RunState::Queued },
+            arguments: None,
         });
         let runs = runs.collect();
         let next_at = self.random.bool().then(|| self.now.wall.plus(seconds(1)));
@@ -445,8 +446,19 @@ fn a_run_that_is_over_does_not_begin_when_a_late_answer_brings_it() {
     world.feed(died(id, world.now.wall));
     let (scheduled_at, due_at, was) = (world.now.wall, world.now.wall, RunState::Queued);
     let (task, origin) = (TaskKey(0), Origin::Schedule);
-    let late =
-        Claimed { task, id, hold: hold(1), origin, scheduled_at, due_at, missed: None, attempt: 1, abandoned: 0, was };
+    let late = Claimed {
+        task,
+        id,
+        hold: hold(1),
+        origin,
+        scheduled_at,
+        due_at,
+        missed: None,
+        attempt: 1,
+        abandoned: 0,
+        was,
+        arguments: None,
+    };
     world.feed(Event::Claimed(Claims { runs: vec![late], next_at: None }));
     assert!(world.executing.is_empty() && world.finishing.is_none(), "nor is it given back");
 }

@@ -49,7 +49,7 @@ fn long(says: mpsc::Sender<usize>, memory: MemoryBackend, works: fn() -> Work) -
             works().await;
             let another = Holder::new("another", LEASE);
             let key = memory.key_of("long").expect("it is registered");
-            let claim = Claim { number: 1, tasks: [key].into(), max: 10 };
+            let claim = Claim { number: 1, tasks: [key].into(), jobs: [].into(), max: 10 };
             let gets = memory.claim(&another, &claim).await.expect("memory answers").runs.len();
             says.send(gets).await.expect("the test listens");
         }

@@ -86,6 +86,7 @@ fn given(state: &mut State, task: TaskKey, now: Now, actions: &mut Actions) -> c
         attempt: 1,
         abandoned: 0,
         was: RunState::Queued,
+        arguments: None,
     };
     state.decide(Event::Claimed(Claims { runs: vec![run], next_at: None }), now, actions);
     let job = actions.start.pop().expect("the run begins");

@@ -50,6 +50,7 @@ impl Backend for Pushy {
             attempt: 1,
             abandoned: 0,
             was: RunState::Queued,
+            arguments: None,
         };
         Box::pin(std::future::ready(Ok(Claims { runs: vec![run], next_at: None })))
     }

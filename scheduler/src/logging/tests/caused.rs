@@ -269,7 +269,12 @@ fn a_node_that_is_cut_off_is_said_once_for_each_reason_and_at_the_end() {
         pass(40).await;
         // Another node takes its run over.
         let heir = Holder::new("heir", Duration::from_secs(30));
-        let claim = Claim { number: 1, tasks: [stage.store.key_of("import").expect("it is known")].into(), max: 1 };
+        let claim = Claim {
+            number: 1,
+            tasks: [stage.store.key_of("import").expect("it is known")].into(),
+            jobs: [].into(),
+            max: 1,
+        };
         for _ in 0..10 {
             stage.store.heartbeat(&heir).await.expect("memory answers");
             pass(5).await;

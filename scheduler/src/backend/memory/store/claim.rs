@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::control::Change;
 use super::holders::HolderRow;
+use super::waiting::Waiting;
 use super::{Store, index, number};
 use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
@@ -35,18 +36,29 @@ impl Store {
             claims.runs = got.take(claim.max).collect();
         }
         self.retries_come_due(now);
+        self.set_aside_retries(claimant, claim);
         let mut orphans = self.orphans(claimant, claim, now, present);
         orphans.sort_by_key(|&slot| Reverse(self.rank(slot)));
         while claims.runs.len() < claim.max {
             let orphan = orphans.last().map(|&slot| (self.rank(slot), slot));
-            let slot = match (self.first_waiting(claim), orphan) {
-                (Some((rank, slot)), Some((before, _))) if rank <= before => slot,
-                (Some((_, slot)), None) => slot,
-                (_, Some((_, slot))) => {
-                    orphans.pop();
+            let run = match (self.first_waiting(claim), orphan) {
+                (Some((rank, slot)), Some((before, _))) if rank <= before => Some((rank, slot)),
+                (Some(waiting), None) => Some(waiting),
+                (_, orphan) => orphan,
+            };
+            let slot = match (run, self.first_job(claim, now)) {
+                (None, None) => break,
+                (Some((rank, slot)), job) if job.is_none_or(|(before, _)| rank <= before) => {
+                    if orphans.last() == Some(&slot) {
+                        orphans.pop();
+                    }
                     slot
                 }
-                (None, None) => break,
+                (_, job) => {
+                    let admitted = job.and_then(|(_, id)| self.admit_job(id)).expect("a job that was found waits");
+                    self.enter_waiting(admitted);
+                    admitted
+                }
             };
             let was = self.take(slot);
             self.give(slot, claimant);
@@ -58,7 +70,8 @@ impl Store {
         }
         // Those that are due and had no room come when it is there.
         let mut later = self.retrying.iter();
-        claims.next_at = later.find(|&&(_, slot)| self.is_wanted(slot, claim)).map(|&(at, _)| at);
+        let retried_at = later.find(|&&(_, slot)| self.is_wanted(slot, claim)).map(|&(at, _)| at);
+        claims.next_at = retried_at.into_iter().chain(self.next_job_at(claim)).min();
         claims
     }
 
@@ -96,6 +109,7 @@ impl Store {
             attempt: row.attempt,
             abandoned: run.abandoned,
             was,
+            arguments: self.arguments_of(row),
         }
     }
 
@@ -132,12 +146,39 @@ impl Store {
             } else if deaths >= NODE_DEATHS_MAX {
                 self.tell_of_death(slot, RunState::Failed, now);
                 self.end_run(slot, &Outcome::Failed(Failure::node_died(deaths)), None, now);
-            } else {
+            } else if self.can_read(slot, claim) {
                 return !self.is_held_back(slot);
+            } else {
+                self.set_aside(slot, claimant);
             }
             false
         });
         orphans
+    }
+
+    /// Sets aside the jobs that the claimer cannot read and whose next attempt is due.
+    fn set_aside_retries(&mut self, claimant: u32, claim: &Claim) {
+        for &(task, _) in &*claim.jobs {
+            let waiting = self.find(task).and_then(|task| self.waiting_of(task));
+            let again = waiting.into_iter().flat_map(Waiting::jobs_again);
+            let unread: Vec<u32> = again.filter(|&slot| !self.can_read(slot, claim)).collect();
+            unread.into_iter().for_each(|slot| self.set_aside(slot, claimant));
+        }
+    }
+
+    /// Has a job that the claimer cannot read, and that has begun, wait for somebody who can, without room: after a roll-back
+    /// it would keep its task from all other work.
+    fn set_aside(&mut self, slot: u32, claimant: u32) {
+        let was = self.take(slot);
+        let run = self.alive.get_mut(slot);
+        if was == RunState::Retrying && run.put_off_by != Some(claimant) {
+            self.log.push(Change::Resumed(run.row.id));
+        }
+        let task = index(run.row.task);
+        run.row.state = RunState::Queued;
+        self.tasks[task].begun.remove(slot, &mut self.alive);
+        self.enter_waiting(slot);
+        self.log.push(Change::Runnable);
     }
 
     /// Tells the nodes of a run that is about to end because its holder died.
@@ -149,10 +190,17 @@ impl Store {
         self.log.push(Change::Died(Died { id, task, node, attempt, deaths, state, ended_at }));
     }
 
+    /// Whether the claimer can read what the run is called with.
+    pub(super) fn can_read(&self, slot: u32, claim: &Claim) -> bool {
+        let row = &self.alive.get(slot).row;
+        self.arguments_of(row).is_none_or(|arguments| claim.reads(row.task, arguments.version))
+    }
+
     /// Whether a pause keeps the run from going on: a trigger and a backfill are not kept.
     pub(super) fn is_held_back(&self, slot: u32) -> bool {
         let row = &self.alive.get(slot).row;
-        matches!(row.origin, Origin::Schedule | Origin::Start) && self.is_paused(&self.tasks[index(row.task)])
+        let is_kept = matches!(row.origin, Origin::Schedule | Origin::Start | Origin::Job(_));
+        is_kept && self.is_paused(&self.tasks[index(row.task)])
     }
 
     pub(super) fn group_has_room(&self, group: Option<u32>) -> bool {

@@ -14,8 +14,10 @@ impl Store {
     pub(in super::super) fn finish(&mut self, end: &Finish, now: Timestamp) -> Stored {
         self.retries_come_due(now);
         let Some(slot) = self.held(end.id, end.token) else { return Stored::Stale };
+        let row = &self.alive.get(slot).row;
+        let task = number(index(row.task));
+        let read = self.arguments_of(row).map(|arguments| arguments.version);
         let run = self.alive.get_mut(slot);
-        let task = number(index(run.row.task));
         let cancelling = run.cancelling;
         run.row.started_at = end.started_at.or(run.row.started_at);
         if let Some(text) = &end.log {
@@ -64,9 +66,9 @@ impl Store {
             }
         }
         let group = self.tasks[task as usize].group;
-        let more = self.list(task) | self.is_group_listed(group);
-        if more && group.is_some() {
-            // Whoever ended this run may not know the task that its room goes to.
+        let more = self.list(task) | self.is_group_listed(group) | self.has_job_for(task, now);
+        if more && (group.is_some() || read.is_some_and(|read| self.has_newer_job(task, read))) {
+            // Whoever ended this run may not know the task that its room goes to, or not read what waits of it.
             self.log.push(Change::Runnable);
         }
         Stored::Done { more }
@@ -87,12 +89,13 @@ impl Store {
             Outcome::TimedOut(_) => RunState::TimedOut,
             Outcome::Cancelled(_) => RunState::Cancelled,
         };
-        self.end_in(slot, state, outcome.text(), started_at, at);
+        let cause = if let Outcome::Cancelled(cause) = outcome { Some(*cause) } else { None };
+        self.end_in(slot, state, outcome.text(), cause, started_at, at);
     }
 
     /// The end of a run whose node died and that may not be executed again.
     pub(super) fn abandon(&mut self, slot: u32, at: Timestamp) {
-        self.end_in(slot, RunState::Abandoned, Some("its node died".into()), None, at);
+        self.end_in(slot, RunState::Abandoned, Some("its node died".into()), None, None, at);
     }
 
     fn end_in(
@@ -100,6 +103,7 @@ impl Store {
         slot: u32,
         state: RunState,
         failure: Option<Box<str>>,
+        cause: Option<CancelCause>,
         started_at: Option<Timestamp>,
         at: Timestamp,
     ) {
@@ -119,6 +123,7 @@ impl Store {
         row.started_at = started_at.or(row.started_at);
         row.finished_at = Some(at);
         row.failure = failure;
+        self.job_ended(&row, cause, at);
         let task = &mut self.tasks[place];
         if row.origin == Origin::Schedule {
             // Not the latest of all ends: from one before the clock was set back an instant would follow that has run.
@@ -155,7 +160,7 @@ impl Store {
     }
 
     pub(in super::super) fn cancel(&mut self, run: RunId, now: Timestamp) -> Option<Cancelled> {
-        let &slot = self.by_id.get(&run)?;
+        let slot = self.by_id.get(&run).copied().or_else(|| self.wait_as_run(run))?;
         let row = &self.alive.get(slot).row;
         let cancelled = Cancelled { id: run, task: row.task, cause: CancelCause::Requested, was: row.state };
         self.ask_to_cancel(slot, CancelCause::Requested, now);
@@ -202,6 +207,9 @@ impl Store {
             self.end_run(slot, &Outcome::Cancelled(CancelCause::Stopped), None, now);
             left
         });
-        left.collect()
+        let mut left: Vec<Left> = left.collect();
+        let jobs = self.end_waiting_jobs(None, now).into_iter();
+        left.extend(jobs.map(|row| Left { id: row.id, task: row.task, scheduled_at: row.scheduled_at, began: false }));
+        left
     }
 }

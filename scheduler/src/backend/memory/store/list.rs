@@ -139,7 +139,11 @@ impl Store {
             return None;
         }
         let waiting = self.tasks[task as usize].waiting.as_ref()?;
-        let first = waiting.first(|slot, lane| self.may_begin(slot, lane));
+        let first = waiting.first(|slot, lane| self.may_begin(slot, lane) && self.can_read(slot, claim));
+        if first.is_none() && waiting.has_jobs() {
+            // Another node may read them.
+            return None;
+        }
         let found = first.map(|slot| (self.rank(slot), slot));
         self.list_under(task, found.map(|(rank, _)| rank));
         found
@@ -150,7 +154,7 @@ impl Store {
     pub(super) fn may_begin(&self, slot: u32, lane: Lane) -> bool {
         let run = self.alive.get(slot);
         let task = &self.tasks[index(run.row.task)];
-        let needs_room = matches!(lane, Lane::Scheduled | Lane::Triggered | Lane::Backfilled(_));
+        let needs_room = matches!(lane, Lane::Scheduled | Lane::Triggered | Lane::Backfilled(_) | Lane::Job);
         let has_room = task.rules.alive_max.is_none_or(|max| task.begun.len() < max as usize);
         let is_next = match lane {
             Lane::Backfilled(whole) => {
@@ -165,7 +169,8 @@ impl Store {
     /// The order in which runs are claimed.
     pub(super) fn rank(&self, slot: u32) -> Rank {
         let row = &self.alive.get(slot).row;
-        (Reverse(self.tasks[index(row.task)].rules.priority), row.due_at)
+        let priority = self.priority_of(row).unwrap_or_else(|| self.tasks[index(row.task)].rules.priority);
+        (Reverse(priority), row.due_at)
     }
 
     /// What waits of a task.

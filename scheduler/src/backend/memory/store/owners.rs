@@ -167,6 +167,9 @@ impl Store {
         for slot in alive {
             self.end_run(slot, &Outcome::Cancelled(CancelCause::Stopped), None, now);
         }
+        let key = self.key(task);
+        self.end_waiting_jobs(Some(key), now);
+        self.forget_jobs(key);
         self.unlist(task);
         self.change_group(&TaskRules::default(), task);
         let row = &mut self.tasks[task as usize];

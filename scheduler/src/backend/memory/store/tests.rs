@@ -11,8 +11,11 @@ use super::Store;
 use super::owners::UNOWNED_MAX;
 use crate::TaskName;
 use crate::backend::{
-    Claim, Group, Holder, Registered, Registration, RunQuery, Submission, Submitted, TaskRules, Unregistration,
+    ARGUMENTS_BYTES_MAX, Begin, Claim, End, Enqueued, Finish, Group, Holder, JobArguments, LETTERS_KEPT_FOR,
+    LETTERS_LISTED, LETTERS_MAX, LetterQuery, NewJob, Registered, Registration, RunQuery, Stored, Submission,
+    Submitted, TaskRules, Unique, Unregistration,
 };
+use crate::outcome::Outcome;
 use crate::run::{Origin, RunId};
 use crate::schedule::{Schedule, Timetable};
 
@@ -88,9 +91,75 @@ impl Stage {
     }
 
     fn claim(&mut self, of: &Registered, number: u64) -> usize {
-        let claim = Claim { number, tasks: [of.key].into(), max: 1 };
+        let claim = Claim { number, tasks: [of.key].into(), jobs: [].into(), max: 1 };
         self.store.claim(&self.node.clone(), &claim, self.now, self.present).runs.len()
     }
+}
+
+impl Stage {
+    /// Enqueues a job, and has it end at once.
+    fn job(&mut self, of: &Registered, number: u64, unique: Option<Unique>, outcome: Outcome) {
+        self.job_with("[]".into(), of, number, unique, outcome);
+    }
+
+    fn job_with(&mut self, json: Arc<str>, of: &Registered, number: u64, unique: Option<Unique>, outcome: Outcome) {
+        let id = RunId::from_parts(self.now, number.into());
+        let arguments = JobArguments { version: 1, json };
+        let job = NewJob { id, task: of.key, arguments, begin: Begin::Now, priority: None, unique };
+        assert_eq!(self.store.enqueue_job(&job, self.now), Enqueued::Queued);
+        let claim = Claim { number, tasks: [of.key].into(), jobs: [(of.key, 1)].into(), max: 1 };
+        let run = self.store.claim(&self.node.clone(), &claim, self.now, self.present).runs.remove(0);
+        let (task, token, now) = (run.task, run.hold.token, self.now);
+        let end = Finish { task, id, token, end: End::Final(outcome), started_at: None, finished_at: now, log: None };
+        assert!(matches!(self.store.finish(&end, now), Stored::Done { .. }));
+    }
+
+    fn letters(&self) -> usize {
+        let all = LetterQuery { limit: Some(usize::MAX), ..LetterQuery::default() };
+        self.store.dead_letters(&all, self.now).len()
+    }
+}
+
+#[test]
+fn letters_are_given_up_by_number_and_age_and_keys_in_time() {
+    let mut stage = Stage::new();
+    let known = stage.register(1..2).remove(0);
+    for number in 0..LETTERS_MAX as u64 + 5 {
+        stage.job(&known, number, None, Outcome::TimedOut(Duration::from_secs(1)));
+    }
+    assert_eq!((stage.letters(), stage.store.kept_of_jobs()), (LETTERS_MAX, LETTERS_MAX));
+    let listed = stage.store.dead_letters(&LetterQuery::default(), stage.now);
+    assert_eq!(listed.len(), LETTERS_LISTED, "if nobody says more");
+    stage.now = stage.now.plus(LETTERS_KEPT_FOR);
+    assert_eq!(stage.letters(), LETTERS_MAX, "for so long");
+    stage.now = stage.now.plus(Duration::from_millis(1));
+    assert_eq!(stage.letters(), 0, "and no longer");
+    let unique = |key: &str| Some(Unique { key: key.into(), at_least: Some(Duration::from_secs(60)) });
+    stage.job(&known, 1_000_000, unique("a"), Outcome::TimedOut(Duration::from_secs(1)));
+    assert_eq!((stage.letters(), stage.store.kept_of_jobs()), (1, 1), "the next to die clears them away");
+    stage.job(&known, 1_000_001, unique("b"), Outcome::Succeeded);
+    assert_eq!(stage.store.kept_of_jobs(), 2, "what has succeeded is there for its key");
+    stage.now = stage.now.plus(Duration::from_secs(60));
+    stage.job(&known, 1_000_002, unique("a"), Outcome::Succeeded);
+    assert_eq!(stage.store.kept_of_jobs(), 2, "until its time is over; the letter stays");
+}
+
+#[test]
+fn letters_give_way_to_what_is_enqueued() {
+    let mut stage = Stage::new();
+    let known = stage.register(1..3);
+    // So many fill the store; they share one text.
+    let longest: Arc<str> = "x".repeat(ARGUMENTS_BYTES_MAX).into();
+    let fit: u64 = 1_024;
+    for number in 0..fit + 5 {
+        stage.job_with(Arc::clone(&longest), &known[0], number, None, Outcome::TimedOut(Duration::from_secs(1)));
+    }
+    assert_eq!(stage.letters() as u64, fit, "the oldest have given way");
+    stage.job_with(Arc::clone(&longest), &known[1], 1_000_000, None, Outcome::Succeeded);
+    assert_eq!(stage.letters() as u64, fit - 1, "to jobs of other tasks too");
+    stage.now = stage.now.plus(LETTERS_KEPT_FOR + Duration::from_millis(1));
+    stage.job(&known[1], 1_000_001, None, Outcome::Succeeded);
+    assert_eq!(stage.store.kept_of_jobs(), 0, "what is enqueued clears away those that are too old");
 }
 
 #[test]

@@ -29,12 +29,18 @@ pub(super) enum Lane {
     ScheduledAgain,
     /// Next attempts, which have their room, of triggers and backfills.
     Again,
+    /// Jobs that were given back: a pause holds them back, they need room, and not every node can read them.
+    Job,
+    /// Next attempts of jobs, which have their room; else as the others.
+    JobAgain,
 }
 
 impl Lane {
     fn of(run: &AliveRun) -> Self {
         let is_scheduled = matches!(run.row.origin, Origin::Schedule | Origin::Start);
         match (run.row.state, run.row.origin) {
+            (RunState::Retrying, Origin::Job(_)) => Self::JobAgain,
+            (_, Origin::Job(_)) => Self::Job,
             (RunState::Retrying, _) if is_scheduled => Self::ScheduledAgain,
             (RunState::Retrying, _) => Self::Again,
             _ if run.beside => Self::Beside,
@@ -53,6 +59,8 @@ pub(super) struct Waiting {
     beside: BTreeSet<Place>,
     scheduled_again: BTreeSet<Place>,
     again: BTreeSet<Place>,
+    jobs: BTreeSet<Place>,
+    jobs_again: BTreeSet<Place>,
     /// How many are of backfills.
     backfilled_len: usize,
     /// Under what the task stands among those that might have something to claim.
@@ -86,16 +94,27 @@ impl Waiting {
             Lane::Beside => &mut self.beside,
             Lane::ScheduledAgain => &mut self.scheduled_again,
             Lane::Again => &mut self.again,
+            Lane::Job => &mut self.jobs,
+            Lane::JobAgain => &mut self.jobs_again,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queued() == 0 && self.scheduled_again.is_empty() && self.again.is_empty()
+        self.queued() == 0 && [&self.scheduled_again, &self.again, &self.jobs_again].iter().all(|lane| lane.is_empty())
     }
 
     /// How many have not begun.
     pub(super) fn queued(&self) -> usize {
-        self.scheduled.len() + self.submitted()
+        self.scheduled.len() + self.submitted() + self.jobs.len()
+    }
+
+    /// The slots of jobs whose next attempt is due.
+    pub(super) fn jobs_again(&self) -> impl Iterator<Item = u32> {
+        self.jobs_again.iter().map(|place| place.3)
+    }
+
+    pub(super) fn has_jobs(&self) -> bool {
+        !self.jobs.is_empty() || !self.jobs_again.is_empty()
     }
 
     /// How many were asked for by somebody.
@@ -113,7 +132,9 @@ impl Waiting {
     pub(super) fn buffered(&self, origin: Origin) -> usize {
         match origin {
             Origin::Schedule | Origin::Start => self.scheduled.len(),
-            Origin::Trigger(_) | Origin::Backfill(_) => self.scheduled.len() + self.triggered.len() + self.beside.len(),
+            Origin::Trigger(_) | Origin::Backfill(_) | Origin::Job(_) => {
+                self.scheduled.len() + self.triggered.len() + self.beside.len()
+            }
         }
     }
 
@@ -121,7 +142,7 @@ impl Waiting {
     pub(super) fn newest_buffered(&self, origin: Origin) -> Option<u32> {
         let triggered = match origin {
             Origin::Schedule | Origin::Start => None,
-            Origin::Trigger(_) | Origin::Backfill(_) => self.triggered.last().max(self.beside.last()),
+            Origin::Trigger(_) | Origin::Backfill(_) | Origin::Job(_) => self.triggered.last().max(self.beside.last()),
         };
         self.scheduled.last().max(triggered).map(|place| place.3)
     }
@@ -129,18 +150,19 @@ impl Waiting {
     /// The slots of all that have not begun.
     pub(super) fn all_queued(&self) -> impl Iterator<Item = u32> {
         let backfilled = self.backfilled.values().flatten();
-        self.scheduled.iter().chain(&self.triggered).chain(backfilled).chain(&self.beside).map(|place| place.3)
+        let asked_for = self.triggered.iter().chain(backfilled).chain(&self.beside);
+        self.scheduled.iter().chain(asked_for).chain(&self.jobs).map(|place| place.3)
     }
 
     /// The instant at which the first of all was due.
     pub(super) fn first_due(&self) -> Option<Timestamp> {
-        let lanes = [&self.scheduled, &self.triggered, &self.beside, &self.scheduled_again, &self.again];
-        let all = lanes.into_iter().chain(self.backfilled.values());
+        let asked_for = [&self.triggered, &self.beside, &self.again, &self.jobs, &self.jobs_again];
+        let all = [&self.scheduled, &self.scheduled_again].into_iter().chain(asked_for).chain(self.backfilled.values());
         all.filter_map(BTreeSet::first).map(|place| place.0).min()
     }
 
     /// The first run of those that `may_begin` says may begin; it is asked for the first of each lane, and, of those beside
-    /// others, until one may.
+    /// others and of jobs, until one may.
     pub(super) fn first(&self, may_begin: impl Fn(u32, Lane) -> bool) -> Option<u32> {
         let lanes = [
             (&self.scheduled, Lane::Scheduled),
@@ -153,8 +175,9 @@ impl Waiting {
             .into_iter()
             .chain(backfills)
             .filter_map(|(places, lane)| places.first().filter(|place| may_begin(place.3, lane)));
-        let beside = self.beside.iter().find(|place| may_begin(place.3, Lane::Beside));
-        firsts.chain(beside).min().map(|place| place.3)
+        let apart = [(&self.beside, Lane::Beside), (&self.jobs, Lane::Job), (&self.jobs_again, Lane::JobAgain)];
+        let apart = apart.into_iter().filter_map(|(places, lane)| places.iter().find(|place| may_begin(place.3, lane)));
+        firsts.chain(apart).min().map(|place| place.3)
     }
 }
 

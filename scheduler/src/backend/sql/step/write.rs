@@ -24,6 +24,7 @@ impl<T: Transaction> Step<'_, T> {
             let logs = std::mem::take(&mut self.run_logs);
             self.tell(&sql.save_logs, json!({ "logs": logs })).await?;
         }
+        let mut full: Vec<i64> = Vec::new();
         if !self.gone.is_empty() {
             let (gone, ended) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.ended));
             let (gone, rows): (&[String], &[Ended]) = (&gone, &ended);
@@ -35,12 +36,20 @@ impl<T: Transaction> Step<'_, T> {
             for (statement, part) in sql.end_runs.iter().zip(&parts) {
                 expect_rows(self.tx.tell(statement, &text::input(part)).await?, rows.len(), "a run ended twice")?;
             }
-            let full: Vec<i64> =
-                self.changed_tasks.keys().copied().filter(|id| self.tasks[id].kept >= PRUNE_EVERY).collect();
+            full.extend(self.changed_tasks.keys().filter(|&id| self.tasks[id].kept >= PRUNE_EVERY));
             if !full.is_empty() {
                 full.iter().for_each(|&id| self.task_mut(id).kept = 0);
                 self.tell(&sql.prune, json!({ "ids": full })).await?;
                 self.tell(&sql.prune_logs, json!({ "ids": full })).await?;
+            }
+        }
+        if !self.job_ends.is_empty() {
+            let ends = std::mem::take(&mut self.job_ends);
+            self.write_job_ends(ends).await?;
+            if !full.is_empty() {
+                // As seldom as the history: they are at most so many more. Also where the last end left no letter, for others
+                // did.
+                self.crowd_out_letters(&full).await?;
             }
         }
         if !self.changed_runs.is_empty() {
@@ -80,8 +89,9 @@ impl<T: Transaction> Step<'_, T> {
     pub(in super::super) async fn end_nothing(&mut self) -> Result<(), Failed> {
         let sql = self.sql;
         let ends = sql.end_runs.iter().chain([&sql.save_logs, &sql.prune, &sql.prune_logs]);
+        let ends = ends.chain([&sql.jobs.bury, &sql.jobs.forget]);
         for statement in ends {
-            self.tell(statement, json!({ "run_ids": [], "ended": [], "logs": [], "ids": [] })).await?;
+            self.tell(statement, json!({ "run_ids": [], "ended": [], "logs": [], "ids": [], "dead": [] })).await?;
         }
         Ok(())
     }

@@ -62,7 +62,7 @@ impl Rig {
 
     fn claim(&mut self) -> Vec<Claimed> {
         self.claims += 1;
-        let claim = Claim { number: self.claims, tasks: Arc::clone(&self.keys), max: 128 };
+        let claim = Claim { number: self.claims, tasks: Arc::clone(&self.keys), jobs: [].into(), max: 128 };
         self.store.claim(&self.holder, &claim, NOW, self.present).runs
     }
 

@@ -1,0 +1,179 @@
+//! Jobs: runs that a program asks for, with arguments; and dead letters, which are jobs that have failed.
+//!
+//! Plain values. What a store promises about them is told at [`Backend::enqueue_jobs`](super::Backend::enqueue_jobs) and
+//! the calls that follow it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use symphra_scheduler_core::Timestamp;
+
+use super::declared::TaskKey;
+use crate::run::{RunId, RunState};
+
+/// How many jobs of one task may wait: a backlog of days, and few enough that a store which is full of them still answers.
+pub const JOBS_WAITING_MAX: usize = 100_000;
+
+/// The longest arguments of a job, as JSON: what is longer belongs into a store of its own, and its name into the job.
+pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
+
+/// The longest key under which a job is unique: databases index it.
+pub const UNIQUE_KEY_BYTES_MAX: usize = 256;
+
+/// How long a dead letter is kept.
+pub const LETTERS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How many dead letters of one task are kept, the newest: a task that always fails must not fill its store.
+pub const LETTERS_MAX: usize = 10_000;
+
+/// How many dead letters are listed where nobody says how many: with their arguments all of them may be gigabytes.
+pub const LETTERS_LISTED: usize = 1_000;
+
+/// The arguments of a job. `Debug` shows how long they are: what stands in them may be anybody's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JobArguments {
+    /// The version of their type, counted from 1.
+    pub version: u32,
+    /// The arguments, as JSON.
+    pub json: Arc<str>,
+}
+
+impl fmt::Debug for JobArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.json.len();
+        f.debug_struct("JobArguments").field("version", &self.version).field("bytes", &bytes).finish()
+    }
+}
+
+#[cfg(feature = "cli")]
+impl JobArguments {
+    /// The arguments as people may see them: what stands under a key that tells of a secret is hidden. A text, if they
+    /// cannot be read as JSON.
+    pub(crate) fn shown(&self) -> serde_json::Value {
+        serde_json::from_str(&self.json).map_or_else(|_| self.json.to_string().into(), without_secrets)
+    }
+}
+
+#[cfg(feature = "cli")]
+fn without_secrets(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+
+    match value {
+        Value::Object(fields) => {
+            let shown = fields.into_iter().map(|(key, field)| {
+                let is_secret = crate::secret::is_secret(&key) && !field.is_null();
+                let field = if is_secret { crate::secret::MASK.into() } else { without_secrets(field) };
+                (key, field)
+            });
+            Value::Object(shown.collect())
+        }
+        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        Value::String(text) => crate::secret::shown("", &text).into_owned().into(),
+        plain => plain,
+    }
+}
+
+/// A job to be enqueued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// The id of its run, chosen by the caller: by it a repeated call is recognised.
+    pub id: RunId,
+    /// Its task.
+    pub task: TaskKey,
+    /// What its task is called with.
+    pub arguments: JobArguments,
+    /// When it may begin.
+    pub begin: Begin,
+    /// Its priority, if it is not that of its task.
+    pub priority: Option<i8>,
+    /// Under what it is the only one.
+    pub unique: Option<Unique>,
+}
+
+/// When a job may begin, on the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// As soon as there is room.
+    Now,
+    /// Not before this instant.
+    At(Timestamp),
+    /// Not before so much time has passed.
+    After(Duration),
+}
+
+impl Begin {
+    /// The instant, given the store's present.
+    #[must_use]
+    pub fn instant(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Now => now,
+            Self::At(at) => at,
+            Self::After(delay) => now.plus(delay),
+        }
+    }
+}
+
+/// Under what a job is the only one of its task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    /// While a job with this key is alive, there is no other.
+    pub key: Arc<str>,
+    /// For so long from when it was enqueued there is none either, whether or not it has ended.
+    pub at_least: Option<Duration>,
+}
+
+/// What became of a [`NewJob`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It waits to be claimed.
+    Queued,
+    /// There is this one already, under its key.
+    Known(RunId),
+    /// [`JOBS_WAITING_MAX`] jobs of its task wait already, or the store can hold no more arguments.
+    TooMany,
+    /// The store knows no such task.
+    UnknownTask,
+}
+
+/// Which dead letters to list, the last to die first.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LetterQuery {
+    /// Only those of this task.
+    pub task: Option<TaskKey>,
+    /// Only the one of this run.
+    pub id: Option<RunId>,
+    /// At most this many; `None` is [`LETTERS_LISTED`].
+    pub limit: Option<usize>,
+}
+
+impl LetterQuery {
+    /// The letters of one task.
+    #[must_use]
+    pub fn of(task: TaskKey) -> Self {
+        Self { task: Some(task), ..Self::default() }
+    }
+}
+
+/// A job that has failed, as its store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LetterRow {
+    /// Its task.
+    pub task: TaskKey,
+    /// Its run.
+    pub id: RunId,
+    /// What its task was called with.
+    pub arguments: JobArguments,
+    /// When it was to begin.
+    pub scheduled_at: Timestamp,
+    /// When it failed for good.
+    pub died_at: Timestamp,
+    /// How its run ended: failed, timed out or abandoned; cancelled if no node has claimed it.
+    pub state: RunState,
+    /// Its last attempt, counted from 1; 0 if there was none.
+    pub attempt: u32,
+    /// The error of its last attempt.
+    pub failure: Option<Box<str>>,
+}
