@@ -19,7 +19,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("retry", &["outcome", "run"]),
     ("clock", &[]),
     ("namespace", &[]),
-    ("config", &["namespace", "secret", "error", "logging", "migrate", "retention", "retry", "schedule", "task"]),
+    (
+        "config",
+        &[
+            "backend",
+            "namespace",
+            "outcome",
+            "secret",
+            "error",
+            "logging",
+            "migrate",
+            "retention",
+            "retry",
+            "schedule",
+            "task",
+        ],
+    ),
     ("migrate", &[]),
     ("retention", &[]),
     (
@@ -182,7 +197,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What a room may know of the backend besides its contract: nothing of one backend in particular.
-const BACKENDS: &[&str] = &["memory", "postgres", "redis", "sql", "sqlite"];
+const BACKENDS: &[&str] = &["memory", "postgres", "rabbitmq", "redis", "sql", "sqlite"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_path_buf()

@@ -233,3 +233,63 @@ async fn the_samples_of_the_book_look_into_a_redis() {
         assert!(answer.starts_with('*'), "{sample}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_backend_that_the_program_brings_is_asked_for_like_any_other() {
+    use std::sync::Mutex;
+    use symphra_scheduler::{
+        BackendConfig, BackendSettings, MemoryBackend, SchedulerConfig, register_backend, registered_backends,
+    };
+
+    static ASKED: Mutex<Vec<BackendSettings>> = Mutex::new(Vec::new());
+    let factory = async |settings: BackendSettings| {
+        let is_wrong = settings.url.as_deref() == Some("attic://locked");
+        ASKED.lock().expect("nobody panics").push(settings);
+        if is_wrong { Err(std::io::Error::other("the door is locked")) } else { Ok(MemoryBackend::new()) }
+    };
+    register_backend("attic", factory).expect("nobody has this name");
+    for taken in ["attic", "memory", "redis", "rediss", "amqp", "", "Attic", "9", "at tic", &"a".repeat(33)] {
+        let error = register_backend(taken, factory).expect_err(taken);
+        let told = error.to_string();
+        assert!(error.is_config() && told.contains("register_backend") && told.contains("1 to 32 of a-z"), "{told}");
+    }
+    let there = registered_backends();
+    assert!(["memory", "sqlite", "rabbitmq", "attic"].iter().all(|name| there.iter().any(|there| there == name)));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = |text: &str| {
+        let file = folder.path().join("scheduler.yaml");
+        fs::write(&file, text).expect("a file");
+        SchedulerConfig::from_file(&file)
+    };
+    let start = |config: SchedulerConfig| {
+        let idle = Task::new("idle", Schedule::cron("0 0 1 1 *").expect("an expression"), || async {});
+        Scheduler::empty().register(idle).config(config).start()
+    };
+    let text = "backend: { type: attic, url: 'attic://user:hunter2@roof', max_connections: 3, namespace: shop, migrate: check }";
+    let handle = start(config(text).expect("it is right")).await.expect("it is opened");
+    handle.stop().await.expect("it stops");
+    let asked = ASKED.lock().expect("nobody panics").pop().expect("it was opened");
+    assert_eq!(asked.url.as_deref(), Some("attic://user:hunter2@roof"));
+    assert_eq!((asked.max_connections, &*asked.namespace, asked.migrate), (Some(3), "shop", Migrate::Check));
+    assert!(!format!("{asked:?}").contains("hunter2"), "{asked:?}");
+    for short in ["backend: attic", "backend: 'attic://roof'"] {
+        start(config(short).expect("it is right")).await.expect("it is opened").stop().await.expect("it stops");
+    }
+    let error = start(SchedulerConfig::new().backend(BackendConfig::of_url("attic://locked"))).await;
+    let told = format!("{:?}", error.expect_err("its factory fails"));
+    assert!(told.contains("open the backend attic") && told.contains("the door is locked"), "{told}");
+
+    for (text, part) in [
+        ("backend: { type: attic, schema: jobs }", "backend.schema means nothing to the attic backend"),
+        ("backend: { type: attic, url: 'sqlite://a' }", "a URL that begins with attic://"),
+        ("backend: atic", "did you mean attic?"),
+        ("backend: cellar", "allowed is memory, sqlite, postgres, redis, rabbitmq or attic"),
+    ] {
+        let told = match config(text) {
+            Err(error) => error.to_string(),
+            Ok(config) => start(config).await.expect_err(text).to_string(),
+        };
+        assert!(told.contains(part), "{text}: {told}");
+    }
+}

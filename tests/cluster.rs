@@ -2,7 +2,7 @@
 //! extra or incomplete, by what the bodies themselves have written.
 #![cfg(unix)]
 
-use symphra_scheduler_tests::services::{has_postgres, has_redis};
+use symphra_scheduler_tests::services::{has_postgres, has_rabbitmq, has_redis};
 
 #[path = "cluster/checker.rs"]
 mod checker;
@@ -19,6 +19,8 @@ mod leftovers;
 mod nodes;
 #[path = "cluster/outages.rs"]
 mod outages;
+#[path = "cluster/owner.rs"]
+mod owner;
 #[path = "cluster/proxy.rs"]
 mod proxy;
 #[path = "cluster/redis_servers.rs"]
@@ -35,6 +37,15 @@ mod storm;
 macro_rules! on_each_store {
     ($($file:ident::$test:ident,)+) => {
         on_stores_in_sql! { $($file::$test,)+ leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end, }
+
+        mod rabbitmq {
+            $(#[test]
+            fn $test() {
+                if super::has_rabbitmq() {
+                    super::$file::$test(super::rig::Store::rabbitmq);
+                }
+            })+
+        }
 
         mod redis {
             $(#[test]

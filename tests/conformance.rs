@@ -1,10 +1,14 @@
 //! The conformance suite on every backend: each test is one promise of the contract. Beside it, what single stores do
 //! beyond it.
 
+#[path = "../examples/custom_backend/audited.rs"]
+mod audited;
 #[path = "conformance/grouping.rs"]
 mod grouping;
 #[path = "conformance/jobs.rs"]
 mod jobs;
+#[path = "conformance/rabbitmq_only.rs"]
+mod rabbitmq_only;
 #[path = "conformance/redis_claims.rs"]
 mod redis_claims;
 #[path = "conformance/redis_losses.rs"]
@@ -31,6 +35,20 @@ mod memory {
         let backend = MemoryBackend::new();
         assert_eq!((backend.name(), backend.capabilities()), ("memory", Capabilities::volatile().with_jobs()));
     }
+}
+
+/// The example of a backend that a program brings itself.
+mod custom {
+    use symphra_scheduler::{MemoryBackend, conformance_tests};
+
+    use super::audited::Audited;
+
+    async fn empty_store() -> Audited<MemoryBackend> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        Audited::new(MemoryBackend::new(), file.path()).await.expect("it can be written to")
+    }
+
+    conformance_tests!(empty_store);
 }
 
 mod sqlite {
@@ -93,6 +111,27 @@ mod redis {
         if has_redis() {
             let backend = empty_store().await;
             assert_eq!((backend.name(), backend.capabilities()), ("redis", Capabilities::durable()));
+        }
+    }
+}
+
+mod rabbitmq {
+    use symphra_scheduler::{RabbitMqBackend, conformance_tests};
+    use symphra_scheduler_tests::services::{has_rabbitmq, rabbitmq_url, redis_namespace};
+
+    /// A namespace of its own for each test.
+    async fn empty_store() -> RabbitMqBackend {
+        RabbitMqBackend::options().namespace(redis_namespace()).connect(rabbitmq_url()).await.expect("it opens")
+    }
+
+    conformance_tests!(empty_store, only_if = has_rabbitmq);
+
+    #[tokio::test]
+    async fn its_capabilities_are_pinned() {
+        use symphra_scheduler::backend::{Backend, Capabilities};
+        if has_rabbitmq() {
+            let backend = empty_store().await;
+            assert_eq!((backend.name(), backend.capabilities()), ("rabbitmq", Capabilities::durable()));
         }
     }
 }

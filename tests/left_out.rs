@@ -13,6 +13,10 @@ fn main() {
         let (url, all) = (services::POSTGRES_URL, "./tests/run");
         println!("left out: what needs PostgreSQL; set {url}, or run {all}, which starts a server of its own");
     }
+    if !services::has_rabbitmq() {
+        let (url, all) = (services::RABBITMQ_URL, "./tests/run");
+        println!("left out: what needs RabbitMQ; set {url}, or run {all}, which starts a server of its own");
+    }
     if !services::has_redis() {
         let (url, all) = (services::REDIS_URL, "./tests/run");
         println!("left out: what needs Redis; set {url}, or run {all}, which starts a server of its own");

@@ -3,6 +3,7 @@
 //! `./tests/run` sets `SYMPHRA_TEST_SERVICES`, and then a server that cannot be started is a failure. Plain `cargo test` runs
 //! what needs no service; `left_out.rs` prints what that leaves out.
 
+mod rabbitmq;
 mod redis;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use rabbitmq::{RABBITMQ_URL, RabbitMq, has_rabbitmq, rabbitmq_url};
 pub use redis::{REDIS_URL, Redis, has_redis, redis_namespace, redis_url};
 
 /// Set by `./tests/run`: every service has to be there.

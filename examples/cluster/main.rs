@@ -2,7 +2,7 @@
 //! missed, and nothing runs twice but what the killed one had begun.
 //!
 //! `cargo run -p examples --bin cluster` takes a file in a temporary folder; with the URL of any store,
-//! that one: `postgres://…`, `redis://…`. It ends by itself,
+//! that one: `postgres://…`, `redis://…`, `amqp://…`. It ends by itself,
 //! with 0 if all is well, after the time in which a dead node's runs are recovered: its lease of 10 s and a little.
 
 mod account;

@@ -14,18 +14,20 @@
 //! A backend reads no clock but its store's, and knows nothing of the engine. Calls are batches, and a batch names each
 //! task or run once.
 
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod announced;
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod declared;
 mod jobs;
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod line;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
@@ -34,10 +36,14 @@ mod rows;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod text;
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod thread;
+#[cfg(feature = "rabbitmq")]
+mod weight;
+#[cfg(feature = "rabbitmq")]
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,6 +64,8 @@ pub use jobs::{
 pub use memory::MemoryBackend;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBackend, PostgresOptions};
+#[cfg(feature = "rabbitmq")]
+pub use rabbitmq::{RabbitMqBackend, RabbitMqOptions};
 pub use record::{Ledger, RECORDS_MAX, Reason, Record, add_record};
 #[cfg(feature = "redis")]
 pub use redis::{RedisBackend, RedisOptions};
@@ -93,6 +101,8 @@ fn version_below(error: &crate::Error) -> Option<i64> {
             cause.downcast_ref::<sql::Refused>().and_then(sql::Refused::version_below),
             #[cfg(feature = "redis")]
             cause.downcast_ref::<redis::Refused>().and_then(redis::Refused::version_below),
+            #[cfg(feature = "rabbitmq")]
+            cause.downcast_ref::<rabbitmq::Refused>().and_then(rabbitmq::Refused::version_below),
         ];
         // Of a program without stores nothing looks at it.
         let _ = cause;
@@ -404,17 +414,13 @@ impl std::error::Error for BackendError {
     }
 }
 
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 /// The namespace that was asked for, or that of the program.
 fn namespace(asked: Option<&str>) -> Result<crate::namespace::Namespace, crate::Error> {
     match asked {
         Some(asked) => crate::namespace::Namespace::new(asked).ok_or_else(|| {
             crate::Error::setting("backend.namespace", format!("{asked:?}"), crate::namespace::Namespace::ALLOWED)
         }),
-        None => {
-            let program = std::env::current_exe().ok();
-            let file = program.as_deref().and_then(std::path::Path::file_stem);
-            Ok(crate::namespace::Namespace::of_program(file.and_then(std::ffi::OsStr::to_str)))
-        }
+        None => Ok(crate::namespace::Namespace::of_this_program()),
     }
 }

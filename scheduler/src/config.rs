@@ -16,6 +16,7 @@ mod history;
 mod overrides;
 #[cfg(feature = "config")]
 mod read;
+pub(crate) mod registered;
 #[cfg(feature = "config")]
 mod schema;
 #[cfg(feature = "config")]
@@ -39,6 +40,7 @@ use symphra_scheduler_core::format_duration;
 pub use self::backend::BackendConfig;
 pub use self::daemon::DaemonConfig;
 pub use self::history::HistoryConfig;
+pub use self::registered::{BackendSettings, register_backend, registered_backends};
 use crate::error::Problem;
 use crate::logging::LoggingConfig;
 use crate::retention::Retention;

@@ -163,13 +163,12 @@ impl fmt::Display for Problem {
 
 impl Error {
     /// One setting that is not possible.
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
     pub(crate) fn setting(key: &'static str, value: String, allowed: &'static str) -> Self {
         Self::start(vec![Problem::Setting { key, value, allowed }])
     }
 
     /// A store that gets no thread of its own.
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
     pub(crate) fn store_thread(cause: std::io::Error) -> Self {
         Self(Box::new(Kind::System { says: "the thread of the store cannot be started".into(), cause }))
     }

@@ -56,6 +56,8 @@ impl Checked {
                 Kind::Memory => Capabilities::volatile().with_jobs(),
                 Kind::Sqlite | Kind::Postgres => Capabilities::durable().with_jobs(),
                 Kind::Redis | Kind::RabbitMq => Capabilities::durable(),
+                // What it lacks is told when it has been opened.
+                Kind::Registered(_) => Capabilities::durable().with_jobs(),
             },
         }
     }

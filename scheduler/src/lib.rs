@@ -105,11 +105,15 @@ pub mod test_util;
 pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal, RunLog};
 #[cfg(feature = "postgres")]
 pub use backend::{PostgresBackend, PostgresOptions};
+#[cfg(feature = "rabbitmq")]
+pub use backend::{RabbitMqBackend, RabbitMqOptions};
 #[cfg(feature = "redis")]
 pub use backend::{RedisBackend, RedisOptions};
 #[cfg(feature = "sqlite")]
 pub use backend::{SqliteBackend, SqliteOptions};
-pub use config::{BackendConfig, DaemonConfig, HistoryConfig, SchedulerConfig};
+pub use config::{
+    BackendConfig, BackendSettings, DaemonConfig, HistoryConfig, SchedulerConfig, register_backend, registered_backends,
+};
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem};
 #[cfg(feature = "daemon")]

@@ -20,8 +20,7 @@ impl Namespace {
     }
 
     /// That of a program which names none: its file's name, in small letters, with `_` for what is not allowed.
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
-    pub(crate) fn of_program(file: Option<&str>) -> Self {
+    fn of_program(file: Option<&str>) -> Self {
         let small = file.unwrap_or_default().to_ascii_lowercase();
         let begin = small.find(|first: char| first.is_ascii_lowercase()).unwrap_or(small.len());
         let plain = small[begin..].chars().map(|c| if is_plain(c) { c } else { '_' });
@@ -29,7 +28,13 @@ impl Namespace {
         Self(if plain.is_empty() { "symphra".into() } else { plain })
     }
 
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+    /// That of the program which runs.
+    pub(crate) fn of_this_program() -> Self {
+        let program = std::env::current_exe().ok();
+        let file = program.as_deref().and_then(std::path::Path::file_stem);
+        Self::of_program(file.and_then(std::ffi::OsStr::to_str))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,7 +58,6 @@ mod tests {
         }
     }
 
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
     #[test]
     fn a_program_that_names_none_has_its_files_name() {
         let of = |file| Namespace::of_program(file).as_str().to_owned();

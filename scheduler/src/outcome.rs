@@ -18,6 +18,7 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 8 * 1024;
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Outcome {
     /// The function returned without an error.
     Succeeded,
@@ -45,6 +46,7 @@ impl Outcome {
 /// Why a run was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum CancelCause {
     /// Its scheduler stopped before it could end.
     Stopped,
@@ -73,6 +75,7 @@ impl fmt::Display for CancelCause {
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Failure {
     kind: FailureKind,
     text: Box<str>,
@@ -81,6 +84,7 @@ pub struct Failure {
 /// In which way an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum FailureKind {
     /// The function returned an error.
     Error,

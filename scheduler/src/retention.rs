@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// How much is kept of the runs of a task that have ended. A store may keep more for a while, and forgets the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Retention {
     /// The last runs, however they ended. At least one.
     pub runs: u32,

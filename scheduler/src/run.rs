@@ -25,7 +25,7 @@ impl RunId {
     }
 
     /// When it was made, as it says itself: in its first 48 bits.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "sqlite"))]
     pub(crate) fn made_at(self) -> Timestamp {
         let millis = u64::try_from(self.0.as_u128() >> 80).expect("48 bits are left");
         Timestamp::from_millis(i64::try_from(millis).expect("48 bits fit"))
@@ -83,6 +83,7 @@ impl RunIds {
 /// With the task and the instant it is the [`RunKey`], which is unique in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Origin {
     /// An occurrence of the task's schedule.
     Schedule,
@@ -140,6 +141,7 @@ impl fmt::Display for RunKey {
 /// died, under `at_most_once`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum RunState {
     /// Accepted; waits to be held by a node.
     Queued,
@@ -214,6 +216,7 @@ impl fmt::Display for RunState {
 /// The occurrences that a run stands for besides its own: those nobody could start in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Missed {
     /// How many occurrences the run covers, its own not counted.
     pub count: u64,

@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use symphra_scheduler_tests::services::{has_postgres, has_redis, postgres_url, redis_namespace, redis_url};
+use symphra_scheduler_tests::services::{
+    has_postgres, has_rabbitmq, has_redis, postgres_url, rabbitmq_url, redis_namespace, redis_url,
+};
 
 use super::commands::not_run;
 use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said};
@@ -29,6 +31,9 @@ impl Kept {
         if has_postgres() {
             let namespace = format!("kept_{}", fastrand::u32(..));
             all.push(Self { home: Home::new(), url: postgres_url().to_owned(), namespace });
+        }
+        if has_rabbitmq() {
+            all.push(Self { home: Home::new(), url: rabbitmq_url().to_owned(), namespace: redis_namespace() });
         }
         if has_redis() {
             all.push(Self { home: Home::new(), url: redis_url().to_owned(), namespace: redis_namespace() });
@@ -215,7 +220,7 @@ fn after_a_kill_the_store_still_tells_the_story() {
             assert!(said.contains("succeeded") && said.contains(at), "{said}");
         }
         let nodes = kept.symphra(&["nodes"]).well();
-        assert!(["sqlite", "postgres", "redis"].iter().any(|store| nodes.contains(store)), "{nodes}");
+        assert!(["sqlite", "postgres", "rabbitmq", "redis"].iter().any(|store| nodes.contains(store)), "{nodes}");
 
         // What is asked for while nobody is there is done by the next start.
         kept.app(&["trigger", "report"]).well();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
-use symphra_scheduler_tests::services::{postgres_url, redis_url};
+use symphra_scheduler_tests::services::{postgres_url, rabbitmq_url, redis_url};
 
 use crate::checker::{Excuse, Line, Promise, Seen, Verdict, diaries, judge};
 
@@ -53,6 +53,10 @@ impl Store {
         Self::on(postgres_url())
     }
 
+    pub(crate) fn rabbitmq() -> Self {
+        Self::on(rabbitmq_url())
+    }
+
     pub(crate) fn redis() -> Self {
         Self::on(redis_url())
     }
@@ -64,6 +68,11 @@ impl Store {
 
     fn at(url: String, folder: tempfile::TempDir) -> Self {
         Self { url, namespace: format!("n{:x}", fastrand::u64(..)), folder }
+    }
+
+    /// Whether each node gets its share while all have room: on RabbitMQ the node that owns the store is the quickest.
+    pub(crate) fn is_shared_evenly(&self) -> bool {
+        !self.url.starts_with("amqp")
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -160,7 +169,7 @@ impl Store {
 
 /// A node. It is killed when this is dropped.
 pub(crate) struct Node {
-    name: String,
+    pub(crate) name: String,
     process: Child,
     commands: Option<ChildStdin>,
     lines: Receiver<String>,

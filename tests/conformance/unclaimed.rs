@@ -8,9 +8,12 @@ use symphra_scheduler::backend::{
     Submission, TaskRules, Token,
 };
 use symphra_scheduler::{
-    Error, Origin, PostgresBackend, RedisBackend, RunId, RunState, Schedule, SqliteBackend, TaskName, Timetable,
+    Error, Origin, PostgresBackend, RabbitMqBackend, RedisBackend, RunId, RunState, Schedule, SqliteBackend, TaskName,
+    Timetable,
 };
-use symphra_scheduler_tests::services::{has_postgres, has_redis, postgres_url, redis_namespace, redis_url};
+use symphra_scheduler_tests::services::{
+    has_postgres, has_rabbitmq, has_redis, postgres_url, rabbitmq_url, redis_namespace, redis_url,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -37,6 +40,16 @@ impl Store for RedisBackend {
     fn end_unclaimed(&self, waited: Duration) -> impl Future<Output = Result<usize, Error>> {
         RedisBackend::end_unclaimed(self, waited)
     }
+}
+
+impl Store for RabbitMqBackend {
+    fn end_unclaimed(&self, waited: Duration) -> impl Future<Output = Result<usize, Error>> {
+        RabbitMqBackend::end_unclaimed(self, waited)
+    }
+}
+
+async fn rabbitmq() -> RabbitMqBackend {
+    RabbitMqBackend::options().namespace(redis_namespace()).connect(rabbitmq_url()).await.expect("it opens")
 }
 
 async fn redis() -> RedisBackend {
@@ -163,5 +176,19 @@ async fn what_no_node_knows_ends_after_fourteen_days_in_redis() {
 async fn what_a_dead_node_holds_of_such_a_task_ends_in_redis() {
     if has_redis() {
         what_a_dead_node_holds_of_a_task_that_none_knows_ends(redis().await).await;
+    }
+}
+
+#[tokio::test]
+async fn what_no_node_knows_ends_after_fourteen_days_in_rabbitmq() {
+    if has_rabbitmq() {
+        what_no_node_knows_ends(rabbitmq().await).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_node_holds_of_such_a_task_ends_in_rabbitmq() {
+    if has_rabbitmq() {
+        what_a_dead_node_holds_of_a_task_that_none_knows_ends(rabbitmq().await).await;
     }
 }

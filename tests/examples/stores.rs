@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use symphra_scheduler_tests::services::{has_postgres, has_redis, postgres_url, redis_url};
+use symphra_scheduler_tests::services::{has_postgres, has_rabbitmq, has_redis, postgres_url, rabbitmq_url, redis_url};
 
 use super::{Program, built, prints_in_order};
 
@@ -74,6 +74,24 @@ fn the_redis_example_shares_the_work_and_goes_on_when_a_node_stops() {
     assert!(counts[0] == counts[1] && counts[0] > 8, "{printed}");
 }
 
+#[test]
+fn the_rabbitmq_example_goes_on_when_the_owner_stops() {
+    let mut without = Command::new(built().join("rabbitmq"));
+    let told = without.env_remove("SCHEDULER_BACKEND_URL").output().expect("it starts");
+    assert_eq!(told.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("rabbitmq amqp://user:password@host"));
+    if !has_rabbitmq() {
+        return;
+    }
+    let (status, printed) = Program::start("rabbitmq", &[rabbitmq_url()]).ends();
+    assert_eq!(status.code(), Some(0), "{printed}");
+    let pause = printed.lines().find(|line| line.starts_with("b: paused by ")).expect("b is there");
+    assert!(pause.ends_with(": that is enough"), "{pause}");
+    let counts = printed.lines().find(|line| line.contains(" runs in the store, ")).expect("it counts");
+    let counts: Vec<u64> = counts.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(counts[0] == counts[1] && counts[0] > 10, "{printed}");
+}
+
 /// Three nodes of which one is killed, on the store of `arguments`.
 fn a_cluster_survives(arguments: &[&str]) {
     let (status, printed) = Program::start("cluster", arguments).ends();
@@ -96,7 +114,64 @@ fn the_cluster_example_survives_the_death_of_a_node_on_a_server() {
     if has_postgres() {
         a_cluster_survives(&[postgres_url()]);
     }
+}
+
+#[test]
+fn the_cluster_example_survives_the_death_of_a_node_on_redis() {
     if has_redis() {
         a_cluster_survives(&[redis_url()]);
     }
+}
+
+#[test]
+fn the_cluster_example_survives_the_death_of_a_node_on_rabbitmq() {
+    if has_rabbitmq() {
+        a_cluster_survives(&[rabbitmq_url()]);
+    }
+}
+
+#[test]
+fn the_servers_to_try_are_those_that_the_pages_name() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = std::fs::read_to_string(root.join("examples/compose.yaml")).expect("it is there");
+    let compose: serde_json::Value = serde_saphyr::from_str(&file).expect("it is YAML");
+    let services = compose["services"].as_object().expect("services");
+    assert_eq!(services.keys().collect::<Vec<_>>(), ["postgres", "redis", "rabbitmq"]);
+    for (name, service) in services {
+        let published = service["ports"][0].as_str().expect("a port");
+        let port = published.strip_prefix("127.0.0.1:").and_then(|ports| ports.split(':').next());
+        let port = port.unwrap_or_else(|| panic!("{name} is for this machine alone: {published}"));
+        let of = |keys: [&str; 2]| keys.iter().find_map(|key| service["environment"][key].as_str());
+        let user = of(["POSTGRES_USER", "RABBITMQ_DEFAULT_USER"]);
+        let password = of(["POSTGRES_PASSWORD", "RABBITMQ_DEFAULT_PASS"]);
+        let login = user.zip(password).map_or_else(String::new, |(user, password)| format!("{user}:{password}@"));
+        for language in ["en", "zh"] {
+            let page = std::fs::read_to_string(root.join(format!("docs/{language}/backends.md"))).expect("a page");
+            let command = page.lines().find(|line| line.contains(&format!("--bin {name} -- ")));
+            let command = command.unwrap_or_else(|| panic!("{language} does not say how to try {name}"));
+            assert!(command.contains(&format!("://{login}localhost:{port}")), "{command}");
+        }
+    }
+}
+
+#[test]
+fn the_example_of_a_backend_of_ones_own_is_asked_for_by_its_name_and_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().display().to_string();
+    let run = || {
+        let (status, printed) = Program::start("custom_backend", &[&place]).ends();
+        assert_eq!(status.code(), Some(0), "{printed}");
+        assert!(printed.contains("the ledger balances: true"), "{printed}");
+        let noted = printed.lines().skip_while(|line| !line.contains("Pause")).map(str::to_owned);
+        noted.collect::<Vec<_>>()
+    };
+    let first = run();
+    let has = |line: &str, parts: &[&str]| parts.iter().all(|part| line.contains(part));
+    assert_eq!(first.len(), 3, "{first:?}");
+    assert!(has(&first[0], &["Pause", "the shop is moving"]), "{first:?}");
+    assert!(has(&first[1], &["Submit", "Trigger"]), "{first:?}");
+    assert!(has(&first[2], &["Resume"]), "{first:?}");
+    assert_eq!(run().len(), 6, "what was written stays");
+    let (status, _) = Program::start("custom_backend", &[]).ends();
+    assert_eq!(status.code(), Some(1), "it has to be told which folder");
 }

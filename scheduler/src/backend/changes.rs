@@ -11,6 +11,7 @@ use crate::schedule::Timetable;
 
 /// What an operator asks of a store.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Command {
     /// No occurrence becomes a run any more, and what waits goes on waiting. `None` is for all tasks.
     Pause {
@@ -42,6 +43,7 @@ pub enum Command {
 
 /// What has changed in a store, for the nodes that use it.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Changes {
     /// The number of the last change among these.
     pub version: u64,
@@ -62,6 +64,7 @@ pub struct Changes {
 /// A store tells of each such run that ends without a node holding it, so that its end is counted: it waited, or its holder
 /// gave it back, or is gone. It is `Queued` or `Retrying` then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Cancelled {
     /// The run.
     pub id: RunId,
@@ -78,6 +81,7 @@ pub struct Cancelled {
 /// Nobody holds it any more, so a store tells everybody who follows its changes, once: also the node that was taken for
 /// dead, and the one whose claim it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Died {
     /// The run.
     pub id: RunId,
@@ -97,6 +101,7 @@ pub struct Died {
 
 /// A run that ended because its last node stopped and nothing of it outlives the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Left {
     /// The run.
     pub id: RunId,

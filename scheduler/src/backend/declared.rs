@@ -16,6 +16,7 @@ use crate::schedule::{Delivery, Overlap, Plan, Timetable};
 
 /// A task as the store knows it: cheap to send and to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct TaskKey(pub u64);
 
 /// Who holds runs, and for how long after its last heartbeat.
@@ -51,8 +52,31 @@ impl Holder {
     }
 }
 
+/// The version of a tz database as it stands in this program: its own, or another that it has been told of.
+#[cfg(feature = "rabbitmq")]
+pub(super) fn known_tzdb(version: &str) -> &'static str {
+    use std::sync::{Mutex, PoisonError};
+    /// Versions are few; whoever sends others has no claim to this process's memory.
+    const OTHERS_MAX: usize = 64;
+    static OTHERS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    if version == TZDB_VERSION {
+        return TZDB_VERSION;
+    }
+    let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    match others.iter().find(|&&known| known == version) {
+        Some(known) => known,
+        None if others.len() < OTHERS_MAX => {
+            let kept: &'static str = String::from(version).leak();
+            others.push(kept);
+            kept
+        }
+        None => "another",
+    }
+}
+
 /// A task to be made known.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Registration {
     /// The task's name.
     pub name: TaskName,
@@ -65,6 +89,7 @@ pub struct Registration {
 
 /// A task that a node gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Unregistration {
     /// The task.
     pub task: TaskKey,
@@ -75,6 +100,7 @@ pub struct Unregistration {
 
 /// What a store has to heed about the runs of a task.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct TaskRules {
     /// How many runs may be alive at once; `None` is no limit.
     pub alive_max: Option<u32>,
@@ -121,6 +147,7 @@ impl Default for TaskRules {
 
 /// Tasks of which only some may run at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Group {
     /// Its name.
     pub name: Arc<str>,
@@ -130,6 +157,7 @@ pub struct Group {
 
 /// A task that is known, as its store sees it.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Registered {
     /// Its key in this store.
     pub key: TaskKey,
@@ -220,6 +248,7 @@ impl Registered {
 
 /// Why no occurrence of a task becomes a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Pause {
     /// Who or what paused it.
     pub by: Arc<str>,

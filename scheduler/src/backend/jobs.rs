@@ -32,6 +32,7 @@ pub const LETTERS_LISTED: usize = 1_000;
 
 /// The arguments of a job. `Debug` shows how long they are: what stands in them may be anybody's secret.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct JobArguments {
     /// The version of their type, counted from 1.
     pub version: u32,

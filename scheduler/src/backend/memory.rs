@@ -5,6 +5,8 @@
 
 mod history;
 mod logs;
+#[cfg(feature = "rabbitmq")]
+pub(super) mod replica;
 mod store;
 
 use std::fmt;

@@ -8,6 +8,7 @@ use symphra_scheduler_core::Timestamp;
 /// Why occurrences did not run: a span, which the next one with the same reason extends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Record {
     /// Why.
     pub reason: Reason,
@@ -96,6 +97,7 @@ pub fn add_record(spans: &mut Vec<Record>, record: Record) {
 /// Why an occurrence did not become a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Reason {
     /// As many runs of the task were alive as are allowed.
     Overlap,
@@ -139,6 +141,7 @@ impl fmt::Display for Reason {
 /// What became of all occurrences: exact, and never pruned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Ledger {
     /// Occurrences that fell due.
     pub occurrences: u64,

@@ -19,10 +19,12 @@ use crate::schedule::Overlap;
 
 /// The fencing token of a claim: each claim of a run has a higher one, and only the highest may finish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Token(pub u64);
 
 /// One step of a task's mark: the run that comes of it, if any, and what it passes over.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Firing {
     /// The step's id, chosen by the caller and the id of its run: by it a repeated call is recognised.
     pub id: RunId,
@@ -54,6 +56,7 @@ impl Firing {
 
 /// A run to be inserted. Its key is (task, `origin`, `scheduled_at`).
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct NewRun {
     /// Why it exists.
     pub origin: Origin,
@@ -69,6 +72,7 @@ pub struct NewRun {
 
 /// What became of a [`Firing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Admission {
     /// The run exists, held by the caller.
     Claimed(Hold),
@@ -97,6 +101,7 @@ pub enum Admission {
 
 /// A run in the caller's hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Hold {
     /// The token under which it is held.
     pub token: Token,
@@ -106,6 +111,7 @@ pub struct Hold {
 
 /// Why a store made no run of an occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Refusal {
     /// The task was full, by this run among others.
     Overlap(RunId),
@@ -175,6 +181,7 @@ impl Claim {
 
 /// What a claim has got.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Claims {
     /// The runs.
     pub runs: Vec<Claimed>,
@@ -184,6 +191,7 @@ pub struct Claims {
 
 /// A run that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Claimed {
     /// Its task.
     pub task: TaskKey,
@@ -211,6 +219,7 @@ pub struct Claimed {
 
 /// A run that a node believes to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Holding {
     /// Its task.
     pub task: TaskKey,
@@ -222,6 +231,7 @@ pub struct Holding {
 
 /// The end of an attempt.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Finish {
     /// Its task.
     pub task: TaskKey,
@@ -241,6 +251,7 @@ pub struct Finish {
 
 /// What is kept of what a run wrote to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct RunLog {
     /// The attempt that wrote it, counted from 1.
     pub attempt: u32,
@@ -250,6 +261,7 @@ pub struct RunLog {
 
 /// What becomes of a run after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum End {
     /// It has ended.
     Final(Outcome),
@@ -266,6 +278,7 @@ pub enum End {
 
 /// What became of a [`Finish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Stored {
     /// It is stored.
     Done {
@@ -278,6 +291,7 @@ pub enum Stored {
 
 /// A run to be made although no occurrence asks for it: by a trigger, a backfill or the start of a node.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Submission {
     /// The id of the run, chosen by the caller: by it a repeated call is recognised.
     pub id: RunId,
@@ -297,6 +311,7 @@ pub const TRIGGERS_WAITING_MAX: usize = 10_000;
 
 /// What became of a [`Submission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Submitted {
     /// The run exists and waits to be claimed.
     Queued {
@@ -314,6 +329,7 @@ pub enum Submitted {
 /// Which runs to list, newest first.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct RunQuery {
     /// Only runs of this task.
     pub task: Option<TaskKey>,
@@ -350,6 +366,7 @@ impl RunQuery {
 /// A run as the store shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct RunRow {
     /// Its task.
     pub task: TaskKey,
@@ -397,6 +414,7 @@ impl RunRow {
 
 /// A task that a store knows, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct NamedTask {
     /// Its name.
     pub name: TaskName,
@@ -406,6 +424,7 @@ pub struct NamedTask {
 
 /// A node as its store sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct NodeRow {
     /// Its name, another for each start.
     pub node: Arc<str>,
@@ -423,6 +442,7 @@ pub struct NodeRow {
 
 /// Whether a node is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Presence {
     /// Its lease goes on.
     Alive,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::registered::{self, BackendSettings};
 use crate::error::Problem;
 use crate::migrate::Migrate;
 use crate::namespace::Namespace;
@@ -54,6 +55,8 @@ pub(crate) enum Kind {
     Postgres,
     Redis,
     RabbitMq,
+    /// One that the program has brought, under this name.
+    Registered(&'static str),
 }
 
 /// A store that this program can open.
@@ -63,6 +66,8 @@ pub(crate) enum Chosen<'a> {
     Sqlite { url: &'a str },
     Postgres { url: &'a str },
     Redis { url: &'a str },
+    RabbitMq { url: &'a str },
+    Registered(&'static str),
 }
 
 /// Why a store cannot be used as it is described.
@@ -75,7 +80,8 @@ pub(crate) struct BackendProblem {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::Memory, Self::Sqlite, Self::Postgres, Self::Redis, Self::RabbitMq];
+    /// Those that this library has.
+    pub(crate) const BUILT_IN: [Self; 5] = [Self::Memory, Self::Sqlite, Self::Postgres, Self::Redis, Self::RabbitMq];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -84,13 +90,14 @@ impl Kind {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::RabbitMq => "rabbitmq",
+            Self::Registered(name) => name,
         }
     }
 
-    /// How its URLs begin.
+    /// How its URLs begin: those of one that the program has brought, with its name.
     pub(crate) const fn schemes(self) -> &'static [&'static str] {
         match self {
-            Self::Memory => &[],
+            Self::Memory | Self::Registered(_) => &[],
             Self::Sqlite => &["sqlite"],
             Self::Postgres => &["postgres", "postgresql"],
             Self::Redis => &["redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"],
@@ -101,30 +108,34 @@ impl Kind {
     /// The kind of a URL, by its scheme.
     pub(crate) fn of_url(url: &str) -> Option<Self> {
         let (scheme, _) = url.split_once("://")?;
-        Self::ALL.into_iter().find(|kind| kind.schemes().contains(&scheme))
+        let built_in = Self::BUILT_IN.into_iter().find(|kind| kind.schemes().contains(&scheme));
+        built_in.or_else(|| registered::known(scheme).map(Self::Registered))
     }
 
-    /// The kind that is called so; the scheme of a URL is a name too.
+    /// Whether it is called so; the scheme of a URL is a name too.
+    pub(crate) fn is_called(self, word: &str) -> bool {
+        self.name() == word || self.schemes().contains(&word)
+    }
+
+    /// The kind that is called so.
     #[cfg(feature = "config")]
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == word || kind.schemes().contains(&word))
+        let built_in = Self::BUILT_IN.into_iter().find(|kind| kind.is_called(word));
+        built_in.or_else(|| registered::known(word).map(Self::Registered))
     }
 
     /// Why this program has no such store, if it has none.
-    fn missing(self) -> Option<String> {
+    pub(super) fn missing(self) -> Option<String> {
         let feature = self.name();
         match self {
-            Self::Memory => None,
+            Self::Memory | Self::Registered(_) => None,
             Self::Sqlite if cfg!(feature = "sqlite") => None,
             Self::Postgres if cfg!(feature = "postgres") => None,
             Self::Redis if cfg!(feature = "redis") => None,
-            Self::Sqlite | Self::Postgres | Self::Redis => Some(format!(
+            Self::RabbitMq if cfg!(feature = "rabbitmq") => None,
+            Self::Sqlite | Self::Postgres | Self::Redis | Self::RabbitMq => Some(format!(
                 "needs the feature `{feature}`, without which this program is built; add it to symphra-scheduler in \
                  Cargo.toml, or use the memory backend"
-            )),
-            Self::RabbitMq => Some(format!(
-                "needs the feature `{feature}`, which this version of symphra-scheduler does not have; allowed is memory, \
-                 sqlite, postgres or redis"
             )),
         }
     }
@@ -133,9 +144,32 @@ impl Kind {
     fn has(self, key: &str) -> bool {
         match self {
             Self::Memory => false,
-            Self::Sqlite | Self::Redis => !matches!(key, "backend.schema" | "backend.notify"),
-            Self::Postgres | Self::RabbitMq => true,
+            Self::Sqlite | Self::Redis | Self::RabbitMq | Self::Registered(_) => {
+                !matches!(key, "backend.schema" | "backend.notify")
+            }
+            Self::Postgres => true,
         }
+    }
+}
+
+/// How a URL may begin.
+fn url_schemes() -> String {
+    let built_in = Kind::BUILT_IN.iter().filter_map(|kind| kind.schemes().first()).copied();
+    let schemes: Vec<String> = built_in.chain(registered::names()).map(|scheme| format!("{scheme}://")).collect();
+    one_of(&schemes)
+}
+
+/// The names of all kinds of stores.
+#[cfg(feature = "config")]
+pub(super) fn kind_names() -> Vec<&'static str> {
+    Kind::BUILT_IN.into_iter().map(Kind::name).chain(registered::names()).collect()
+}
+
+/// One of these, in words.
+pub(super) fn one_of<W: std::borrow::Borrow<str>>(words: &[W]) -> String {
+    match words {
+        [others @ .., last] if !others.is_empty() => format!("{} or {}", others.join(", "), last.borrow()),
+        _ => words.join(", "),
     }
 }
 
@@ -167,10 +201,10 @@ macro_rules! setters {
 
 setters! {
     /// Where the store is: `sqlite://scheduler.db`, `postgres://user:password@host:5432/database`,
-    /// `redis://user:password@host:6379/0`. Its scheme says which kind of store it is, so that a URL needs no type beside it.
+    /// `redis://user:password@host:6379/0`, `amqp://user:password@host:5672/vhost`. Its scheme says which kind of store it is, so that a URL needs no type beside it.
     url, url_at: String, url;
     /// How many connections are open at most: of SQLite those that read, 1 or more, by default 4; of PostgreSQL 2 or more,
-    /// by default 8; of Redis 1 or more, by default 2.
+    /// by default 8; of Redis 1 or more, by default 2; of RabbitMQ 1 or more, and one is enough.
     max_connections, max_connections_at: u32, max_connections;
     /// What sets programs apart that share a store: 1 to 32 of `a-z`, `0-9` and `_`, the first a letter. Default: the name
     /// of the program's file.
@@ -214,6 +248,12 @@ impl BackendConfig {
     #[must_use]
     pub fn redis() -> Self {
         Self::of(Kind::Redis, None)
+    }
+
+    /// A store in RabbitMQ, at [`url`](Self::url). It needs the feature `rabbitmq`.
+    #[must_use]
+    pub fn rabbitmq() -> Self {
+        Self::of(Kind::RabbitMq, None)
     }
 
     /// The store that a URL names.
@@ -290,7 +330,10 @@ impl BackendConfig {
     pub(crate) fn place(&self) -> String {
         match self.chosen() {
             Chosen::Memory => "memory".to_owned(),
-            Chosen::Sqlite { url } | Chosen::Postgres { url } | Chosen::Redis { url } => masked_url(url),
+            Chosen::Registered(name) => self.url.as_ref().map_or_else(|| name.to_owned(), |url| masked_url(&url.value)),
+            Chosen::Sqlite { url } | Chosen::Postgres { url } | Chosen::Redis { url } | Chosen::RabbitMq { url } => {
+                masked_url(url)
+            }
         }
     }
 
@@ -312,7 +355,9 @@ impl BackendConfig {
             Kind::Sqlite => Chosen::Sqlite { url: url.unwrap_or(SQLITE_URL) },
             Kind::Postgres => Chosen::Postgres { url: url.unwrap_or_default() },
             Kind::Redis => Chosen::Redis { url: url.unwrap_or_default() },
-            Kind::Memory | Kind::RabbitMq => Chosen::Memory,
+            Kind::RabbitMq => Chosen::RabbitMq { url: url.unwrap_or_default() },
+            Kind::Memory => Chosen::Memory,
+            Kind::Registered(name) => Chosen::Registered(name),
         }
     }
 
@@ -345,6 +390,18 @@ impl BackendConfig {
     #[cfg(feature = "postgres")]
     pub(crate) fn notifies(&self) -> bool {
         self.notify.as_ref().is_none_or(|notify| notify.value)
+    }
+
+    /// What they say to the factory of a backend that the program has brought, if there are no
+    /// [`problems`](Self::problems).
+    pub(crate) fn settings(&self) -> BackendSettings {
+        let namespace = self.namespace_name().map(str::to_owned);
+        BackendSettings {
+            url: self.url.as_ref().map(|url| url.value.clone()),
+            max_connections: self.connections_max(),
+            namespace: namespace.unwrap_or_else(|| Namespace::of_this_program().as_str().to_owned()),
+            migrate: self.migration(),
+        }
     }
 
     /// Each option that is said, its key and its place, the type apart.
@@ -389,7 +446,7 @@ impl BackendConfig {
                     "backend.url = {:?} contradicts backend.type = {:?}{by}; allowed is a URL that begins with {}://",
                     scheme_of(&url.value),
                     kind.name(),
-                    kind.schemes()[0],
+                    kind.schemes().first().copied().unwrap_or(kind.name()),
                 );
                 says("backend.url", url.place.as_ref(), text);
             }
@@ -400,6 +457,10 @@ impl BackendConfig {
             }
             None if kind == Kind::Redis => {
                 let text = "backend.url is missing: the redis backend needs redis://user:password@host:6379/0";
+                says("backend.url", by, text.to_owned());
+            }
+            None if kind == Kind::RabbitMq => {
+                let text = "backend.url is missing: the rabbitmq backend needs amqp://user:password@host:5672/vhost";
                 says("backend.url", by, text.to_owned());
             }
             _ => {}
@@ -424,7 +485,7 @@ impl BackendConfig {
             (None, Some(url)) => {
                 let missing = match Kind::of_url(&url.value) {
                     Some(kind) => kind.missing()?,
-                    None => "names no backend; allowed is sqlite://, postgres:// or redis://".to_owned(),
+                    None => format!("names no backend; allowed is {}", url_schemes()),
                 };
                 ("backend.url", &url.place, scheme_of(&url.value), missing)
             }

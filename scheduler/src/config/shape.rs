@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use serde_json::{Value as Json, json};
 use symphra_scheduler_core::{CronExpr, format_duration, nearest, parse_duration, parse_instant, parse_timezone};
 
+use super::backend::one_of;
 use super::read::{Reader, Section, Written};
 use crate::schedule::{Moment, Schedule};
 
@@ -224,8 +225,7 @@ pub(super) fn zone() -> Scalar<Tz> {
 /// One of a few words.
 pub(super) fn word<T: Copy + 'static>(words: &'static [(&'static str, T)]) -> Scalar<T> {
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let (last, others) = names.split_last().expect("a choice has words");
-    let allowed = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
+    let allowed = one_of(&names);
     let said = allowed.clone();
     Scalar::new(allowed, or_variable(json!({ "enum": names })), move |raw| {
         let text = raw.text();

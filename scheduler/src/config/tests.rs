@@ -135,25 +135,22 @@ fn the_examples_of_the_ancestor_work_as_they_stand() {
 
 #[test]
 fn the_store_is_judged_by_what_all_layers_say_together() {
-    let rabbit = "backend: { type: rabbitmq, url: 'amqp://db/0', max_connections: 50 }";
+    let rabbit = "backend: { type: rabbitmq, url: 'amqp://db/0', schema: jobs }";
+    let schema = "backend.schema means nothing to the rabbitmq backend";
     let (kind, url) = ("SCHEDULER_BACKEND_TYPE", "SCHEDULER_BACKEND_URL");
     // Where the one problem stands, if there is one: a line of the file, or a variable.
     let in_file = |part: &'static str| Some((Some(1), None, part));
     let in_variable = |name: &'static str, part: &'static str| Some((None, Some(name), part));
     for (text, variables, told) in [
-        (rabbit, [(kind, ""), (url, "")], in_file("backend.type = \"rabbitmq\" needs the feature `rabbitmq`")),
+        (rabbit, [(kind, ""), (url, "")], in_file(schema)),
         (rabbit, [(kind, "memory"), (url, "")], None),
         (rabbit, [(kind, "postgres"), (url, "")], in_variable(kind, "backend.url is missing")),
-        (
-            rabbit,
-            [(kind, ""), (url, "amqp://other/1")],
-            in_file("backend.type = \"rabbitmq\" needs the feature `rabbitmq`"),
-        ),
-        (rabbit, [(kind, ""), (url, "amqps://mq")], in_file("feature `rabbitmq`")),
+        (rabbit, [(kind, ""), (url, "amqp://other/1")], in_file(schema)),
+        (rabbit, [(kind, ""), (url, "amqps://mq")], in_file(schema)),
         ("backend: rabbitmq", [(kind, "memory"), (url, "")], None),
-        ("backend: memory", [(kind, "rabbitmq"), (url, "")], in_variable(kind, "feature `rabbitmq`")),
-        ("backend: memory", [(kind, ""), (url, "amqp://db")], in_variable(url, "feature `rabbitmq`")),
-        ("backend: { url: 'amqp://db' }", [(kind, "rabbitmq"), (url, "")], in_variable(kind, "feature `rabbitmq`")),
+        ("backend: memory", [(kind, "rabbitmq"), (url, "")], in_variable(kind, "backend.url is missing")),
+        ("backend: memory", [(kind, ""), (url, "amqp://db")], None),
+        ("backend: { url: 'amqp://db' }", [(kind, "rabbitmq"), (url, "")], None),
         ("backend: { max_connections: 5 }", [(kind, "memory"), (url, "")], in_file("connects to nothing")),
         ("backend: { type: [1], url: 'sqlite://x.db' }", [(kind, ""), (url, "")], in_file("backend.type = […]")),
         ("", [(kind, "memory"), ("SCHEDULER_BACKEND_MAX_CONNECTIONS", "5")], {
@@ -319,7 +316,7 @@ fn a_variable_that_nearly_is_a_setting_is_an_error_and_a_strange_one_is_not() {
         ("SCHEDULER_MAX_WORKERS", "many", "allowed is a whole number"),
         ("SYMPHRA_SCHEDULER_MAX_WORKERS", "5", "write SCHEDULER_MAX_WORKERS"),
         ("SYMPHRA_SCHEDULER_LOG_LEVEL", "INFO", "write logging.level"),
-        ("SCHEDULER_BACKEND_TYPE", "rabbitmq", "needs the feature `rabbitmq`"),
+        ("SCHEDULER_BACKEND_TYPE", "rabbitmq", "backend.url is missing"),
     ] {
         let error = of_variables([(variable, value)]).expect_err(variable);
         assert_eq!(error.problems().len(), 1, "{error}");
@@ -351,7 +348,7 @@ fn a_secret_is_shown_in_no_reason_either() {
         "backend: ${SECRET}",
         "backend: { url: 'host=db password=hunter2' }",
         "backend: { url: 'jdbc:sqlserver://db;user=sa;password=hunter2' }",
-        "backend: { url: 'amqp://hunter2@db' }",
+        "backend: { url: 'stomp://hunter2@db' }",
         "backend: 'mysql://db?pwd=hunter2'",
         // Names of the user's own may tell of a secret, too.
         "groups: { api_token: hunter2 }",

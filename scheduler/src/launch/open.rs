@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "postgres")]
 use crate::backend::PostgresBackend;
+#[cfg(feature = "rabbitmq")]
+use crate::backend::RabbitMqBackend;
 #[cfg(feature = "redis")]
 use crate::backend::RedisBackend;
 #[cfg(feature = "sqlite")]
@@ -11,8 +13,8 @@ use crate::backend::SqliteBackend;
 use crate::backend::{Backend, MemoryBackend};
 use crate::clock::Clock;
 use crate::config::BackendConfig;
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 use crate::config::backend::Chosen;
+use crate::config::registered;
 use crate::error::Error;
 
 /// Opens the store, or makes it, as its settings say.
@@ -61,6 +63,15 @@ pub(crate) async fn open(config: &BackendConfig, clock: &Clock) -> Result<Arc<dy
             }
             Arc::new(options.connect(url).await?)
         }
+        #[cfg(feature = "rabbitmq")]
+        Chosen::RabbitMq { url } => {
+            let mut options = RabbitMqBackend::options().migrate(config.migration());
+            if let Some(namespace) = config.namespace_name() {
+                options = options.namespace(namespace);
+            }
+            Arc::new(options.connect(url).await?)
+        }
+        Chosen::Registered(name) => registered::open(name, config.settings()).await?,
         // Of what this program is built without, the problems have told.
         _ => Arc::new(MemoryBackend::with_clock(clock.clone())),
     })

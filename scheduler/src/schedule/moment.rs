@@ -46,7 +46,7 @@ impl Moment {
     }
 
     /// The civil time read as if it were UTC, if it is one.
-    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
     pub(crate) const fn civil(self) -> Option<Timestamp> {
         match self.0 {
             Kind::Utc(_) => None,

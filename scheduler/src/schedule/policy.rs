@@ -22,6 +22,7 @@ use std::fmt;
 ///                            ━━━━━━━━━━━━━━━                  and so on: every occurrence runs
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Overlap {
     /// The occurrence is recorded and does not run.
     #[default]
@@ -94,6 +95,7 @@ pub enum Delay {
 /// AtMostOnce    ━━━━┊ node dies             ends as abandoned
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Delivery {
     /// It is executed again, from the start: bodies should be idempotent.
     #[default]

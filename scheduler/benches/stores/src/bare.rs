@@ -58,6 +58,7 @@ impl Bare {
                 pool.execute(INDEX).await?;
                 Ok(Self::Postgres(pool))
             }
+            Place::RabbitMq { .. } => Err("messages are measured by themselves".into()),
             Place::Redis { url } => Ok(Self::Redis(connection(url).await?)),
         }
     }

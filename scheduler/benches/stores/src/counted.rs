@@ -42,6 +42,8 @@ pub struct Counter {
 #[derive(Debug)]
 enum Kind {
     Postgres { server: PgPool, name: String },
+    /// It counts no statements.
+    RabbitMq,
     Redis { server: redis::aio::MultiplexedConnection },
     Sqlite { file: std::path::PathBuf, _reader: Box<SqliteConnection> },
 }
@@ -69,6 +71,7 @@ impl Counter {
                 server.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await?;
                 Kind::Postgres { server, name: name.clone() }
             }
+            Place::RabbitMq { .. } => Kind::RabbitMq,
             Place::Redis { url } => Kind::Redis { server: crate::place::connection(url).await? },
             Place::Sqlite { file } => {
                 // A second counter of one process finds the subscriber there.
@@ -110,6 +113,7 @@ impl Kind {
                 let (commits, statements): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
                 Ok(Counts { statements: statements.unsigned_abs(), commits: commits.unsigned_abs(), pages: 0 })
             }
+            Self::RabbitMq => Ok(Counts::default()),
             Self::Redis { server } => {
                 let told: String =
                     redis::cmd("INFO").arg("commandstats").query_async(&mut server.clone()).await?;

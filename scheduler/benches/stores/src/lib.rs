@@ -13,6 +13,7 @@ pub mod life;
 pub mod nodes;
 pub mod place;
 pub mod punctual;
+pub mod rabbit;
 pub mod symphra;
 
 /// Why a measurement ended without a figure.

@@ -10,8 +10,9 @@
 
 use symphra_scheduler_stores::arguments::Arguments;
 use symphra_scheduler_stores::bare::Bare;
-use symphra_scheduler_stores::life::{Asked, WORKERS};
-use symphra_scheduler_stores::{Failure, nodes, punctual, symphra};
+use symphra_scheduler_stores::life::{Asked, BATCH, WORKERS};
+use symphra_scheduler_stores::place::Place;
+use symphra_scheduler_stores::{Failure, nodes, punctual, rabbit, symphra};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
@@ -28,6 +29,11 @@ async fn main() -> Result<(), Failure> {
 
 async fn life(asked: Asked) -> Result<(), Failure> {
     let measured = match asked.contender() {
+        bare @ ("bare" | "bare-batched") if matches!(asked.place(), Place::RabbitMq { .. }) => {
+            let counter = asked.count().await?;
+            let together = if bare == "bare" { 1 } else { BATCH };
+            (rabbit::life(&asked.place().url(), asked.runs(), together).await?, counter)
+        }
         "bare" | "bare-batched" => {
             let bare = Bare::open(asked.place()).await?;
             let counter = asked.count().await?;

@@ -1,5 +1,5 @@
 //! Databases of their own for measurements: a file in a folder, or a database on a server. Of Redis it is the one that is named,
-//! which has to be empty.
+//! which has to be empty, and of RabbitMQ a namespace of its own.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,6 +25,11 @@ pub enum Place {
         /// The URL of another database on the same server, from which this one is looked at.
         server: String,
     },
+    /// A virtual host of RabbitMQ.
+    RabbitMq {
+        /// Its URL.
+        url: String,
+    },
     /// A database of Redis.
     Redis {
         /// Its URL.
@@ -43,6 +48,9 @@ impl Place {
             std::fs::create_dir_all(folder)?;
             return Ok(Self::Sqlite { file: PathBuf::from(folder).join(name).with_extension("db") });
         }
+        if url.starts_with("amqp://") {
+            return Ok(Self::RabbitMq { url: url.into() });
+        }
         if url.starts_with("redis://") {
             let size: u64 = redis::cmd("DBSIZE").query_async(&mut connection(url).await?).await?;
             return if size == 0 { Ok(Self::Redis { url: url.into() }) } else { Err("the database is not empty".into()) };
@@ -59,7 +67,7 @@ impl Place {
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite { file } => format!("sqlite://{}", file.display()),
-            Self::Postgres { url, .. } | Self::Redis { url } => url.clone(),
+            Self::Postgres { url, .. } | Self::RabbitMq { url } | Self::Redis { url } => url.clone(),
         }
     }
 
@@ -69,6 +77,7 @@ impl Place {
         match self {
             Self::Sqlite { .. } => "sqlite",
             Self::Postgres { .. } => "postgres",
+            Self::RabbitMq { .. } => "rabbitmq",
             Self::Redis { .. } => "redis",
         }
     }
@@ -92,10 +101,19 @@ impl Place {
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");
                 sqlx::query(AssertSqlSafe(drop).into_sql_str()).execute(&pool).await?;
             }
+            Self::RabbitMq { url } => remove_queue(&url).await?,
             Self::Redis { url } => redis::cmd("FLUSHDB").query_async(&mut connection(&url).await?).await?,
         }
         Ok(())
     }
+}
+
+/// Removes what a store has made in RabbitMQ.
+async fn remove_queue(url: &str) -> Result<(), Failure> {
+    let connection = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.queue_delete("symphra.bench.state".into(), lapin::options::QueueDeleteOptions::default()).await?;
+    Ok(())
 }
 
 /// A connection to a Redis, whose answers are waited for.

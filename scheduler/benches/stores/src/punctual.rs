@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use symphra_scheduler::{PostgresBackend, RedisBackend, RunContext, Schedule, Scheduler, SqliteBackend, Task};
+use symphra_scheduler::{PostgresBackend, RabbitMqBackend, RedisBackend, RunContext, Schedule, Scheduler, SqliteBackend, Task};
 
 use crate::Failure;
 use crate::arguments::Arguments;
@@ -42,6 +42,9 @@ pub async fn measure(mut arguments: Arguments) -> Result<(), Failure> {
         }
         Some(Place::Postgres { url, .. }) => {
             Scheduler::empty().backend(PostgresBackend::options().namespace("bench").connect(url).await?)
+        }
+        Some(Place::RabbitMq { url }) => {
+            Scheduler::empty().backend(RabbitMqBackend::options().namespace("bench").connect(url).await?)
         }
         Some(Place::Redis { url }) => {
             Scheduler::empty().backend(RedisBackend::options().namespace("bench").connect(url).await?)

@@ -13,8 +13,8 @@ use symphra_scheduler::backend::{
     TaskRules, Token,
 };
 use symphra_scheduler::{
-    Origin, Outcome, Overlap, PostgresBackend, RedisBackend, RunId, Schedule, Scheduler, SchedulerConfig, SqliteBackend,
-    Task, TaskName, Timetable,
+    Origin, Outcome, Overlap, PostgresBackend, RabbitMqBackend, RedisBackend, RunId, Schedule, Scheduler,
+    SchedulerConfig, SqliteBackend, Task, TaskName, Timetable,
 };
 
 use crate::Failure;
@@ -36,6 +36,8 @@ const WARM_UP: u32 = 2_000;
 pub async fn open(url: &str) -> Result<Box<dyn Backend>, Failure> {
     Ok(if url.starts_with("sqlite:") {
         Box::new(SqliteBackend::options().namespace("bench").connect(url).await?)
+    } else if url.starts_with("amqp:") {
+        Box::new(RabbitMqBackend::options().namespace("bench").connect(url).await?)
     } else if url.starts_with("redis:") {
         Box::new(RedisBackend::options().namespace("bench").connect(url).await?)
     } else {
@@ -52,6 +54,8 @@ pub async fn scheduler(url: &str, node: &str) -> Result<Scheduler, Failure> {
     let scheduler = Scheduler::empty().config(config);
     Ok(if url.starts_with("sqlite:") {
         scheduler.backend(SqliteBackend::options().namespace("bench").connect(url).await?)
+    } else if url.starts_with("amqp:") {
+        scheduler.backend(RabbitMqBackend::options().namespace("bench").connect(url).await?)
     } else if url.starts_with("redis:") {
         scheduler.backend(RedisBackend::options().namespace("bench").connect(url).await?)
     } else {

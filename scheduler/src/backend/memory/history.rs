@@ -163,6 +163,12 @@ impl History {
         kept.last.newest.map(|slot| self.rows[slot.index()].run.state)
     }
 
+    /// The last run of a task.
+    #[cfg(feature = "rabbitmq")]
+    pub(super) fn latest_row(&self, kept: &Kept) -> Option<&RunRow> {
+        kept.last.newest.map(|slot| &self.rows[slot.index()].run)
+    }
+
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &RunRow> {
         let row = |slot: Slot| &self.rows[slot.index()];
         std::iter::successors(self.all.newest.map(row), move |ended| ended.in_all.older.map(row))

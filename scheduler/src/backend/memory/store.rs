@@ -10,9 +10,15 @@ mod claim;
 mod control;
 mod finish;
 mod holders;
+#[cfg(feature = "rabbitmq")]
+pub(super) mod image;
 mod jobs;
 mod list;
 mod owners;
+#[cfg(feature = "rabbitmq")]
+pub(super) mod page;
+#[cfg(feature = "rabbitmq")]
+mod unclaimed;
 mod waiting;
 
 use std::cmp::Reverse;
@@ -324,7 +330,7 @@ impl Store {
         let known = self.groups.iter().position(|row| row.name == group.name);
         let place = known.or_else(|| self.groups.iter().position(|row| row.tasks == 0)).unwrap_or_else(|| {
             let name = Arc::clone(&group.name);
-            self.groups.push(GroupRow { name, max: 0, held: 0, tasks: 0, runnable: BTreeSet::new(), listed: None });
+            self.groups.push(GroupRow::new(name, 0));
             self.groups.len() - 1
         });
         let row = &mut self.groups[place];
@@ -455,6 +461,12 @@ fn number(index: usize) -> u32 {
 /// The place of a task that is there: of a run's task, say. A key that comes from outside is [looked up](Store::find).
 pub(super) const fn index(key: TaskKey) -> usize {
     (key.0 & u32::MAX as u64) as usize
+}
+
+impl GroupRow {
+    fn new(name: Arc<str>, max: u32) -> Self {
+        Self { name, max, held: 0, tasks: 0, runnable: BTreeSet::new(), listed: None }
+    }
 }
 
 impl TaskRow {

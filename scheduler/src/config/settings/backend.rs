@@ -7,8 +7,9 @@ use ::config::ValueKind;
 use serde_json::{Value as Json, json};
 use symphra_scheduler_core::nearest;
 
-use super::super::backend::{BackendConfig, Kind};
+use super::super::backend::{BackendConfig, Kind, kind_names, one_of};
 use super::super::read::{Reader, Section, Written, placed};
+use super::super::registered;
 use super::super::shape::{Raw, Refused, Scalar, Shape, flag, text, whole, word};
 use crate::migrate::Migrate;
 use crate::namespace::Namespace;
@@ -17,15 +18,18 @@ use crate::namespace::Namespace;
 const TEXT_BYTES_MAX: usize = 1_024;
 
 /// What can be asked for.
-const ALLOWED: &str = "memory, sqlite, postgres or redis";
+fn allowed() -> String {
+    one_of(&kind_names())
+}
 
-const URLS: &str = "a URL such as sqlite://scheduler.db, postgres://user:password@host:5432/database or redis://user:password@host:6379/0";
+const URLS: &str = "a URL such as sqlite://scheduler.db, postgres://user:password@host:5432/database, redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost";
 
 /// How the URLs of the stores of this version begin; what is replaced may be any of them.
-const URL_PATTERNS: [(Kind, &str); 3] = [
+const URL_PATTERNS: [(Kind, &str); 4] = [
     (Kind::Sqlite, r"^(sqlite://|\$\{)"),
     (Kind::Postgres, r"^(postgres(ql)?://|\$\{)"),
     (Kind::Redis, r"^(rediss?(\+sentinel|\+cluster)?://|\$\{)"),
+    (Kind::RabbitMq, r"^(amqps?://|\$\{)"),
 ];
 
 pub(in super::super) fn backend() -> Section<BackendConfig> {
@@ -40,7 +44,7 @@ pub(in super::super) fn backend() -> Section<BackendConfig> {
             ),
             placed(
                 "max_connections",
-                "How many connections are open at most. Default 4 for sqlite, 8 for postgres, 2 for redis.",
+                "How many connections are open at most. Default 4 for sqlite, 8 for postgres, 2 for redis; rabbitmq needs one.",
                 whole::<u32>(1..=i64::from(u32::MAX)),
                 BackendConfig::max_connections_at,
             ),
@@ -74,18 +78,18 @@ pub(in super::super) fn backend() -> Section<BackendConfig> {
 }
 
 fn kind() -> Scalar<Kind> {
-    let schema = json!({ "enum": ["memory", "sqlite", "postgres", "redis"] });
-    Scalar::new(ALLOWED, schema, |raw| {
+    Scalar::new(allowed(), json!({ "enum": kind_names() }), |raw| {
         let Raw::Text(asked) = raw else { return Err(Refused::NotAllowed) };
-        Kind::of_word(asked).ok_or_else(|| match nearest(asked, Kind::ALL.map(Kind::name)) {
+        Kind::of_word(asked).ok_or_else(|| match nearest(asked, kind_names()) {
             Some(near) => Refused::Because(format!("it is no backend; did you mean {near}?")),
-            None => Refused::Because(format!("it is no backend; allowed is {ALLOWED}")),
+            None => Refused::Because(format!("it is no backend; allowed is {}", allowed())),
         })
     })
 }
 
 fn url() -> Scalar<String> {
-    let patterns = URL_PATTERNS.map(|(_, pattern)| json!({ "pattern": pattern }));
+    let mut patterns = URL_PATTERNS.map(|(_, pattern)| json!({ "pattern": pattern })).to_vec();
+    patterns.extend(registered::names().iter().map(|name| json!({ "pattern": format!("^{name}://") })));
     Scalar::new(URLS, json!({ "type": "string", "anyOf": patterns }), |raw| match raw {
         Raw::Text(url) if Kind::of_url(url).is_some() => Ok(url.clone()),
         _ => Err(Refused::NotAllowed),
@@ -106,7 +110,7 @@ pub(in super::super) fn read(written: &Written<'_>, reader: &mut Reader<'_>, lay
         return backend().read(written, reader, layer);
     }
     let is_url = matches!(&written.value.kind, ValueKind::String(_))
-        && matches!(reader.raw(written, ALLOWED), Some(Raw::Text(text)) if text.contains("://"));
+        && matches!(reader.raw(written, &allowed()), Some(Raw::Text(text)) if text.contains("://"));
     let place = &written.place;
     match is_url {
         true => url().read(&written.as_key("backend.url"), reader).map(|url| layer.clone().url_at(url, place)),
@@ -124,21 +128,26 @@ pub(in super::super) fn schema() -> Json {
         properties["type"]["enum"] = json!([kind.name()]);
         if let Some(url) = properties.get_mut("url").and_then(Json::as_object_mut) {
             url.remove("anyOf");
-            url.insert("pattern".into(), pattern.into());
+            if !pattern.is_empty() {
+                url.insert("pattern".into(), pattern.into());
+            }
         }
         json!({ "type": "object", "additionalProperties": false, "properties": properties })
     };
-    let [(sqlite, sqlite_url), (postgres, postgres_url), (redis, redis_url)] = URL_PATTERNS;
+    let [(sqlite, sqlite_url), (postgres, postgres_url), (redis, redis_url), (rabbit, rabbit_url)] = URL_PATTERNS;
     let plain = ["type", "url", "max_connections", "namespace", "migrate"];
+    let mut forms = vec![
+        kind().schema(),
+        url().schema(),
+        table(Kind::Memory, "", &["type"]),
+        table(sqlite, sqlite_url, &plain),
+        table(postgres, postgres_url, &section.keys().collect::<Vec<_>>()),
+        table(redis, redis_url, &plain),
+        table(rabbit, rabbit_url, &plain),
+    ];
+    forms.extend(registered::names().into_iter().map(|name| table(Kind::Registered(name), "", &plain)));
     json!({
         "description": "Where marks, runs and records are kept: a table, or its type or its URL alone. Default: memory.",
-        "anyOf": [
-            kind().schema(),
-            url().schema(),
-            table(Kind::Memory, "", &["type"]),
-            table(sqlite, sqlite_url, &plain),
-            table(postgres, postgres_url, &section.keys().collect::<Vec<_>>()),
-            table(redis, redis_url, &plain),
-        ]
+        "anyOf": forms,
     })
 }

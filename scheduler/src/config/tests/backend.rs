@@ -13,14 +13,17 @@ fn of_file_and<const N: usize>(text: &str, variables: [(&str, &str); N]) -> Resu
 fn chosen(config: &SchedulerConfig) -> (Kind, String) {
     let backend = &config.backend;
     let url = match backend.chosen() {
-        Chosen::Memory => String::new(),
-        Chosen::Sqlite { url } | Chosen::Postgres { url } | Chosen::Redis { url } => url.to_owned(),
+        Chosen::Memory | Chosen::Registered(_) => String::new(),
+        Chosen::Sqlite { url } | Chosen::Postgres { url } | Chosen::Redis { url } | Chosen::RabbitMq { url } => {
+            url.to_owned()
+        }
     };
     (backend.kind(), url)
 }
 
 #[test]
-fn a_backend_of_another_version_is_one_problem_that_names_its_feature() {
+#[cfg(not(feature = "rabbitmq"))]
+fn a_backend_that_is_left_out_is_one_problem_that_names_its_feature() {
     let text = "backend:\n  type: rabbitmq\n  url: amqp://app:hunter2@localhost/0\n  max_connections: 50\n";
     let found = wrong(text);
     assert_eq!(found.len(), 1, "{found:?}");
@@ -29,6 +32,34 @@ fn a_backend_of_another_version_is_one_problem_that_names_its_feature() {
     assert!(wrong("backend: amqps\n")[0].2.contains("feature `rabbitmq`"));
     let found = wrong("backend: amqp://app:hunter2@mq\n");
     assert!(found[0].2.contains("\"amqp://…\"") && found[0].2.contains("feature `rabbitmq`"), "{found:?}");
+}
+
+#[test]
+#[cfg(feature = "rabbitmq")]
+fn a_store_in_rabbitmq_is_named_by_its_type_and_its_url_or_by_the_url_alone() {
+    for text in [
+        "backend:\n  type: rabbitmq\n  url: amqp://app:hunter2@mq:5672/jobs\n  max_connections: 50\n",
+        "backend: amqp://app:hunter2@mq:5672/jobs",
+        "backend: { url: 'amqp://app:hunter2@mq:5672/jobs', namespace: pay, migrate: check }",
+    ] {
+        let config = of_yaml(text);
+        assert_eq!(chosen(&config), (Kind::RabbitMq, "amqp://app:hunter2@mq:5672/jobs".to_owned()), "{text}");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+    assert_eq!(chosen(&of_yaml("backend: amqps://mq")).0, Kind::RabbitMq);
+    for (text, part) in [
+        ("backend: rabbitmq", "backend.url is missing: the rabbitmq backend needs amqp://"),
+        ("backend: { url: 'amqp://h', schema: jobs }", "backend.schema means nothing to the rabbitmq backend"),
+        ("backend: { url: 'amqp://h', notify: false }", "backend.notify means nothing to the rabbitmq backend"),
+        ("backend: { type: rabbitmq, url: 'sqlite://a' }", "a URL that begins with amqp://"),
+    ] {
+        let found = wrong(text);
+        assert!(found.len() == 1 && found[0].2.contains(part), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_no_backend_and_what_means_nothing_to_one_is_told() {
     assert!(wrong("backend: mysql\n")[0].2.contains("backend = \"mysql\" is not possible: it is no backend"));
     assert!(wrong("backend: { type: sqllite }\n")[0].2.contains("did you mean sqlite?"));
     assert!(wrong("backend: { type: memory, url: 'sqlite://x' }\n")[0].2.contains("connects to nothing"));
@@ -153,7 +184,7 @@ mod durable {
             ("backend: { type: sqlite, ulr: 'sqlite://a.db' }", "did you mean url?"),
             ("backend: { type: sqlite, options: {} }", "without `options`"),
             ("backend: { url: scheduler.db }", "sqlite://scheduler.db"),
-            ("backend: [sqlite]", "allowed is memory, sqlite, postgres or redis"),
+            ("backend: [sqlite]", "allowed is memory, sqlite, postgres, redis or rabbitmq"),
         ] {
             let found = wrong(text);
             assert!(found.len() == 1 && found[0].2.contains(part), "{text}: {found:?}");

@@ -98,6 +98,7 @@ async fn apalis(asked: &Asked) -> Result<Measured, Failure> {
             });
             Ok((Life::in_two_parts(runs, enqueued, drained.await?), counter))
         }
+        Place::RabbitMq { .. } => Err("apalis is measured on files, PostgreSQL and Redis only".into()),
     }
 }
 

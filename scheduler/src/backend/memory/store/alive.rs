@@ -36,6 +36,16 @@ impl Slab {
         self.slots[slot as usize].take().expect("a slot that is referred to holds a run")
     }
 
+    #[cfg(feature = "rabbitmq")]
+    pub(super) const fn made(&self) -> u64 {
+        self.made
+    }
+
+    #[cfg(feature = "rabbitmq")]
+    pub(super) const fn set_made(&mut self, made: u64) {
+        self.made = made;
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &AliveRun> {
         self.slots.iter().flatten()
     }

@@ -14,6 +14,7 @@ const CHANGES_MAX: usize = 1_024;
 
 /// Something that nodes should know.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub(super) enum Change {
     /// Where a task stands.
     Task(u32),
@@ -29,8 +30,15 @@ pub(super) enum Change {
     Runnable,
 }
 
+/// The places of tasks of which something has changed.
+pub(super) enum Changed {
+    All,
+    These(BTreeSet<u32>),
+}
+
 /// The last changes, numbered from 1.
-#[derive(Default)]
+#[derive(Clone, Default)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub(super) struct Log {
     version: u64,
     last: VecDeque<Change>,
@@ -62,6 +70,19 @@ impl Store {
     }
 
     pub(in super::super) fn changes_since(&self, version: u64) -> Changes {
+        let (mut changes, changed) = self.changed_since(version);
+        let tasks = match changed {
+            Changed::All => (0..number(self.tasks.len())).collect(),
+            Changed::These(tasks) => tasks,
+        };
+        // One that was forgotten meanwhile is nobody's.
+        let tasks = tasks.into_iter().filter(|&task| !self.tasks[task as usize].is_vacant());
+        changes.tasks = tasks.map(|task| self.view(task)).collect();
+        changes
+    }
+
+    /// What has changed, and of which tasks something has.
+    pub(super) fn changed_since(&self, version: u64) -> (Changes, Changed) {
         let mut changes = Changes { version: self.log.version, ..Changes::default() };
         let mut tasks = BTreeSet::new();
         let mut all = false;
@@ -89,13 +110,7 @@ impl Store {
                 changes.resumed.extend(resumed.map(|run| run.row.id));
             }
         }
-        if all {
-            tasks = (0..number(self.tasks.len())).collect();
-        }
-        // One that was forgotten meanwhile is nobody's.
-        let tasks = tasks.into_iter().filter(|&task| !self.tasks[task as usize].is_vacant());
-        changes.tasks = tasks.map(|task| self.view(task)).collect();
-        changes
+        (changes, if all { Changed::All } else { Changed::These(tasks) })
     }
 
     /// Does what is asked; the answer is what is recorded of a timetable that ends with it.

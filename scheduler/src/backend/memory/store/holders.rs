@@ -9,16 +9,19 @@ use tokio::time::Instant;
 use super::{Store, number};
 use crate::backend::{Holder, NodeRow, Presence};
 
+/// After so long a node that was not heard of, and holds nothing, may be forgotten.
+const SILENT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A holder. Its times are on the time that passes: a wall clock that is set must not end the lease of a node that lives.
 pub(super) struct HolderRow {
-    node: Arc<str>,
-    tzdb: &'static str,
-    lease: Duration,
-    silence_max: Duration,
-    last_beat: Instant,
+    pub(super) node: Arc<str>,
+    pub(super) tzdb: &'static str,
+    pub(super) lease: Duration,
+    pub(super) silence_max: Duration,
+    pub(super) last_beat: Instant,
     /// Since when no silence between two of its heartbeats was too long.
-    in_contact_since: Instant,
-    has_left: bool,
+    pub(super) in_contact_since: Instant,
+    pub(super) has_left: bool,
     /// How many runs it holds.
     pub(super) held: u32,
     pub(super) last_claim: Option<u64>,
@@ -71,6 +74,11 @@ impl HolderRow {
         self.has_left = true;
     }
 
+    /// Whether its place may be given to another: it holds nothing, and was not heard of for very long.
+    pub(super) fn may_be_forgotten(&self, now: Instant) -> bool {
+        self.held == 0 && now.duration_since(self.last_beat) > SILENT_MAX.max(self.lease)
+    }
+
     /// As it is told, at `wall` of the clock on which others tell instants.
     fn shown(&self, wall: Timestamp, now: Instant) -> NodeRow {
         let presence = match self.has_left {
@@ -108,6 +116,11 @@ impl Store {
     /// The row of a holder; one that is new begins with a full lease, in the row of one that has left and holds nothing.
     pub(in super::super) fn holder(&mut self, holder: &Holder, now: Instant) -> u32 {
         if let Some(known) = self.known_holder(holder) {
+            let row = &mut self.holders[known as usize];
+            if row.has_left && row.may_be_forgotten(now) {
+                // It was cut off for days, or it sleeps at night. Were it gone for ever, others would take what it gets from now on.
+                *row = HolderRow::new(holder, now);
+            }
             return known;
         }
         let row = HolderRow::new(holder, now);

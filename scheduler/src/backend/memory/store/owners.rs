@@ -23,6 +23,17 @@ pub(super) struct Owner {
     pub(super) runs_on_start: bool,
 }
 
+#[cfg(feature = "rabbitmq")]
+impl Owner {
+    pub(super) const fn new(holder: u32, since: u64, runs_on_start: bool) -> Self {
+        Self { holder, since, runs_on_start }
+    }
+
+    pub(super) const fn parts(&self) -> (u32, u64, bool) {
+        (self.holder, self.since, self.runs_on_start)
+    }
+}
+
 /// The number of no task.
 const NONE: u32 = u32::MAX;
 
@@ -45,16 +56,25 @@ pub(super) struct Unowned {
     oldest: u32,
     newest: u32,
     pub(super) len: u32,
+    /// How many are kept.
+    pub(super) max: u32,
 }
 
 impl Default for Unowned {
     fn default() -> Self {
-        Self { oldest: NONE, newest: NONE, len: 0 }
+        Self { oldest: NONE, newest: NONE, len: 0, max: UNOWNED_MAX }
     }
 }
 
 impl Unowned {
-    fn push(&mut self, task: u32, rows: &mut [TaskRow]) {
+    /// All of them, the first given up before the others.
+    #[cfg(feature = "rabbitmq")]
+    pub(super) fn in_order(&self, rows: &[TaskRow]) -> Vec<u32> {
+        let some = |task: u32| (task != NONE).then_some(task);
+        std::iter::successors(some(self.oldest), |&task| some(rows[task as usize].neighbours.newer)).collect()
+    }
+
+    pub(super) fn push(&mut self, task: u32, rows: &mut [TaskRow]) {
         rows[task as usize].neighbours = Neighbours { older: self.newest, newer: NONE };
         match self.newest {
             NONE => self.oldest = task,
@@ -147,7 +167,7 @@ impl Store {
     /// Forgets of the tasks that no node has those that were given up first, if there are too many. One of which a run
     /// executes has its turn again later.
     pub(super) fn forget_the_oldest(&mut self, now: Timestamp) {
-        for _ in UNOWNED_MAX..self.unowned.len {
+        for _ in self.unowned.max..self.unowned.len {
             let task = self.unowned.oldest;
             self.unowned.remove(task, &mut self.tasks);
             if self.tasks[task as usize].begun.iter(&self.alive).any(|slot| self.alive.get(slot).holder.is_some()) {

@@ -1,0 +1,234 @@
+//! A store that is rebuilt out of its image after each call keeps all promises: nothing that matters is left out of an image.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::backend::{Backend, BackendFuture, Capabilities};
+
+/// So many of the first calls, and each of so many later, are followed by an image: one of thousands of runs takes its time.
+const OFTEN: usize = 200;
+
+#[derive(Debug)]
+struct Reimaged {
+    replica: Mutex<Option<Replica>>,
+    calls: AtomicUsize,
+    clock: Clock,
+    began: Instant,
+    version: watch::Sender<u64>,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").finish_non_exhaustive()
+    }
+}
+
+impl Reimaged {
+    fn new() -> Self {
+        let began = Clock::System.monotonic();
+        let (replica, version) = (Mutex::new(Some(Replica::new())), watch::Sender::new(0));
+        Self { replica, calls: AtomicUsize::new(0), clock: Clock::System, began, version }
+    }
+
+    fn replica(&self) -> MutexGuard<'_, Option<Replica>> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self) -> At {
+        let passed = self.clock.monotonic().duration_since(self.began);
+        At { now: self.clock.now(), passed_ns: u64::try_from(passed.as_nanos()).expect("a test is short") }
+    }
+
+    fn make(&self, call: Call) -> Answer {
+        let mut there = self.replica();
+        let mut replica = there.take().expect("it is put back");
+        // As a record brings it to the next owner.
+        let call: Call =
+            serde_json::from_str(&serde_json::to_string(&call).expect("it is written")).expect("it is read");
+        let answer = replica.call(&call, self.at());
+        let version = replica.version();
+        let made = self.calls.fetch_add(1, Ordering::Relaxed);
+        if made < OFTEN || made.is_multiple_of(OFTEN) {
+            let image = replica.image();
+            let written: Vec<String> =
+                image.iter().map(|part| serde_json::to_string(part).expect("it is written")).collect();
+            let read = written.iter().map(|part| serde_json::from_str(part).expect("it is read"));
+            replica = Replica::of_image(read.collect());
+        }
+        *there = Some(replica);
+        self.version.send_replace(version);
+        serde_json::from_str(&serde_json::to_string(&answer).expect("it is written")).expect("it is read")
+    }
+
+    fn ask(&self, question: Question) -> Answer {
+        let answer = self.replica().as_ref().expect("it is there").ask(&question, self.at());
+        serde_json::from_str(&serde_json::to_string(&answer).expect("it is written")).expect("it is read")
+    }
+}
+
+macro_rules! answered {
+    ($answer:expr, $kind:ident) => {{
+        let Answer::$kind(held) = $answer else { panic!("another kind of answer") };
+        Box::pin(std::future::ready(Ok(held)))
+    }};
+}
+
+impl Backend for Reimaged {
+    fn name(&self) -> &'static str {
+        "reimaged"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::durable()
+    }
+
+    fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
+        answered!(self.make(Call::Register { holder: holder.clone(), tasks: tasks.to_vec() }), Registered)
+    }
+
+    fn unregister<'a>(&'a self, holder: &'a Holder, tasks: &'a [Unregistration]) -> BackendFuture<'a, ()> {
+        self.make(Call::Unregister { holder: holder.clone(), tasks: tasks.to_vec() });
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn look<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<Registered>> {
+        let Answer::Looked { registered, .. } = self.ask(Question::Look { tasks: tasks.to_vec() }) else {
+            panic!("another kind of answer")
+        };
+        Box::pin(std::future::ready(Ok(registered)))
+    }
+
+    fn heartbeat<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Timestamp> {
+        answered!(self.make(Call::Heartbeat { holder: holder.clone() }), Beat)
+    }
+
+    fn enqueue<'a>(&'a self, holder: &'a Holder, firings: &'a [Firing]) -> BackendFuture<'a, Vec<Admission>> {
+        answered!(self.make(Call::Enqueue { holder: holder.clone(), firings: firings.to_vec() }), Admissions)
+    }
+
+    fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
+        let set = claim.tasks.iter().fold(claim.tasks.len() as u64, |set, task| set.wrapping_mul(31) ^ task.0);
+        let (total, told, tasks) = (claim.tasks.len(), 0, claim.tasks.to_vec());
+        self.make(Call::Name { set, total, told, tasks });
+        let (holder, number, max) = (holder.clone(), claim.number, claim.max);
+        answered!(self.make(Call::Claim { holder, number, set, max }), Claims)
+    }
+
+    fn finish<'a>(&'a self, ended: &'a [Finish]) -> BackendFuture<'a, Vec<Stored>> {
+        answered!(self.make(Call::Finish { ended: ended.to_vec() }), Stored)
+    }
+
+    fn lost<'a>(&'a self, held: &'a [Holding]) -> BackendFuture<'a, Vec<RunId>> {
+        answered!(self.ask(Question::Lost { held: held.to_vec() }), Lost)
+    }
+
+    fn submit<'a>(&'a self, submissions: &'a [Submission]) -> BackendFuture<'a, Vec<Submitted>> {
+        answered!(self.make(Call::Submit { submissions: submissions.to_vec() }), Submitted)
+    }
+
+    fn control<'a>(&'a self, command: &'a Command) -> BackendFuture<'a, Changes> {
+        let Answer::Changes { changes, .. } = self.make(Call::Control { command: command.clone() }) else {
+            panic!("another kind of answer")
+        };
+        Box::pin(std::future::ready(Ok(changes)))
+    }
+
+    fn cancel(&self, run: RunId) -> BackendFuture<'_, Option<Cancelled>> {
+        answered!(self.make(Call::Cancel { run }), Cancelled)
+    }
+
+    fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        let mut told = self.version.subscribe();
+        Box::pin(async move {
+            if let Some(version) = version {
+                told.wait_for(|&known| known > version).await.expect("it is there");
+            }
+            let answer = self.ask(Question::Changes { since: version });
+            let Answer::Changes { changes, .. } = answer else { panic!("another kind of answer") };
+            Ok(changes)
+        })
+    }
+
+    fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>> {
+        answered!(self.make(Call::Leave { holder: holder.clone() }), Left)
+    }
+
+    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+        let Answer::Runs { runs, .. } = self.ask(Question::Runs { query: query.clone(), after: None }) else {
+            panic!("another kind of answer")
+        };
+        Box::pin(std::future::ready(Ok(runs)))
+    }
+
+    fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {
+        answered!(self.ask(Question::Log { run }), Log)
+    }
+
+    fn records(&self, task: TaskKey) -> BackendFuture<'_, Vec<Record>> {
+        answered!(self.ask(Question::Records { task }), Records)
+    }
+
+    fn ledger(&self, task: TaskKey) -> BackendFuture<'_, Ledger> {
+        answered!(self.ask(Question::Ledger { task }), Ledger)
+    }
+
+    fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {
+        let Answer::Tasks { mut tasks, .. } = self.ask(Question::Tasks { from: 0 }) else {
+            panic!("another kind of answer")
+        };
+        tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Box::pin(std::future::ready(Ok(tasks)))
+    }
+
+    fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
+        let Answer::Nodes { nodes, .. } = self.ask(Question::Nodes { after: None }) else {
+            panic!("another kind of answer")
+        };
+        Box::pin(std::future::ready(Ok(nodes)))
+    }
+}
+
+async fn empty_store() -> Reimaged {
+    Reimaged::new()
+}
+
+crate::conformance_tests!(empty_store);
+
+/// Whether a claim finds its set, which is used by that.
+fn is_known(replica: &mut Replica, set: u64) -> bool {
+    let at = At { now: Timestamp::from_millis(0), passed_ns: 0 };
+    let holder = Holder::new("node", Duration::from_secs(60));
+    !matches!(replica.call(&Call::Claim { holder, number: set, set, max: 1 }, at), Answer::UnknownSet)
+}
+
+fn told(replica: &mut Replica, set: u64, tasks: usize) {
+    let at = At { now: Timestamp::from_millis(0), passed_ns: 0 };
+    let tasks: Vec<TaskKey> = (0..).map(TaskKey).take(tasks).collect();
+    replica.call(&Call::Name { set, total: tasks.len(), told: 0, tasks }, at);
+}
+
+#[test]
+fn the_set_that_was_used_least_is_forgotten_first() {
+    let mut replica = Replica::new();
+    for set in 0..SETS_MAX as u64 {
+        told(&mut replica, set, 1);
+    }
+    assert!(is_known(&mut replica, 0));
+    told(&mut replica, 9_999, 1);
+    assert!(is_known(&mut replica, 0) && is_known(&mut replica, 9_999));
+    assert!(!is_known(&mut replica, 1));
+}
+
+#[test]
+fn sets_are_bounded_by_how_many_tasks_they_have() {
+    let mut replica = Replica::new();
+    for set in 0..4 {
+        told(&mut replica, set, SETS_TASKS_MAX / 3);
+    }
+    assert_eq!([0, 1, 2, 3].map(|set| is_known(&mut replica, set)), [false, true, true, true]);
+    told(&mut replica, 4, SETS_TASKS_MAX + 1);
+    assert_eq!([3, 4].map(|set| is_known(&mut replica, set)), [false, true]);
+}

@@ -1,0 +1,185 @@
+//! What is asked of the owner in pieces, each of which is one message: what has no bound, or might be heavy.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::ask::{Failed, Shared};
+use super::message::Request;
+use super::{TOGETHER_MAX, done};
+use crate::backend::memory::replica::{Answer, Call, Further, Listed, NAMED_MAX, Question};
+use crate::backend::weight::{Weigh, pieces};
+use crate::backend::{
+    Changes, Claim, Claims, Command, Holder, NamedTask, NodeRow, Registered, Registration, RunQuery, RunRow, TaskKey,
+};
+use crate::outcome::ERROR_TEXT_BYTES_MAX;
+
+/// How many tasks are registered by one call. Where each stands is its answer, with who paused it and why.
+const REGISTERED_MAX: usize = 250;
+
+/// How heavy a pause may be, which is told with each task that it holds.
+const PAUSE_MAX: usize = ERROR_TEXT_BYTES_MAX;
+
+/// How often the tasks of a claim are told anew at most: the owner has forgotten them as soon as it had heard them.
+const NAMED_AGAIN_MAX: usize = 3;
+
+/// Makes a call for each piece of `items`; the answers, one after the other.
+pub(super) async fn each<T: Weigh + Clone, A>(
+    store: &Shared,
+    items: &[T],
+    call: impl Fn(Vec<T>) -> Call,
+    read: fn(Answer) -> Option<Vec<A>>,
+) -> Result<Vec<A>, Failed> {
+    let mut answers = Vec::with_capacity(items.len());
+    for some in pieces(items, TOGETHER_MAX) {
+        answers.extend(store.get(Request::Call(call(some.to_vec())), read).await?);
+    }
+    Ok(answers)
+}
+
+pub(super) async fn register(
+    store: &Shared,
+    holder: Holder,
+    tasks: &[Registration],
+) -> Result<Vec<Registered>, Failed> {
+    let mut registered = Vec::with_capacity(tasks.len());
+    let read = |answer| if let Answer::Registered(held) = answer { Some(held) } else { None };
+    for some in pieces(tasks, REGISTERED_MAX) {
+        let call = Call::Register { holder: holder.clone(), tasks: some.to_vec() };
+        registered.extend(store.get(Request::Call(call), read).await?);
+    }
+    Ok(registered)
+}
+
+pub(super) async fn look(store: &Shared, mut tasks: &[TaskKey]) -> Result<Vec<Registered>, Failed> {
+    let mut looked = Vec::with_capacity(tasks.len());
+    while !tasks.is_empty() {
+        let some = &tasks[..tasks.len().min(TOGETHER_MAX)];
+        let read = |answer| match answer {
+            Answer::Looked { seen, registered } => Some((seen, registered)),
+            _ => None,
+        };
+        let (seen, registered) = store.get(question(Question::Look { tasks: some.to_vec() }), read).await?;
+        looked.extend(registered);
+        tasks = &tasks[seen.clamp(1, some.len())..];
+    }
+    Ok(looked)
+}
+
+/// What has changed, with all tasks of which something has.
+pub(super) async fn changes(store: &Shared, request: Request) -> Result<Changes, Failed> {
+    let read = |answer| match answer {
+        Answer::Changes { changes, further } => Some((changes, further)),
+        _ => None,
+    };
+    let (mut changes, mut further) = store.get(request, read).await?;
+    // Tasks of later pieces may have changed again meanwhile, which is told again.
+    while let Further::AllFrom(from) = further {
+        let read = |answer| match answer {
+            Answer::LookedAtAll { registered, next } => Some((registered, next)),
+            _ => None,
+        };
+        let (registered, next) = store.get(question(Question::LookAtAll { from }), read).await?;
+        changes.tasks.extend(registered);
+        further = next.map_or(Further::Nothing, Further::AllFrom);
+    }
+    if let Further::These(tasks) = further {
+        changes.tasks.extend(look(store, &tasks).await?);
+    }
+    Ok(changes)
+}
+
+pub(super) async fn control(store: &Shared, command: Command) -> Result<Changes, Failed> {
+    if let Command::Pause { by, reason, .. } = &command {
+        let bytes = by.len() + reason.as_ref().map_or(0, |reason| reason.len());
+        if bytes > PAUSE_MAX {
+            return Err(Failed::Refused(format!(
+                "who pauses and why has {bytes} bytes, and on RabbitMQ {PAUSE_MAX} are allowed: say it shorter"
+            )));
+        }
+    }
+    changes(store, Request::Call(Call::Control { command })).await
+}
+
+/// A claim names its tasks by what they hash to: a node that knows thousands tells the owner once which they are.
+pub(super) async fn claims(store: &Shared, holder: Holder, claim: Claim) -> Result<Claims, Failed> {
+    let mut hasher = DefaultHasher::new();
+    claim.tasks.hash(&mut hasher);
+    let set = hasher.finish();
+    // It has no jobs.
+    let Claim { number, tasks, max, jobs: _ } = claim;
+    let read = |answer| match answer {
+        Answer::Claims(claims) => Some(Some(claims)),
+        Answer::UnknownSet => Some(None),
+        _ => None,
+    };
+    let total = tasks.len();
+    let call = || Request::Call(Call::Claim { holder: holder.clone(), number, set, max });
+    for _ in 0..NAMED_AGAIN_MAX {
+        if let Some(claims) = store.get(call(), read).await? {
+            return Ok(claims);
+        }
+        let mut told = 0;
+        while told < total.max(1) {
+            let some = &tasks[told..total.min(told + NAMED_MAX)];
+            let call = Call::Name { set, total, told, tasks: some.to_vec() };
+            store.get(Request::Call(call), done).await?;
+            told += some.len().max(1);
+        }
+    }
+    store.get(call(), read).await?.ok_or(Failed::Forgotten)
+}
+
+/// Runs, newest first; none twice.
+pub(super) async fn runs(store: &Shared, mut query: RunQuery) -> Result<Vec<RunRow>, Failed> {
+    let (mut listed, mut known, mut after) = (Vec::new(), HashSet::new(), None);
+    let limit = query.limit;
+    loop {
+        let read = |answer| match answer {
+            Answer::Runs { runs, is_last } => Some((runs, is_last)),
+            _ => None,
+        };
+        query.limit = limit.map(|limit| limit.saturating_sub(listed.len()));
+        let (some, is_last) = store.get(question(Question::Runs { query: query.clone(), after }), read).await?;
+        after = some.last().map(Listed::of);
+        listed.extend(some.into_iter().filter(|run| known.insert(run.id)));
+        if is_last || after.is_none() || limit.is_some_and(|limit| listed.len() >= limit) {
+            return Ok(listed);
+        }
+    }
+}
+
+/// All tasks, by name.
+pub(super) async fn tasks(store: &Shared) -> Result<Vec<NamedTask>, Failed> {
+    let (mut tasks, mut from) = (Vec::new(), Some(0));
+    while let Some(place) = from {
+        let read = |answer| match answer {
+            Answer::Tasks { tasks, next } => Some((tasks, next)),
+            _ => None,
+        };
+        let (some, next) = store.get(question(Question::Tasks { from: place }), read).await?;
+        tasks.extend(some);
+        from = next;
+    }
+    tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(tasks)
+}
+
+pub(super) async fn nodes(store: &Shared) -> Result<Vec<NodeRow>, Failed> {
+    let mut nodes: Vec<NodeRow> = Vec::new();
+    loop {
+        let read = |answer| match answer {
+            Answer::Nodes { nodes, is_last } => Some((nodes, is_last)),
+            _ => None,
+        };
+        let after = nodes.last().map(|node| node.node.clone());
+        let (some, is_last) = store.get(question(Question::Nodes { after }), read).await?;
+        nodes.extend(some);
+        if is_last {
+            return Ok(nodes);
+        }
+    }
+}
+
+const fn question(question: Question) -> Request {
+    Request::Question(question)
+}
