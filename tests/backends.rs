@@ -6,8 +6,12 @@ use std::path::Path;
 use sqlx::Connection;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use symphra_scheduler::backend::{Backend, RunQuery};
-use symphra_scheduler::{Error, Migrate, PostgresBackend, RedisBackend, Schedule, Scheduler, SqliteBackend, Task};
-use symphra_scheduler_tests::services::{Redis, has_postgres, has_redis, postgres_url};
+use symphra_scheduler::{
+    Error, Migrate, PostgresBackend, RabbitMqBackend, RedisBackend, Schedule, Scheduler, SqliteBackend, Task,
+};
+use symphra_scheduler_tests::services::{
+    Redis, has_postgres, has_rabbitmq, has_redis, postgres_url, rabbitmq_url, redis_url,
+};
 
 /// The statements of the blocks of SQL on the page: those for both databases, those of SQLite, those of PostgreSQL.
 fn samples() -> [Vec<String>; 4] {
@@ -80,6 +84,66 @@ async fn a_file_of_somebody_else_is_left_as_it_is_by_who_may_make_no_tables() {
         .await
         .expect("it tells");
     assert_eq!(mode, "wal");
+}
+
+/// Has this many nodes open a store that is not there yet, all at once, and each run its task on it.
+async fn start_at_once<B: Backend, F: Future<Output = Result<B, Error>> + Send + 'static>(open: impl Fn() -> F) {
+    let nodes: Vec<_> = (0..8).map(|_| tokio::spawn(open())).collect();
+    for node in nodes {
+        let store = node.await.expect("nobody panics").expect("it opens");
+        has_run_on(store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_at_once_make_their_store_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/store.db", folder.path().display());
+    start_at_once(|| {
+        let url = url.clone();
+        async move { SqliteBackend::options().namespace("billing").connect(&url).await }
+    })
+    .await;
+    let name = format!("together_{:x}", fastrand::u32(..));
+    if has_postgres() {
+        start_at_once(|| {
+            let options = PostgresBackend::options().schema(name.clone()).namespace("billing");
+            options.max_connections(2).connect(postgres_url())
+        })
+        .await;
+    }
+    if has_redis() {
+        start_at_once(|| RedisBackend::options().namespace(name.clone()).connect(redis_url())).await;
+    }
+    if has_rabbitmq() {
+        start_at_once(|| RabbitMqBackend::options().namespace(name.clone()).connect(rabbitmq_url())).await;
+    }
+}
+
+/// However often something happens, others are told of it 20 times a second at most: each `NOTIFY` is a commit.
+#[tokio::test]
+async fn postgres_notifies_at_most_twenty_times_a_second() {
+    if !has_postgres() {
+        return;
+    }
+    let name = format!("told_{:x}", fastrand::u32(..));
+    let options = PostgresBackend::options().schema(name.clone()).namespace(name.clone());
+    let store = options.connect(postgres_url()).await.expect("it opens");
+    let mut listener = sqlx::postgres::PgListener::connect(postgres_url()).await.expect("it answers");
+    listener.listen(&format!("{name}_changes")).await.expect("anybody may");
+    let began = std::time::Instant::now();
+    let handle = Scheduler::empty().register(report()).backend(store).start().await.expect("it starts");
+    for _ in 0..300 {
+        handle.trigger_task("report").await.expect("it is triggered");
+    }
+    handle.stop().await.expect("it stops");
+    let mut told = 0;
+    while let Ok(notification) = tokio::time::timeout(std::time::Duration::from_millis(500), listener.recv()).await {
+        notification.expect("it is connected");
+        told += 1;
+    }
+    let most = began.elapsed().as_millis() / 50 + 1;
+    assert!(0 < told && told <= most, "{told} in {:?}", began.elapsed());
 }
 
 fn report() -> Task {

@@ -32,6 +32,8 @@ mod rig;
 #[cfg(target_os = "linux")]
 #[path = "cluster/storm.rs"]
 mod storm;
+#[path = "cluster/tls.rs"]
+mod tls;
 
 /// Each of these on a new store of each kind.
 macro_rules! on_each_store {

@@ -7,6 +7,8 @@ mod audited;
 mod grouping;
 #[path = "conformance/jobs.rs"]
 mod jobs;
+#[path = "conformance/outrun.rs"]
+mod outrun;
 #[path = "conformance/rabbitmq_only.rs"]
 mod rabbitmq_only;
 #[path = "conformance/redis_claims.rs"]

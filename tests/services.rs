@@ -54,6 +54,8 @@ pub fn postgres_url() -> &'static str {
 pub struct Postgres {
     folder: tempfile::TempDir,
     port: u16,
+    /// Parameters, each as `name=value`.
+    set: Vec<String>,
     running: Option<Child>,
 }
 
@@ -64,8 +66,17 @@ impl Postgres {
     /// If the package `postgresql` is not installed, or the server does not answer.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with these parameters, each as `name=value`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(set: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("symphra-postgres-").tempdir().expect("a folder");
-        let mut server = Self { folder, port: free_port(), running: None };
+        let mut server = Self { folder, port: free_port(), set: set.to_vec(), running: None };
         let data = server.data();
         fs::create_dir(&data).expect("a folder of data");
         for path in [server.folder.path(), &data] {
@@ -80,6 +91,12 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server.run();
         server
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where clients find it.
@@ -106,6 +123,7 @@ impl Postgres {
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
             .args(["-c", &format!("unix_socket_directories={}", self.folder.path().display())])
             .args(["-p", &self.port.to_string()])
+            .args(self.set.iter().flat_map(|set| ["-c", set]))
             .current_dir(self.folder.path())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log"))
@@ -179,7 +197,11 @@ fn as_nobody(command: &mut Command) -> &mut Command {
     command
 }
 
-fn give_to_nobody(path: &Path) {
+/// Gives a file to the user of the servers that refuse to run as root, if this one is root.
+///
+/// # Panics
+/// If root may not give it away.
+pub fn give_to_nobody(path: &Path) {
     #[cfg(unix)]
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give a folder away");

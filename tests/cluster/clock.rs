@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use symphra_scheduler_tests::services::{has_postgres, has_redis};
+
 use crate::checker::{Line, Promise, Seen, judge};
 use crate::rig::{Node, RECOVERY, Store, now, sleep_until, soon};
 
@@ -98,21 +100,30 @@ fn is_about(found: i64, right: i64) -> bool {
     (found - right).abs() < 500
 }
 
-/// PostgreSQL has one clock, and all nodes go by it.
 #[test]
-fn by_the_clock_of_a_server_nodes_whose_own_is_wrong_are_never_early_and_double_nothing() {
-    if !symphra_scheduler_tests::services::has_postgres() {
-        return;
+fn by_the_clock_of_a_database_nodes_whose_own_is_wrong_are_never_early_and_double_nothing() {
+    if has_postgres() {
+        by_the_clock_of(&Store::postgres());
     }
-    let store = Store::postgres();
+}
+
+#[test]
+fn by_the_clock_of_redis_nodes_whose_own_is_wrong_are_never_early_and_double_nothing() {
+    if has_redis() {
+        by_the_clock_of(&Store::redis());
+    }
+}
+
+/// A server has one clock, and all nodes go by it.
+fn by_the_clock_of(store: &Store) {
     let [ahead, behind] = [OFF_MILLIS, -OFF_MILLIS].map(|millis| Clock::ahead(store.folder(), millis));
     let first = soon(Duration::from_secs(2));
     let tasks = load(first);
     let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
     let mut right = store.node("right", &tasks);
-    let mut fast = ahead.node(&store, "fast", &tasks);
-    let mut slow = behind.node(&store, "slow", &tasks);
-    all_fire(&store, &["right", "fast", "slow"]);
+    let mut fast = ahead.node(store, "fast", &tasks);
+    let mut slow = behind.node(store, "slow", &tasks);
+    all_fire(store, &["right", "fast", "slow"]);
     for (node, expected) in [(&mut right, 0), (&mut fast, -OFF_MILLIS), (&mut slow, OFF_MILLIS)] {
         let (found, is_off) = offset(node);
         assert!(is_about(found, expected) && is_off == (expected != 0), "{}: {found} {is_off}", node.name());
@@ -121,19 +132,19 @@ fn by_the_clock_of_a_server_nodes_whose_own_is_wrong_are_never_early_and_double_
     // Alone they have nobody beside them who is in time.
     right.stop();
     slow.stop();
-    all_fire(&store, &["fast"]);
+    all_fire(store, &["fast"]);
     // By a minute back, at once.
     ahead.set(-OFF_MILLIS);
     let set = now();
-    all_fire(&store, &["fast"]);
-    let slow = behind.node(&store, "slow", &tasks);
+    all_fire(store, &["fast"]);
+    let slow = behind.node(store, "slow", &tasks);
     fast.stop();
-    all_fire(&store, &["slow"]);
+    all_fire(store, &["slow"]);
     behind.set(OFF_MILLIS);
-    all_fire(&store, &["slow"]);
+    all_fire(store, &["slow"]);
     behind.set(0);
     slow.says("clock.agrees");
-    all_fire(&store, &["slow"]);
+    all_fire(store, &["slow"]);
     let verdict = store.settles(&promises(first, now() - 500), Vec::new, &[], RECOVERY);
     assert!(verdict.is_clean(), "the clock was set at {set}: {verdict}{}", store.story());
     // By the diaries, no run was put off by the thirty seconds.

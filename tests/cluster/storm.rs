@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use symphra_scheduler_tests::services::{Postgres, Redis, has_postgres, has_redis};
+use symphra_scheduler_tests::services::{Postgres, RabbitMq, Redis, has_postgres, has_rabbitmq, has_redis};
 
 use crate::checker::{Excuse, Line, Promise, Seen, Verdict, judge};
 use crate::clock::Clock;
@@ -52,10 +52,6 @@ fn period(number: usize) -> i64 {
     [8_000, 12_000, 20_000][number % 3]
 }
 
-fn is_at_most_once(number: usize) -> bool {
-    number % 10 == 9
-}
-
 /// Whether the store says why some of its occurrences did not run.
 fn has_excuses(number: usize) -> bool {
     matches!(number % 10, 7..=9)
@@ -65,11 +61,11 @@ fn first_of(first: i64, number: usize) -> i64 {
     first + i64::try_from(number % 50).expect("a small number") * 20
 }
 
-fn task(number: usize, first: i64) -> String {
+fn task(number: usize, first: i64, is_at_most_once: bool) -> String {
     let options = match number % 10 {
         7 => "misfire=run_once",
         8 => "misfire=skip",
-        9 => "misfire=run_all,delivery=at_most_once",
+        9 if is_at_most_once => "misfire=run_all,delivery=at_most_once",
         3 => "misfire=run_all,fails=1",
         _ => "misfire=run_all",
     };
@@ -79,8 +75,22 @@ fn task(number: usize, first: i64) -> String {
 
 /// A store that faults are done to.
 enum Place {
-    Server { server: Box<dyn Server>, proxy: Proxy },
+    Server {
+        server: Box<dyn Server>,
+        proxy: Proxy,
+    },
+    /// It has no clock, and forgets with the node that owns the store which runs were given up.
+    Broker {
+        server: Box<dyn Server>,
+        proxy: Proxy,
+    },
     File,
+}
+
+impl Place {
+    fn is_at_most_once(&self, number: usize) -> bool {
+        number % 10 == 9 && !matches!(self, Self::Broker { .. })
+    }
 }
 
 struct Storm {
@@ -100,7 +110,7 @@ struct Storm {
 
 impl Storm {
     fn new(place: Place, store: Store, first: i64) -> Self {
-        let tasks = (0..TASKS).map(|number| task(number, first)).collect();
+        let tasks = (0..TASKS).map(|number| task(number, first, place.is_at_most_once(number))).collect();
         let random = fastrand::Rng::with_seed(drawn());
         let (nodes, lost, host, done) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
         Self { place, store, tasks, random, nodes, started: 0, lost, host, began: Instant::now(), done }
@@ -170,7 +180,7 @@ impl Storm {
                 self.say(fault, &format!("for {millis} ms"));
                 let away = Duration::from_millis(millis);
                 match &mut self.place {
-                    Place::Server { server, .. } => {
+                    Place::Server { server, .. } | Place::Broker { server, .. } => {
                         server.stop();
                         thread::sleep(away);
                         server.run();
@@ -179,7 +189,7 @@ impl Storm {
                 }
             }
             Fault::Cut => {
-                let Place::Server { proxy, .. } = &self.place else { return };
+                let (Place::Server { proxy, .. } | Place::Broker { proxy, .. }) = &self.place else { return };
                 let mut cut = 0;
                 for _ in 0..8 {
                     cut += proxy.cut();
@@ -195,6 +205,7 @@ impl Storm {
                     self.sleep(6_000..9_000);
                 }
             }
+            Fault::ClockStep if matches!(self.place, Place::Broker { .. }) => {}
             Fault::ClockStep => {
                 let at = self.any();
                 let by = if self.random.bool() { NODE_STEP_MS } else { -NODE_STEP_MS };
@@ -228,7 +239,7 @@ impl Storm {
         for number in (0..TASKS).filter(|&number| has_excuses(number)) {
             let task = format!("t{number}");
             excuses.extend(node.excuses(&task));
-            if is_at_most_once(number) {
+            if self.place.is_at_most_once(number) {
                 let runs = node.ask(&format!("runs {task}"));
                 let given_up = runs.split(' ').filter_map(|run| run.split_once(":abandoned:"));
                 let at = given_up.map(|(at, _)| at.parse().expect("an instant"));
@@ -273,7 +284,7 @@ fn survives(place: Place, store: Store) {
         first: first_of(first, number),
         period: period(number),
         last,
-        at_most_once: is_at_most_once(number),
+        at_most_once: storm.place.is_at_most_once(number),
     };
     let promises: Vec<Promise> = (0..TASKS).map(promise).collect();
     let calm = Instant::now();
@@ -323,6 +334,15 @@ fn three_nodes_and_a_thousand_tasks_on_a_server_survive_minutes_of_faults() {
 fn three_nodes_and_a_thousand_tasks_on_redis_survive_minutes_of_faults() {
     if is_nightly() && has_redis() {
         survives_on::<Redis>();
+    }
+}
+
+#[test]
+fn three_nodes_and_a_thousand_tasks_on_rabbitmq_survive_minutes_of_faults() {
+    if is_nightly() && has_rabbitmq() {
+        let server = RabbitMq::start();
+        let (proxy, url) = Proxy::before(&server.url());
+        survives(Place::Broker { server: Box::new(server), proxy }, Store::on(&url));
     }
 }
 
