@@ -21,6 +21,7 @@ CONTENDERS = {
     "postgres": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis",
                  "graphile", "graphile-batched"),
     "redis": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched", "apalis"),
+    "rabbitmq": ("symphra-calls", "symphra-fires", "symphra-16", "symphra-1", "bare", "bare-batched"),
 }
 PEERS = ("apalis", "graphile", "graphile-batched")
 NODES = (1, 2, 4, 8)
@@ -37,8 +38,8 @@ def stores(options, table, middle, number):
     binary = release / "symphra-scheduler-stores"
     runs = RUNS // 5 if options.quick else RUNS
     with tempfile.TemporaryDirectory(prefix="symphra-bench-") as folder, postgres() as server, \
-            redis() as other:
-        places = {"sqlite": f"sqlite://{folder}", "postgres": server, "redis": other}
+            redis() as other, rabbitmq() as broker:
+        places = {"sqlite": f"sqlite://{folder}", "postgres": server, "redis": other, "rabbitmq": broker}
         for store, place in places.items():
             life(release, options, store, place, runs, table, middle, number)
         punctual(binary, options, {"memory": "memory", **places}, table, number)
@@ -73,7 +74,7 @@ def life(release, options, store, place, runs, table, middle, number):
     rows = []
     for name in contenders:
         def ratio(base, name=name):
-            pairs = zip(rounds[name], rounds[base])
+            pairs = zip(rounds[name], rounds.get(base, []))
             return middle([ours["runs_per_s"] / theirs["runs_per_s"] for ours, theirs in pairs])
 
         figures = [[line[key] for line in rounds[name] if key in line]
@@ -111,9 +112,7 @@ def nodes(binary, options, places, table, middle):
 @contextlib.contextmanager
 def postgres():
     """A server of its own, with its defaults (`fsync` on), that counts statements."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="symphra-bench-postgres-"))
     # PostgreSQL refuses to run as root.
     user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
@@ -144,9 +143,7 @@ def postgres():
 @contextlib.contextmanager
 def redis():
     """A server of its own that keeps all it has answered (`appendfsync always`)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     if not shutil.which("redis-server"):
         raise RuntimeError("redis-server is not there; install the package redis-server")
     with tempfile.TemporaryDirectory(prefix="symphra-bench-redis-") as folder:
@@ -167,6 +164,59 @@ def redis():
         finally:
             server.terminate()
             server.wait()
+
+
+@contextlib.contextmanager
+def rabbitmq():
+    """A server of its own, with its defaults but for the plugins, of which it has none."""
+    folder = Path(tempfile.mkdtemp(prefix="symphra-bench-rabbitmq-"))
+    (folder / "plugins").write_text("[].\n")
+    ports = [free_port() for _ in range(3)]
+    # What Debian has in the path wants a user of its own.
+    of_debian = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    server = of_debian if of_debian.exists() else shutil.which("rabbitmq-server")
+    if not server:
+        raise RuntimeError("rabbitmq-server is not there; install the package rabbitmq-server")
+    names = {"HOME": ".", "RABBITMQ_MNESIA_BASE": "mnesia", "RABBITMQ_LOG_BASE": "logs", "RABBITMQ_QUORUM_DIR": "quorum",
+             "RABBITMQ_CONFIG_FILE": "none", "RABBITMQ_ADVANCED_CONFIG_FILE": "none", "RABBITMQ_CONF_ENV_FILE": "none",
+             "RABBITMQ_GENERATED_CONFIG_DIR": "generated", "RABBITMQ_SCHEMA_DIR": "schema",
+             "RABBITMQ_ENABLED_PLUGINS_FILE": "plugins", "RABBITMQ_PID_FILE": "pid"}
+    surroundings = {name: str(folder / place) for name, place in names.items()}
+    surroundings |= {"RABBITMQ_NODENAME": f"bench{ports[0]}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+                     "RABBITMQ_NODE_PORT": str(ports[0]), "RABBITMQ_DIST_PORT": str(ports[1]),
+                     "ERL_EPMD_PORT": str(ports[2]), "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_LOGS": "-",
+                     "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}"}
+    with open(folder / "log", "wb") as log:
+        running = subprocess.Popen([server], cwd=folder, env=os.environ | surroundings, stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log, start_new_session=True)
+    try:
+        until = time.monotonic() + SERVER_STARTS_WITHIN
+        while not speaks_amqp(ports[0]):
+            if time.monotonic() > until or running.poll() is not None:
+                raise RuntimeError(f"RabbitMQ does not answer: {(folder / 'log').read_text()}")
+            time.sleep(0.1)
+        yield f"amqp://127.0.0.1:{ports[0]}/%2f"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        subprocess.run(["epmd", "-port", str(ports[2]), "-kill"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.rmtree(folder)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def speaks_amqp(port):
+    """Whatever version it is asked for, a server says that it speaks AMQP."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.settimeout(5)
+        probe.sendall(b"AMQP\x00\x00\x09\x01")
+        return len(probe.recv(8)) == 8
+    return False
 
 
 def program(name):
