@@ -120,6 +120,21 @@ async fn nodes_that_start_at_once_make_their_store_together() {
     }
 }
 
+/// Others may keep a file busy for longer than a step waits; a start fails for good, so it waits for longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_a_file_that_others_keep_busy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/store.db", folder.path().display());
+    let store = SqliteBackend::options().namespace("billing").connect(&url).await.expect("it opens");
+    let mut other = sqlx::SqliteConnection::connect(&url).await.expect("it opens");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("nobody writes");
+    let starting = tokio::spawn(has_run_on(store));
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    assert!(!starting.is_finished(), "it waits");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("it ends");
+    starting.await.expect("it starts, and runs its task");
+}
+
 /// However often something happens, others are told of it 20 times a second at most: each `NOTIFY` is a commit.
 #[tokio::test]
 async fn postgres_notifies_at_most_twenty_times_a_second() {

@@ -85,6 +85,9 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
     /// Gives up the connections that there are: one of them is silent. The next step goes by a new one.
     fn renew(&self);
 
+    /// Whether a step has failed because others kept the database busy for too long. Nothing of it was done.
+    fn is_busy(error: &sqlx::Error) -> bool;
+
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, sqlx::Error>> + Send;
 
@@ -102,6 +105,23 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + 'static {
 
     /// Returns when another process may have changed something, and at the latest after a while.
     fn woken(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// How often a step of a start is tried where others keep the database busy: who asks for the lock of a file is not served in
+/// turn, and a program that fails to start is not called again as its steps are.
+pub(crate) const START_TRIES_MAX: u32 = 6;
+
+/// Tries a step of a start again while others keep the database busy, [`START_TRIES_MAX`] times in all.
+pub(crate) async fn while_busy<D: Database, T, F: Future<Output = Result<T, Failed>>>(
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Failed> {
+    for _ in 1..START_TRIES_MAX {
+        match attempt().await {
+            Err(Failed::Database(error)) if D::is_busy(&error) => {}
+            answer => return answer,
+        }
+    }
+    attempt().await
 }
 
 /// A transaction of a database: statements of one JSON parameter and one JSON value.

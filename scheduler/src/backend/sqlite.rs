@@ -16,10 +16,6 @@ use crate::secret::masked_url;
 /// How long a step waits for another process that writes: longer than any step takes.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
-/// How often a file is tried to be opened that others keep busy, each time for [`BUSY_MAX`]: who asks for its lock is not
-/// served in turn.
-const OPEN_TRIES_MAX: u32 = 6;
-
 /// How often a node looks for changes of other processes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -143,7 +139,8 @@ impl SqliteOptions {
         let max_connections = self.max_connections;
         let names = Names::new(None, namespace.as_str());
         let (tables, how) = (names.clone(), self.migrate);
-        let opened = thread.spawn(while_busy(move || made(options.clone(), max_connections, tables.clone(), how)));
+        let opened = thread
+            .spawn(sql::while_busy::<File, _, _>(move || made(options.clone(), max_connections, tables.clone(), how)));
         let opened = opened.await.map_err(|gone| failed(&shown, gone))?;
         let database = match opened.map_err(|error| failed(&shown, error.during("open the file")))? {
             Ok(database) => database,
@@ -253,17 +250,6 @@ async fn open(options: SqliteConnectOptions, readers: u32) -> Result<Connections
     Ok(Connections { writer, readers, dialect })
 }
 
-/// Tries again while others keep the file busy, [`OPEN_TRIES_MAX`] times in all.
-async fn while_busy<T, F: Future<Output = Result<T, Failed>>>(mut attempt: impl FnMut() -> F) -> Result<T, Failed> {
-    for _ in 1..OPEN_TRIES_MAX {
-        match attempt().await {
-            Err(Failed::Database(error)) if is_busy(&error) => {}
-            answer => return answer,
-        }
-    }
-    attempt().await
-}
-
 /// Whether others had the file locked for too long (`SQLITE_BUSY`, and its extended codes).
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
@@ -329,6 +315,10 @@ impl Database for File {
     }
 
     fn renew(&self) {}
+
+    fn is_busy(error: &sqlx::Error) -> bool {
+        is_busy(error)
+    }
 
     async fn begin(&self) -> Result<Tx, sqlx::Error> {
         self.0.writer.begin_with("BEGIN IMMEDIATE").await.map(Tx)
@@ -411,7 +401,7 @@ mod tests {
         let calls = Cell::new(0);
         let after = async |busy_calls: u32| {
             calls.set(0);
-            let tried = while_busy(async || {
+            let tried = sql::while_busy::<File, _, _>(async || {
                 calls.set(calls.get() + 1);
                 if calls.get() <= busy_calls { Err(busy().await) } else { Ok(()) }
             });
@@ -419,9 +409,9 @@ mod tests {
         };
         assert_eq!(after(0).await, (true, 1));
         assert_eq!(after(2).await, (true, 3));
-        assert_eq!(after(u32::MAX).await, (false, OPEN_TRIES_MAX), "not for ever");
+        assert_eq!(after(u32::MAX).await, (false, sql::START_TRIES_MAX), "not for ever");
         calls.set(0);
-        let broken = while_busy(async || {
+        let broken = sql::while_busy::<File, _, _>(async || {
             calls.set(calls.get() + 1);
             Err::<(), _>(Failed::broken("a row is gone"))
         });

@@ -11,7 +11,7 @@ use symphra_scheduler_core::Timestamp;
 use super::declare::Replaced;
 use super::rows::{at, id};
 use super::step::Change;
-use super::{Database, Failed, Shared, text};
+use super::{Database, Failed, Shared, text, while_busy};
 use crate::backend::{Changes, Command, Holder, Left, Pause, Record, Registered, TaskKey};
 
 /// How long a node that is gone is listed.
@@ -108,6 +108,11 @@ impl<D: Database> Shared<D> {
     }
 
     pub(super) async fn heartbeat(&self, holder: &Holder) -> Result<Timestamp, Failed> {
+        let has_started = self.greeted().contains(&holder.node);
+        if has_started { self.beat(holder).await } else { while_busy::<D, _, _>(|| self.beat(holder)).await }
+    }
+
+    async fn beat(&self, holder: &Holder) -> Result<Timestamp, Failed> {
         #[derive(Deserialize)]
         struct Beat {
             now: i64,

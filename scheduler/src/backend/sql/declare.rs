@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::rows::{Task, at, count};
 use super::step::Change;
-use super::{Database, Failed, Shared, Step, Transaction, text};
+use super::{Database, Failed, Shared, Step, Transaction, text, while_busy};
 use crate::TaskName;
 use crate::backend::{Holder, Pause, Record, Registered, Registration, Retention, TaskKey, TaskRules, Unregistration};
 use crate::schedule::{Delivery, Timetable};
@@ -75,10 +75,10 @@ impl<D: Database> Shared<D> {
     }
 
     pub(super) async fn register(&self, holder: &Holder, tasks: &[Registration]) -> Result<Vec<Registered>, Failed> {
-        self.greet(holder).await?;
+        while_busy::<D, _, _>(|| self.greet(holder)).await?;
         let mut registered = Vec::with_capacity(tasks.len());
         for some in tasks.chunks(TASKS_PER_STEP) {
-            registered.extend(self.register_some(holder, some).await?);
+            registered.extend(while_busy::<D, _, _>(|| self.register_some(holder, some)).await?);
         }
         Ok(registered)
     }
