@@ -13,6 +13,10 @@ mod outrun;
 mod rabbitmq_only;
 #[path = "conformance/redis_claims.rs"]
 mod redis_claims;
+#[path = "conformance/redis_job_ends.rs"]
+mod redis_job_ends;
+#[path = "conformance/redis_jobs.rs"]
+mod redis_jobs;
 #[path = "conformance/redis_losses.rs"]
 mod redis_losses;
 #[path = "conformance/redis_only.rs"]
@@ -112,7 +116,7 @@ mod redis {
         use symphra_scheduler::backend::{Backend, Capabilities};
         if has_redis() {
             let backend = empty_store().await;
-            assert_eq!((backend.name(), backend.capabilities()), ("redis", Capabilities::durable()));
+            assert_eq!((backend.name(), backend.capabilities()), ("redis", Capabilities::durable().with_jobs()));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use symphra_scheduler::backend::{
-    Admission, Backend, BackendError, Claim, Command, End, Finish, Hold, Holding, RunQuery, Submission, Token,
-    Unregistration,
+    Admission, Backend, BackendError, Claim, Command, End, Finish, Hold, Holding, LetterQuery, RunQuery, Submission,
+    Token, Unregistration,
 };
 use symphra_scheduler::{Origin, Outcome, RedisBackend, RunId};
 use symphra_scheduler_tests::services::{Redis, has_redis};
@@ -54,6 +54,10 @@ async fn each_call_fails(server: &Redis, store: &RedisBackend) {
     says_so("ledger", store.ledger(task).await);
     says_so("tasks", store.tasks().await);
     says_so("nodes", store.nodes().await);
+    says_so("enqueue_jobs", store.enqueue_jobs(&[super::redis_jobs::job(task, 7)]).await);
+    says_so("dead_letters", store.dead_letters(&LetterQuery::default()).await);
+    says_so("run_again", store.run_again(id, id).await);
+    says_so("drop_letter", store.drop_letter(id).await);
     assert_eq!(server.ask("DEBUG DIGEST"), before, "nothing is written");
 }
 
@@ -111,7 +115,8 @@ async fn each_call_notices_a_loss_by_itself() {
     let server = server();
     let reads = ["look", "tasks", "log", "runs", "changes", "lost", "nodes", "records", "ledger"];
     let writes = ["heartbeat", "register", "claim", "finish", "submit", "control", "cancel", "leave", "unregister"];
-    for call in reads.into_iter().chain(writes) {
+    let of_jobs = ["enqueue_jobs", "dead_letters", "run_again", "drop_letter"];
+    for call in reads.into_iter().chain(writes).chain(of_jobs) {
         let store = open(&server).await.expect("it opens");
         let task = registered(&store, 1).await.remove(0);
         let (key, id) = (task.key, firing(&task).id);
@@ -139,6 +144,10 @@ async fn each_call_notices_a_loss_by_itself() {
             "runs" => says_so(call, store.runs(&RunQuery::of(task.key)).await),
             "changes" => says_so(call, store.changes(None).await),
             "heartbeat" => says_so(call, store.heartbeat(&node()).await),
+            "enqueue_jobs" => says_so(call, store.enqueue_jobs(&[super::redis_jobs::job(key, 7)]).await),
+            "dead_letters" => says_so(call, store.dead_letters(&LetterQuery::default()).await),
+            "run_again" => says_so(call, store.run_again(id, id).await),
+            "drop_letter" => says_so(call, store.drop_letter(id).await),
             _ => says_so(call, store.register(&node(), &super::redis_only::declared(1)).await),
         }
         assert_eq!(server.ask("DEBUG DIGEST"), before, "nothing is written");

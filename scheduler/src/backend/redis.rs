@@ -9,6 +9,7 @@
 
 mod declare;
 mod follow;
+mod jobs;
 mod known;
 mod link;
 mod list;
@@ -27,9 +28,9 @@ use symphra_scheduler_core::Timestamp;
 use super::line::{self, Failing};
 use super::thread::StoreThread;
 use super::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
+    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::Error;
 use crate::migrate::Migrate;
@@ -203,6 +204,15 @@ impl RedisBackend {
         let ended = self.run("end what nobody claims", async move |store| store.end_unclaimed(waited, MAX).await);
         Ok(ended.await?)
     }
+
+    /// Gives up letters and keys whose time is over, as the store does by itself each hour; tells whether there may be more.
+    ///
+    /// # Errors
+    /// [`Error::is_backend`] if the store cannot be reached.
+    #[doc(hidden)]
+    pub async fn prune_jobs(&self) -> Result<bool, Error> {
+        Ok(self.run("give up what is left of jobs", async move |store| store.prune_jobs().await).await?)
+    }
 }
 
 impl fmt::Debug for RedisBackend {
@@ -217,7 +227,7 @@ impl Backend for RedisBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::durable()
+        Capabilities::durable().with_jobs()
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
@@ -311,5 +321,22 @@ impl Backend for RedisBackend {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.run("list its nodes", |store| async move { store.nodes().await })
+    }
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        let jobs = jobs.to_vec();
+        self.run("enqueue jobs", |store| async move { store.enqueue_jobs(&jobs).await })
+    }
+
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        let query = query.clone();
+        self.run("list dead letters", |store| async move { store.dead_letters(&query).await })
+    }
+
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        self.run("run a dead letter again", move |store| async move { store.run_again(letter, again).await })
+    }
+
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        self.run("drop a dead letter", move |store| async move { store.drop_letter(letter).await })
     }
 }

@@ -166,7 +166,7 @@ function calls.register()
       step.declare(id, task, given.rules)
       if not is_new then step.say({ kind = 'task', task = id }) end
       knows[#knows + 1] = id
-      knows[#knows + 1] = step.text(step.version) .. (given.at_start and 's' or '')
+      knows[#knows + 1] = step.text(step.version) .. (given.reads and 'r' .. step.text(given.reads) or '') .. (given.at_start and 's' or '')
       answers[at] = { at_start = at_start, id = id }
     end
   end

@@ -105,6 +105,9 @@ struct DeclaredWord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     only: Option<At>,
     at_start: bool,
+    /// Up to which version the node reads the arguments of its jobs, if it is a task of jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reads: Option<u32>,
     rules: RulesWord<'a>,
     #[serde(flatten)]
     replacing: Option<&'a Replacing>,
@@ -196,6 +199,7 @@ impl Store {
                     is_delay: task.timetable.is_fixed_delay(),
                     only: only_mark(&task.timetable),
                     at_start: task.rules.run_on_start,
+                    reads: (task.rules.reads > 0).then_some(task.rules.reads),
                     rules: RulesWord::of(&task.rules),
                     replacing: replacing.get(&place),
                 }

@@ -24,9 +24,7 @@ function step.hand_back(ending, run)
     run.state = 'retrying'
     step.add('retrying', step.retrying_member(id, run), run.due_at)
   else
-    step.unbegin(id, run)
-    run.state = 'queued'
-    step.enter_waiting(id, run)
+    step.wait_again(id, run)
   end
   step.say_runnable()
   step.runs_changed[id] = true
@@ -51,7 +49,7 @@ function step.finish(ending)
     step.hand_back(ending, run)
   end
   if step.task_of(id).waiting then step.touched[id] = true end
-  return id
+  return id, run.version
 end
 
 function calls.finish()
@@ -64,7 +62,17 @@ function calls.finish()
   end
   step.load_tasks(of)
   step.retries_come_due(256)
-  for at, ending in ipairs(step.input.ended) do answers[at] = step.finish(ending) or false end
+  for _, id in ipairs(of) do
+    if step.task_of(id).later then
+      step.jobs_come_due(256)
+      break
+    end
+  end
+  local read = {}
+  for at, ending in ipairs(step.input.ended) do
+    local id, version = step.finish(ending)
+    answers[at], read[at] = id or false, version or false
+  end
   for at, id in ipairs(answers) do
     local more = false
     if id then
@@ -73,8 +81,8 @@ function calls.finish()
       if task.group and step.group_has_room(task.group) then
         more = more or redis.call('ZCARD', step.key('ready:' .. task.group)) > 0
       end
-      -- Whoever ended this run may not know the task that its room goes to.
-      if more and task.group then step.say_runnable() end
+      -- Whoever ended this run may not know the task that its room goes to, or not read what waits of it.
+      if more and (task.group or read[at] and jobs.has_newer(id, task, read[at])) then step.say_runnable() end
     end
     answers[at] = id and (more and 2 or 1) or 0
   end
@@ -93,7 +101,7 @@ function calls.lost()
 end
 
 function calls.cancel()
-  local run = step.run_of(step.input.run)
+  local run = step.run_of(step.input.run) or jobs.find(step.input.run)
   if not run then return {} end
   local cancelled = { task = run.task, was = run.state }
   step.load_tasks({ run.task })
@@ -101,14 +109,15 @@ function calls.cancel()
   return cancelled
 end
 
--- Whether a node is left that knows the task: one whose lease has not been over for so long.
-function step.is_known(id, nodes, since)
+-- Up to which version of arguments the nodes that are left read a task's jobs, those whose lease has not been over for so long;
+-- 0 if they know the task and have none, nothing if none knows it.
+function step.read_by_nodes(id, nodes, since)
+  local reads = nil
   for name, node in pairs(nodes) do
-    if not node.left and node.lease_until >= since and redis.call('HEXISTS', step.key('knows:' .. name), id) == 1 then
-      return true
-    end
+    local knows = not node.left and node.lease_until >= since and redis.call('HGET', step.key('knows:' .. name), id)
+    if knows then reads = math.max(reads or 0, tonumber(string.match(knows, 'r(%d+)')) or 0) end
   end
-  return false
+  return reads
 end
 
 -- When a run was made, as its id says itself: in its first 48 bits.
@@ -116,13 +125,15 @@ function step.made_at(id)
   return tonumber((string.gsub(string.sub(id, 1, 13), '-', '')), 16)
 end
 
--- Ends runs that have waited for so long and whose task no node knows: of the tasks after `after`, some at a time.
+-- Ends runs that have waited for so long and that no node could claim, since none knows their task, or reads their arguments:
+-- of those after `after` in the index of what waits, some at a time.
 function calls.unclaimed()
   step.retries_come_due(1000)
+  step.jobs_come_due(256)
   step.settle('waiting')
-  local since, nodes, ended = step.now - step.input.wait_ms, step.all_nodes(), 0
+  local since, nodes, ended, max = step.now - step.input.wait_ms, step.all_nodes(), 0, step.input.max
   local function end_old(id, is_theirs)
-    local run = step.run_of(id)
+    local run = step.run_of(id) or jobs.find(id)
     if not run or tonumber(run.due_at) >= since or step.made_at(id) >= since then return end
     if run.holder and not is_theirs then return end
     step.load_tasks({ run.task })
@@ -139,25 +150,36 @@ function calls.unclaimed()
       if node.lease_until < since then
         for _, member in ipairs(redis.call('SMEMBERS', step.key('held:' .. name))) do
           local of, id = string.match(member, '^([^:]*):(.*)$')
-          if ended < step.input.max and not step.is_known(of, nodes, since) then end_old(id, true) end
+          if ended < max and not step.read_by_nodes(of, nodes, since) then end_old(id, true) end
         end
       end
     end
   end
-  local after = step.input.after or '['
-  if after ~= '[' then after = '(' .. after .. ';' else after = '-' end
+  local after = step.input.after or '-'
   for _ = 1, 200 do
-    local member = redis.call('ZRANGEBYLEX', step.key('waiting'), after, '+', 'LIMIT', 0, 1)[1]
-    if not member or ended >= step.input.max then return { ended = ended } end
-    local of = string.match(member, '^[^:]*')
-    if not step.is_known(of, nodes, since) then
-      local old = redis.call('ZRANGEBYLEX', step.key('waiting'), '[' .. of .. ':', '(' .. of .. ';', 'LIMIT', 0, 2 * step.input.max)
-      for _, one in ipairs(old) do
-        if ended < step.input.max then end_old(step.run_in(one), false) end
+    local first = redis.call('ZRANGEBYLEX', step.key('waiting'), after, '+', 'LIMIT', 0, 1)[1]
+    if not first or ended >= max then return { ended = ended } end
+    local of = string.match(first, '^[^:]*')
+    local reads = step.read_by_nodes(of, nodes, since)
+    local behind = '(' .. of .. ';'
+    if not reads then
+      local old = redis.call('ZRANGEBYLEX', step.key('waiting'), after, behind, 'LIMIT', 0, 2 * max)
+      for at, one in ipairs(old) do
+        if ended < max then end_old(step.run_in(one), false) end
+        if at == 2 * max then behind = '(' .. one end
+      end
+    else
+      -- What has begun and cannot be read is set aside by who looks for it.
+      for _, member in ipairs(jobs.firsts(of, 'j')) do
+        local lane = step.lane_in(member)
+        if jobs.version_in(lane) > reads then
+          for _, one in ipairs(step.first_written('waiting', of .. ':' .. lane, 2 * max)) do
+            if ended < max then end_old(step.run_in(one), false) end
+          end
+        end
       end
     end
-    after = '(' .. of .. ';'
-    step.input.after = of
+    after = behind
   end
-  return { ended = ended, after = step.input.after }
+  return { ended = ended, after = after }
 end

@@ -35,6 +35,9 @@ const WAIT_MAX: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// that nodes which start with it have had their turn.
 const UNCLAIMED_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// When what is left of jobs is first looked at: a program that never lives for an hour gives it up too.
+const FIRST_PRUNE: Duration = Duration::from_secs(60);
+
 /// How many runs are ended in one look.
 const UNCLAIMED_MAX: usize = 256;
 
@@ -172,11 +175,14 @@ pub(super) async fn tell(store: Arc<Store>) {
     }
 }
 
-/// Ends runs that nobody claims, for as long as the store is open.
+/// Ends runs that nobody claims, and gives up what is left of jobs when its time is over, for as long as the store is open.
 pub(super) async fn end_unclaimed(store: Arc<Store>) {
+    tokio::time::sleep(FIRST_PRUNE).await;
+    while matches!(store.prune_jobs().await, Ok(true)) {}
     loop {
         tokio::time::sleep(UNCLAIMED_EVERY).await;
         // What fails now is tried again in an hour.
         while matches!(store.end_unclaimed(WAIT_MAX, UNCLAIMED_MAX).await, Ok(UNCLAIMED_MAX)) {}
+        while matches!(store.prune_jobs().await, Ok(true)) {}
     }
 }

@@ -69,7 +69,8 @@ impl Store {
             Some(task) => self.alive_of(task).await?,
             None => self.all_alive().await?,
         };
-        let mut rows: Vec<RunRow> = alive.into_iter().filter(|row| query.includes(row)).collect();
+        let waiting = self.waiting_jobs(query, limit).await?;
+        let mut rows: Vec<RunRow> = alive.into_iter().chain(waiting).filter(|row| query.includes(row)).collect();
         rows.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         rows.truncate(limit);
         // One that has ended since it was seen alive, or has moved from page to page, is told once.
@@ -89,12 +90,19 @@ impl Store {
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, Failed> {
-        let field = id.to_string();
-        let row = match self.get("runs", field.clone()).await? {
-            None => self.get("ended", field).await?,
-            alive => alive,
+        #[derive(Deserialize)]
+        struct Found {
+            of: Option<String>,
+            #[serde(default)]
+            row: String,
+        }
+        let found: Found = self.call("find", &json!({ "run": Id(id) })).await?;
+        let row = match found.of.as_deref() {
+            None => return Ok(None),
+            Some("jobs") => read_waiting(&found.row, id)?,
+            Some(_) => read_run(&found.row, id)?,
         };
-        row.map(|row| read_run(&row, id)).transpose()
+        Ok(Some(row))
     }
 
     async fn all_alive(&self) -> Result<Vec<RunRow>, Failed> {
@@ -241,4 +249,9 @@ struct Page {
 
 fn read_run(row: &str, id: RunId) -> Result<RunRow, Failed> {
     Ok(serde_json::from_str::<RunWord>(row)?.read(id)?)
+}
+
+/// A job that waits.
+pub(super) fn read_waiting(row: &str, id: RunId) -> Result<RunRow, Failed> {
+    Ok(serde_json::from_str::<RunWord>(row)?.read_waiting(id)?)
 }

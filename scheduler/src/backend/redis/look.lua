@@ -38,17 +38,86 @@ function calls.scan()
   return { cursor = page[1], rows = #page[2] > 0 and page[2] or nil }
 end
 
--- The runs of a task that are alive.
+-- A run, wherever it stands.
+function calls.find()
+  for _, of in ipairs({ 'runs', 'jobs', 'ended' }) do
+    local row = redis.call('HGET', step.key(of), step.input.run)
+    if row then return { of = of, row = row } end
+  end
+  return {}
+end
+
+-- The runs of a task that are alive; jobs that wait are none.
 function calls.alive()
   local id, task, seen = step.input.task, step.task_of(step.input.task), {}
   local ids = task and step.all_begun(id, task) or {}
   for _, run in ipairs(ids) do seen[run] = true end
-  for _, member in ipairs(redis.call('ZRANGEBYLEX', step.key('waiting'), '[' .. id .. ':', '(' .. id .. ';')) do
-    -- A next attempt that waits has begun.
-    local run = step.run_in(member)
-    if not seen[run] then ids[#ids + 1] = run end
+  for from, upto in pairs({ [':'] = ':j', [':k'] = ';' }) do
+    for _, member in ipairs(redis.call('ZRANGEBYLEX', step.key('waiting'), '[' .. id .. from, '(' .. id .. upto)) do
+      -- A next attempt that waits has begun.
+      local run = step.run_in(member)
+      if not seen[run] then ids[#ids + 1] = run end
+    end
   end
   return { runs = #ids > 0 and ids or nil }
+end
+
+-- A page of an index that is read from its highest score on. What its caller has seen, he names by the score at which that
+-- ended, and by how many of that score there were.
+function step.page_down(name, least)
+  local upto, skip = step.input.upto or '+inf', step.input.skip or 0
+  local page = redis.call('ZREVRANGEBYSCORE', step.key(name), upto, least or '-inf', 'WITHSCORES', 'LIMIT', skip, step.input.max)
+  local members, scores = {}, {}
+  for at = 1, #page, 2 do
+    members[#members + 1], scores[#scores + 1] = page[at], page[at + 1]
+  end
+  return members, scores
+end
+
+-- Where the page after the first so many of its entries begins.
+function step.rest_of(scores, count)
+  local last = scores[count]
+  if not last then return nil, nil end
+  local same = 0
+  while same < count and scores[count - same] == last do same = same + 1 end
+  local is_begun = step.input.upto and tonumber(step.input.upto) == tonumber(last)
+  return step.text(tonumber(last)), same + (is_begun and step.input.skip or 0)
+end
+
+-- Jobs that wait, those of the latest instant first: a page of them, and where the next begins.
+function calls.planned()
+  local ids, scores = step.page_down(step.input.task and 'planned:' .. step.input.task or 'planned', step.input.least)
+  local rows = {}
+  for at, row in ipairs(step.get_all('jobs', ids)) do
+    if row then rows[#rows + 1] = { ids[at], row } end
+  end
+  local upto, skip = nil, nil
+  if #ids == step.input.max then upto, skip = step.rest_of(scores, #ids) end
+  return { rows = #rows > 0 and rows or nil, upto = upto, skip = skip }
+end
+
+-- Dead letters, the last to die first: as many as go together with what they were called with, and where the next begin.
+function calls.letters()
+  local least = step.text(step.now - jobs.LETTERS_KEPT_MS)
+  local ids, scores, rows, bytes, count = nil, {}, {}, 0, 0
+  if step.input.id then
+    ids = { step.input.id }
+  else
+    ids, scores = step.page_down(step.input.task and 'dead:' .. step.input.task or 'dead', least)
+  end
+  local found = step.get_all('letters', ids)
+  for at, id in ipairs(ids) do
+    local arguments = found[at] and redis.call('HGET', step.key('arguments'), id) or ''
+    if count > 0 and bytes + #arguments > step.input.bytes_max then break end
+    count, bytes = at, bytes + #arguments
+    if found[at] then
+      rows[#rows + 1] = { id, found[at] }
+      step.texts[#step.texts + 1] = arguments
+    end
+  end
+  local upto, skip = nil, nil
+  if not step.input.id and (count < #ids or #ids == step.input.max) then upto, skip = step.rest_of(scores, count) end
+  return { rows = #rows > 0 and rows or nil, upto = upto, skip = skip }
 end
 
 -- Runs that have ended, the last first: a page of them, and where the next begins.

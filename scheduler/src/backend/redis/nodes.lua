@@ -21,7 +21,7 @@ function step.forget_nodes()
     if is_over and redis.call('SCARD', step.key('held:' .. name)) == 0 then
       redis.call('HDEL', step.key('nodes'), name)
       redis.call('ZREM', step.key('leases'), name)
-      redis.call('UNLINK', step.key('knows:' .. name), step.key('named:' .. name))
+      redis.call('UNLINK', step.key('knows:' .. name), step.key('named:' .. name), step.key('reads:' .. name))
     end
   end
 end
@@ -73,7 +73,8 @@ function calls.leave()
   node.left, node.lease_until = true, step.now
   step.save_node(step.input.node, node)
   redis.call('ZADD', step.key('leases'), '0', step.input.node)
-  redis.call('UNLINK', step.key('knows:' .. step.input.node), step.key('named:' .. step.input.node))
+  local name = step.input.node
+  redis.call('UNLINK', step.key('knows:' .. name), step.key('named:' .. name), step.key('reads:' .. name))
   if redis.call('SCARD', step.key('held:' .. step.input.node)) > 0 then step.say_runnable() end
   return {}
 end

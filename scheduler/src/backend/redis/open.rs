@@ -9,9 +9,11 @@ use serde_json::json;
 use super::store::{Failed, Store};
 use crate::migrate::Migrate;
 
-/// The version of the keys that this program knows, and the oldest that a program must know to work on them.
-const KNOWN: i64 = 1;
-const ADMITS: i64 = 1;
+/// The version of the keys that this program knows, and the oldest that a program must know to work on them. A program that
+/// knows no jobs (version 1) would end their runs without a dead letter, keep their keys for ever, and take a task of which
+/// jobs wait for one that has nothing to claim.
+const KNOWN: i64 = 2;
+const ADMITS: i64 = 2;
 
 /// The one policy under which Redis gives up nothing of a store.
 const POLICY: &str = "noeviction";

@@ -130,7 +130,10 @@ end
 -- The end of a run, held or not. `why` is its error, the cause by which it was cancelled, or how many of its nodes died.
 function step.end_run(id, run, state, why, started_at, at)
   local task, of = step.tasks[run.task], run.task
-  if run.state == 'queued' then
+  local waits_as_job = step.waits_as_job(run)
+  if waits_as_job then
+    jobs.leave(id, run)
+  elseif run.state == 'queued' then
     step.leave_waiting(id, run)
   else
     if run.state == 'retrying' then step.leave_retrying(id, run) else step.release(id, run) end
@@ -139,7 +142,8 @@ function step.end_run(id, run, state, why, started_at, at)
   if run.cancelling or run.put_off_by then step.asked_changed[id] = false end
   step.runs[id] = false
   step.runs_changed[id] = nil
-  step.runs_gone[#step.runs_gone + 1] = id
+  local gone = waits_as_job and jobs.gone or step.runs_gone
+  gone[#gone + 1] = id
   run.started_at = started_at or run.started_at
   if run.origin == 'schedule' then
     -- Not the latest of all ends: from one before the clock was set back an instant would follow that has run.
@@ -153,6 +157,7 @@ function step.end_run(id, run, state, why, started_at, at)
     step.count_failure(of, task, at)
   end
   step.keep(id, run, state, at, why)
+  if run.origin == 'job' then jobs.end_one(id, run, state, at, why) end
   step.tasks_changed[of] = true
   if task.waiting then step.touched[of] = true end
 end
@@ -238,12 +243,17 @@ end
 function step.commit()
   -- What goes comes first: the end of a run is stored although memory is full.
   step.call_all('HDEL', 'runs', step.runs_gone)
-  local rows = {}
+  if step.has_jobs then jobs.save_gone() end
+  local rows, waits = {}, {}
   for id in pairs(step.runs_changed) do
-    rows[#rows + 1] = id
-    rows[#rows + 1] = step.unusual_run(step.runs[id])
+    local run = step.runs[id]
+    local is_job = step.waits_as_job(run)
+    local of = is_job and waits or rows
+    of[#of + 1] = id
+    of[#of + 1] = is_job and jobs.unusual(run) or step.unusual_run(run)
   end
   step.call_all('HSET', 'runs', rows)
+  step.call_all('HSET', 'jobs', waits)
   step.call_all('HSET', 'ended', step.ended_rows)
   local long = {}
   for id, past in pairs(step.past_added) do
@@ -255,6 +265,7 @@ function step.commit()
   step.save_asked()
   step.list_tasks()
   for _, id in ipairs(long) do step.prune(id, step.tasks[id]) end
+  if step.has_jobs then jobs.save() end
   for name in pairs(step.index) do step.settle(name) end
   rows = {}
   for id in pairs(step.tasks_changed) do

@@ -3,7 +3,7 @@
 -- KEYS[1] is the store's `meta`, whose hash tag all other keys share. KEYS[2] never is: a Cluster that is moving the store refuses
 -- a script of which one key is there and one is not, on either side, and would otherwise refuse it in the middle. ARGV[1] names the call, ARGV[2] is what it is about;
 -- ARGV[3] is the store that its caller knows, if any, ARGV[4] names the caller, and ARGV[5] is the highest number of an answer
--- that it has got.
+-- that it has got. What follows are arguments of jobs.
 -- Instants are decimal texts, which are compared as they are; only their order is asked of numbers.
 -- A step decides first and writes last. If memory is full, its first write is refused, and with it the whole step.
 
@@ -12,7 +12,7 @@ local step = {}
 -- Whether this step has written: each that has is counted.
 step.has_written = false
 step.READS = {
-  TIME = true, INFO = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HLEN = true, HSCAN = true,
+  TIME = true, INFO = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HLEN = true, HSCAN = true, HSTRLEN = true,
   SMEMBERS = true, SISMEMBER = true, SCARD = true, LLEN = true, LRANGE = true, LINDEX = true, ZCARD = true, ZSCORE = true,
   ZRANGE = true, ZRANGEBYLEX = true, ZREVRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true,
 }
@@ -111,7 +111,7 @@ step.holdings, step.held_changed, step.given_to = {}, {}, {}
 step.asked_changed = {}
 step.ended_before = {}
 -- Tasks of which something has changed that decides whether they have something to claim; those that turned out to have nothing.
-step.touched, step.vain, step.only_due = {}, {}, {}
+step.touched, step.vain, step.only_rank = {}, {}, {}
 step.changes, step.runnable_said = {}, false
 
 -- A task is its row, which changes with its runs, and, to be read as if they stood in it, its rules, which change seldom and are
@@ -222,11 +222,13 @@ function step.run_of(id)
 end
 
 function step.add(name, member, score)
+  step.index[name] = step.index[name] or {}
   step.index[name][member] = score
   step.unsettled[name] = true
 end
 
 function step.remove(name, member)
+  step.index[name] = step.index[name] or {}
   step.index[name][member] = false
   step.unsettled[name] = true
 end

@@ -1,5 +1,6 @@
 //! The calls of a store: what is asked of the script, and how long that may take.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -31,6 +32,7 @@ macro_rules! script {
         concat!(
             include_str!("step.lua"),
             include_str!("callers.lua"),
+            include_str!("jobs.lua"),
             include_str!("waiting.lua"),
             include_str!("runs.lua"),
             include_str!("nodes.lua"),
@@ -41,12 +43,16 @@ macro_rules! script {
 }
 
 /// A script, and the calls that it knows.
-const SCRIPTS: [(&str, &[&str]); 6] = [
+const SCRIPTS: [(&str, &[&str]); 7] = [
     (script!("admit.lua"), &["enqueue", "submit"]),
     (script!("finish.lua"), &["finish", "lost", "cancel", "unclaimed"]),
     (script!("claim.lua"), &["claim", "name"]),
     (script!("declare.lua"), &["register", "unregister", "look", "control"]),
-    (script!("look.lua"), &["version", "changes", "get", "scan", "alive", "past", "open"]),
+    (
+        script!("look.lua"),
+        &["version", "changes", "get", "scan", "find", "alive", "past", "planned", "letters", "open"],
+    ),
+    (script!("letters.lua"), &["enqueue_jobs", "run_again", "drop_letter", "prune"]),
     (script!(), &["heartbeat", "leave", "nodes"]),
 ];
 
@@ -151,14 +157,24 @@ impl Store {
 
     /// Makes a step.
     pub(super) async fn call<R: DeserializeOwned>(&self, call: &str, input: &impl Serialize) -> Result<R, Failed> {
+        self.call_with(call, input, &[]).await.map(|(answer, _)| answer)
+    }
+
+    /// Makes a step that is told of arguments of jobs, or tells them: they travel as they are beside what it is about.
+    pub(super) async fn call_with<R: DeserializeOwned>(
+        &self,
+        call: &str,
+        input: &impl Serialize,
+        texts: &[&str],
+    ) -> Result<(R, Vec<String>), Failed> {
         self.known.is_whole()?;
         let input = serde_json::to_string(input)?;
         let (script, code, _) =
             self.scripts.iter().find(|(.., calls)| calls.contains(&call)).expect("every call is in a script");
-        let known = self.link.ask(|| self.evaluate("EVALSHA", script.get_hash(), call, &input)).await;
-        let (version, answer, store, number): (i64, Vec<u8>, String, u64) = match known {
+        let known = self.link.ask(|| self.evaluate("EVALSHA", script.get_hash(), call, &input, texts)).await;
+        let (version, answer, store, number, texts): (i64, Vec<u8>, String, u64, Vec<String>) = match known {
             Err(Failed::Redis(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.link.ask(|| self.evaluate("EVAL", code, call, &input)).await?
+                self.link.ask(|| self.evaluate("EVAL", code, call, &input, texts)).await?
             }
             known => known?,
         };
@@ -177,13 +193,14 @@ impl Store {
             self.announced.tell(version);
             self.due.notify_one();
         }
-        Ok(serde_json::from_slice(&answer)?)
+        Ok((serde_json::from_slice(&answer)?, texts))
     }
 
-    fn evaluate(&self, how: &str, script: &str, call: &str, input: &str) -> Cmd {
+    fn evaluate(&self, how: &str, script: &str, call: &str, input: &str, texts: &[&str]) -> Cmd {
         let mut command = cmd(how);
         command.arg(script).arg(2).arg(&self.meta).arg(&self.absent).arg(call).arg(input);
         command.arg(self.known.store()).arg(self.known.caller()).arg(self.known.answered());
+        command.arg(texts);
         command
     }
 
@@ -227,10 +244,13 @@ impl Store {
             max: usize,
             #[serde(skip_serializing_if = "Vec::is_empty")]
             tasks: Vec<Key>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            jobs: BTreeMap<String, u32>,
             /// The set of tasks that were named before, and how many they are.
             #[serde(skip_serializing_if = "Option::is_none")]
             named: Option<String>,
             count: usize,
+            count_of_jobs: usize,
         }
         #[derive(Deserialize)]
         struct Got {
@@ -241,15 +261,20 @@ impl Store {
             is_unnamed: bool,
         }
         let (number, max, count) = (Number(claim.number), claim.max, claim.tasks.len());
-        let named = (count > NAMED_MAX).then(|| name_of_set(&claim.tasks));
-        let tasks = if named.is_none() { keys(&claim.tasks) } else { Vec::new() };
-        let asked = Asked { holder: HolderWord::of(holder), number, max, tasks, named, count };
+        let named = (count > NAMED_MAX).then(|| name_of_set(claim));
+        let (tasks, jobs) = match named {
+            None => (keys(&claim.tasks), versions(&claim.jobs)),
+            Some(_) => (Vec::new(), BTreeMap::new()),
+        };
+        let (holding, count_of_jobs) = (HolderWord::of(holder), claim.jobs.len());
+        let asked = Asked { holder: holding, number, max, tasks, jobs, named, count, count_of_jobs };
         for _ in 0..NAMINGS_MAX {
-            let got: Got = self.call("claim", &asked).await?;
+            let (got, arguments): (Got, _) = self.call_with("claim", &asked, &[]).await?;
             match &asked.named {
-                Some(set) if got.is_unnamed => self.name(holder, set, &claim.tasks).await?,
+                Some(set) if got.is_unnamed => self.name(holder, set, claim).await?,
                 _ => {
-                    let runs = got.runs.into_iter().map(ClaimedWord::read).collect::<Result<_, _>>()?;
+                    let mut arguments = arguments.into_iter();
+                    let runs = got.runs.into_iter().map(|run| run.read(&mut arguments)).collect::<Result<_, _>>()?;
                     return Ok(Claims { runs, next_at: got.next_at.map(|at| at.0) });
                 }
             }
@@ -258,15 +283,23 @@ impl Store {
     }
 
     /// Tells the store which tasks a node claims.
-    async fn name(&self, holder: &Holder, set: &str, tasks: &[TaskKey]) -> Result<(), Failed> {
+    async fn name(&self, holder: &Holder, set: &str, claim: &Claim) -> Result<(), Failed> {
         #[derive(Serialize)]
         struct Named<'a> {
             holder: HolderWord<'a>,
             named: &'a str,
             tasks: Vec<Key>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            jobs: BTreeMap<String, u32>,
         }
-        for some in tasks.chunks(TOGETHER_MAX) {
-            let named = Named { holder: HolderWord::of(holder), named: set, tasks: keys(some) };
+        let mut jobs = &*claim.jobs;
+        for some in claim.tasks.chunks(TOGETHER_MAX) {
+            // Both are in ascending order.
+            let last = some.last().copied().unwrap_or(TaskKey(0));
+            let (of_some, rest) = jobs.split_at(jobs.partition_point(|&(task, _)| task <= last));
+            jobs = rest;
+            let holder = HolderWord::of(holder);
+            let named = Named { holder, named: set, tasks: keys(some), jobs: versions(of_some) };
             let _: Nothing = self.call("name", &named).await?;
         }
         Ok(())
@@ -350,8 +383,8 @@ impl Submits for Store {
 pub(super) struct Nothing {}
 
 #[derive(Deserialize)]
-struct Answers<A> {
-    answers: Vec<A>,
+pub(super) struct Answers<A> {
+    pub(super) answers: Vec<A>,
 }
 
 #[derive(Deserialize)]
@@ -421,9 +454,14 @@ pub(super) fn keys(tasks: &[TaskKey]) -> Vec<Key> {
     tasks.iter().copied().map(Key).collect()
 }
 
-/// What tells a set of tasks from those that the same node has claimed before.
-fn name_of_set(tasks: &[TaskKey]) -> String {
+/// Up to which version a claimer reads the arguments of jobs, by task.
+fn versions(jobs: &[(TaskKey, u32)]) -> BTreeMap<String, u32> {
+    jobs.iter().map(|&(task, version)| (task.0.to_string(), version)).collect()
+}
+
+/// What tells a set of tasks, and of versions that it reads, from those that the same node has claimed before.
+fn name_of_set(claim: &Claim) -> String {
     let mut hasher = DefaultHasher::new();
-    tasks.hash(&mut hasher);
+    (&claim.tasks, &claim.jobs).hash(&mut hasher);
     format!("{:x}", hasher.finish())
 }

@@ -2,14 +2,22 @@
 -- first from beginning keeps the others too. And which tasks have such runs.
 --
 -- s: occurrences, and runs at a start · t: triggers · f and the id of a backfill: its runs · b, B: runs beside all others, of
--- triggers and of starts · S, A: next attempts that are due, of occurrences and of what was asked for. A pause holds back s, S
--- and B; s, t and f need room; the runs of a backfill go one after another.
+-- triggers and of starts · S, A: next attempts that are due, of occurrences and of what was asked for · j, J: jobs, see
+-- `jobs.lua`. A pause holds back s, S, B, j and J; s, t, f and j need room; the runs of a backfill go one after another.
 
 function step.is_scheduled(run)
   return run.origin == 'schedule' or run.origin == 'start'
 end
 
+step.OF_JOBS = { j = true, J = true }
+
+-- Whether it is a job that waits, whose row is one of `jobs`.
+function step.waits_as_job(run)
+  return run.origin == 'job' and run.state == 'queued'
+end
+
 function step.lane_of(run)
+  if run.origin == 'job' then return string.format('%s%010d', run.state == 'retrying' and 'J' or 'j', run.version) end
   if run.state == 'retrying' then return step.is_scheduled(run) and 'S' or 'A' end
   if run.beside then return step.is_scheduled(run) and 'B' or 'b' end
   if run.origin == 'backfill' then return 'f' .. run.origin_id end
@@ -47,27 +55,53 @@ function step.submitted(task)
 end
 
 function step.waiting_member(id, run)
-  return run.task .. ':' .. step.lane_of(run) .. ':' .. step.pad(run.due_at) .. ':' .. step.pad(run.scheduled_at) .. ':' .. step.pad(run.made or run.began) .. ':' .. id
+  local lane = step.lane_of(run)
+  if run.origin == 'job' then lane = lane .. string.format(':%03d', 100 - run.priority) end
+  return run.task .. ':' .. lane .. ':' .. step.pad(run.due_at) .. ':' .. step.pad(run.scheduled_at) .. ':' .. step.pad(run.made or run.began) .. ':' .. id
 end
 
 function step.run_in(member)
   return string.match(member, '([^:]*)$')
 end
 
--- What orders runs of different lanes.
-function step.place_in(member)
-  return string.match(member, '^[^:]*:[^:]*:(.*)$')
+function step.lane_in(member)
+  return string.match(member, '^[^:]*:([^:]*)')
 end
 
-function step.due_in(member)
-  return tonumber(string.match(member, '^[^:]*:[^:]*:(%d*)'))
+-- What orders runs of different lanes and of one rank.
+function step.place_in(member)
+  local lane, place = string.match(member, '^[^:]*:([^:]*):(.*)$')
+  return step.OF_JOBS[step.lane_letter(lane)] and string.sub(place, 5) or place
+end
+
+-- The order in which runs are claimed, as one number: by priority, then by the instant at which they were due.
+function step.rank_by(priority, due)
+  return (100 - priority) * 8796093022208 + math.max(0, math.min(due, 8796093022207))
+end
+
+-- The same of a run.
+function step.rank_of_run(task, run)
+  return step.rank_by(run.priority or task.priority, tonumber(run.due_at))
+end
+
+-- What orders runs of one rank that have begun.
+function step.place_of(run)
+  return step.pad(run.scheduled_at) .. ':' .. step.pad(run.made or run.began or 0)
+end
+
+-- The rank of one that waits.
+function step.rank_in(task, member)
+  local lane, first, second = string.match(member, '^[^:]*:([^:]*):(%d*):(%d*)')
+  if not step.OF_JOBS[step.lane_letter(lane)] then return step.rank_by(task.priority, tonumber(first)) end
+  return step.rank_by(100 - tonumber(first), tonumber(second))
 end
 
 function step.enter_waiting(id, run)
   local task = step.tasks[run.task]
   if not run.began then run.made = run.made or step.number() end
+  if step.waits_as_job(run) then jobs.plan(id, run) end
   -- What is the only one to wait is the first.
-  step.only_due[run.task] = not task.waiting and tonumber(run.due_at) or nil
+  step.only_rank[run.task] = not task.waiting and step.rank_of_run(task, run) or nil
   step.add('waiting', step.waiting_member(id, run), 0)
   step.count_waiting(task, step.lane_of(run), 1)
   step.tasks_changed[run.task] = true
@@ -76,11 +110,21 @@ end
 
 function step.leave_waiting(id, run)
   local task = step.tasks[run.task]
-  step.only_due[run.task] = nil
+  if step.waits_as_job(run) then jobs.unplan(id, run) end
+  step.only_rank[run.task] = nil
   step.remove('waiting', step.waiting_member(id, run))
   step.count_waiting(task, step.lane_of(run), -1)
   step.tasks_changed[run.task] = true
   step.touched[run.task] = true
+end
+
+-- Has a run that had begun wait anew. A job is none any more meanwhile.
+function step.wait_again(id, run)
+  step.unbegin(id, run)
+  run.state = 'queued'
+  if run.origin == 'job' then step.runs_gone[#step.runs_gone + 1] = id end
+  step.runs_changed[id] = true
+  step.enter_waiting(id, run)
 end
 
 function step.retrying_member(id, run)
@@ -115,6 +159,14 @@ function step.retries_come_due(max)
   end
 end
 
+-- Lets jobs wait to be claimed that are due; tells whether there are any that were to begin later.
+function step.jobs_come_due(max)
+  local first = redis.call('ZRANGE', step.key('later'), 0, 0, 'WITHSCORES')
+  if not first[1] then return false end
+  if tonumber(first[2]) <= step.now then jobs.come_due(max) end
+  return true
+end
+
 -- The backfills of a task that have waiting runs: the first member of each.
 function step.firsts_of_backfills(id)
   local firsts, from = {}, '[' .. id .. ':f'
@@ -122,26 +174,28 @@ function step.firsts_of_backfills(id)
     local member = redis.call('ZRANGEBYLEX', step.key('waiting'), from, '(' .. id .. ':g', 'LIMIT', 0, 1)[1]
     if not member then return firsts end
     firsts[#firsts + 1] = member
-    from = '(' .. id .. ':' .. string.match(member, '^[^:]*:([^:]*)') .. ';'
+    from = '(' .. id .. ':' .. step.lane_in(member) .. ';'
   end
 end
 
-function step.first_due(id, task)
+function step.first_rank(id, task)
   step.settle('waiting')
   local first = nil
   for letter in pairs(task.waiting) do
-    local members = letter == 'f' and step.firsts_of_backfills(id) or step.first_of('waiting', id .. ':' .. letter, 1)
+    local members = nil
+    if letter == 'f' then
+      members = step.firsts_of_backfills(id)
+    elseif step.OF_JOBS[letter] then
+      members = jobs.firsts(id, letter)
+    else
+      members = step.first_of('waiting', id .. ':' .. letter, 1)
+    end
     for _, member in ipairs(members) do
-      local due = step.due_in(member)
-      if not first or due < first then first = due end
+      local rank = step.rank_in(task, member)
+      if not first or rank < first then first = rank end
     end
   end
   return first
-end
-
--- The order in which runs are claimed, as one number: by priority, then by the instant at which they were due.
-function step.rank(task, due)
-  return (100 - task.priority) * 8796093022208 + math.max(0, math.min(due, 8796093022207))
 end
 
 function step.list_under(id, task, listed)
@@ -164,8 +218,8 @@ end
 function step.list_tasks()
   for id in pairs(step.touched) do
     local task = step.task_of(id)
-    local due = task.waiting and (step.only_due[id] or step.first_due(id, task))
-    step.list_under(id, task, due and step.text(step.rank(task, due)) or nil)
+    local rank = task.waiting and (step.only_rank[id] or step.first_rank(id, task))
+    step.list_under(id, task, rank and step.text(rank) or nil)
   end
   for id in pairs(step.vain) do
     if not step.touched[id] then step.list_under(id, step.task_of(id), nil) end

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::{self, Visitor};
@@ -12,8 +13,8 @@ use symphra_scheduler_core::Timestamp;
 
 use crate::backend::text;
 use crate::backend::{
-    Admission, BackendError, Claimed, Firing, Hold, Holder, NewRun, Pause, Record, Refusal, RunRow, Submission,
-    Submitted, TaskKey, Token,
+    Admission, BackendError, Begin, Claimed, Enqueued, Firing, Hold, Holder, JobArguments, LetterRow, NewJob, NewRun,
+    Pause, Record, Refusal, RunRow, Submission, Submitted, TaskKey, Token,
 };
 use crate::outcome::{Failure, Outcome};
 use crate::run::{Missed, Origin, RunId, RunState};
@@ -316,6 +317,16 @@ impl BecameWord {
         })
     }
 
+    pub(super) fn enqueued(self) -> Result<Enqueued, BackendError> {
+        match (self.a.as_str(), self.run) {
+            ("queued", _) => Ok(Enqueued::Queued),
+            ("known", Some(Id(run))) => Ok(Enqueued::Known(run)),
+            ("too_many", _) => Ok(Enqueued::TooMany),
+            ("unknown", _) => Ok(Enqueued::UnknownTask),
+            (word, _) => Err(text::unreadable("step", word, "unknown word".into())),
+        }
+    }
+
     pub(super) fn submitted(self) -> Result<Submitted, BackendError> {
         Ok(match self.a.as_str() {
             "queued" => Submitted::Queued { cancel: self.run.map(|run| run.0) },
@@ -355,10 +366,17 @@ pub(super) struct ClaimedWord {
     attempt: u32,
     abandoned: u32,
     was: String,
+    /// The version of what a job is called with.
+    version: Option<u32>,
 }
 
 impl ClaimedWord {
-    pub(super) fn read(self) -> Result<Claimed, BackendError> {
+    /// The run, given what the next jobs of the claim are called with.
+    pub(super) fn read(self, arguments: &mut impl Iterator<Item = String>) -> Result<Claimed, BackendError> {
+        let arguments = match self.version {
+            None => None,
+            Some(version) => Some(JobArguments { version, json: next_arguments(arguments)? }),
+        };
         Ok(Claimed {
             task: self.task.0,
             id: self.id.0,
@@ -370,7 +388,76 @@ impl ClaimedWord {
             attempt: self.attempt,
             abandoned: self.abandoned,
             was: text::state(&self.was)?,
-            arguments: None,
+            arguments: arguments.map(Arc::new),
+        })
+    }
+}
+
+fn next_arguments(arguments: &mut impl Iterator<Item = String>) -> Result<Arc<str>, BackendError> {
+    arguments.next().map(Arc::from).ok_or_else(|| BackendError::new("read its rows", "a job has no arguments"))
+}
+
+/// A job to be enqueued; what it is called with travels beside.
+#[derive(Serialize)]
+pub(super) struct NewJobWord<'a> {
+    id: Id,
+    task: Key,
+    version: u32,
+    /// Unless it is the store's present, or that and so much time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<At>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
+    /// Unless it is that of its task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_ms: Option<u64>,
+}
+
+impl<'a> NewJobWord<'a> {
+    pub(super) fn of(job: &'a NewJob) -> Self {
+        let (at, delay_ms) = match job.begin {
+            Begin::Now => (None, None),
+            Begin::At(at) => (Some(At(at)), None),
+            Begin::After(delay) => (None, Some(millis(delay))),
+        };
+        let unique = job.unique.as_ref();
+        Self {
+            id: Id(job.id),
+            task: Key(job.task),
+            version: job.arguments.version,
+            at,
+            delay_ms,
+            priority: job.priority,
+            key: unique.map(|unique| &*unique.key),
+            unique_ms: unique.and_then(|unique| unique.at_least).map(millis),
+        }
+    }
+}
+
+/// A dead letter as it is kept: its run as it ended, and the version of what it was called with.
+#[derive(Deserialize)]
+pub(super) struct LetterWord {
+    #[serde(flatten)]
+    run: RunWord,
+    version: u32,
+}
+
+impl LetterWord {
+    pub(super) fn read(self, id: RunId, json: String) -> Result<LetterRow, BackendError> {
+        let run = self.run.read(id)?;
+        Ok(LetterRow {
+            task: run.task,
+            id,
+            arguments: JobArguments { version: self.version, json: json.into() },
+            scheduled_at: run.scheduled_at,
+            died_at: run.finished_at.unwrap_or(run.scheduled_at),
+            state: run.state,
+            attempt: run.attempt,
+            failure: run.failure,
         })
     }
 }
@@ -401,6 +488,13 @@ pub(super) struct RunWord {
 }
 
 impl RunWord {
+    /// A job that waits, of which less is kept.
+    pub(super) fn read_waiting(self, id: RunId) -> Result<RunRow, BackendError> {
+        let (origin, state) = (Some("job".to_owned()), Some(RunState::Queued.to_string()));
+        let (origin_id, attempt) = (Some(Id(id)), Some(self.attempt.unwrap_or(0)));
+        Self { origin, origin_id, state, attempt, ..self }.read(id)
+    }
+
     pub(super) fn read(self, id: RunId) -> Result<RunRow, BackendError> {
         let state = match (&self.state, self.finished_at) {
             (Some(state), _) => text::state(state)?,
