@@ -51,14 +51,10 @@ function step.push_next(list)
   list.at = list.at + 2
 end
 
--- What a pause holds back, and what needs room.
-step.HELD_BACK = { s = true, S = true, B = true, j = true, J = true }
-step.NEEDS_ROOM = { s = true, t = true, f = true, j = true }
-
 function step.may_begin(task, lane)
   local letter = step.lane_letter(lane)
-  if step.HELD_BACK[letter] and step.pause_of(task) then return false end
-  if step.NEEDS_ROOM[letter] and not step.has_room(task) then return false end
+  if (letter == 's' or letter == 'S' or letter == 'B' or step.OF_JOBS[letter]) and step.pause_of(task) then return false end
+  if (letter == 's' or letter == 't' or letter == 'f' or letter == 'j') and not step.has_room(task) then return false end
   if letter == 'f' and task.following and task.following[string.sub(lane, 2)] then return false end
   return step.group_has_room(task.group)
 end

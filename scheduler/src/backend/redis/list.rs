@@ -65,11 +65,16 @@ impl Store {
             let row = self.run(id).await?.filter(|row| query.includes(row));
             return Ok(row.into_iter().take(limit).collect());
         }
+        // Jobs that wait come first: one that begins meanwhile is seen where it is by then.
+        let mut waiting = self.waiting_jobs(query, limit).await?;
         let alive = match query.task {
             Some(task) => self.alive_of(task).await?,
             None => self.all_alive().await?,
         };
-        let waiting = self.waiting_jobs(query, limit).await?;
+        if !waiting.is_empty() {
+            let begun: HashSet<RunId> = alive.iter().map(|row| row.id).collect();
+            waiting.retain(|row| !begun.contains(&row.id));
+        }
         let mut rows: Vec<RunRow> = alive.into_iter().chain(waiting).filter(|row| query.includes(row)).collect();
         rows.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         rows.truncate(limit);
