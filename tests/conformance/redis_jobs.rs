@@ -129,20 +129,27 @@ async fn a_claim_of_ten_costs_the_same_whether_ten_jobs_wait_or_a_hundred_thousa
     enqueue(&store, &[later(job(task, 10))]).await;
     commands(&server);
     assert_eq!(claim(&store, task, 1, 10).await.len(), 10);
-    // What looks for changes comes between now and then.
     let few: u64 = commands(&server).values().sum();
     for first in (100..99_000).step_by(1_000) {
         let some = (first..first + 1_000)
             .map(|number| if number % 2 == 0 { job(task, number) } else { later(job(task, number)) });
         enqueue(&store, &some.collect::<Vec<_>>()).await;
     }
-    commands(&server);
-    let claims = claim_by(&store, &node(), &[task], 2, 10).await;
-    let many = commands(&server);
-    assert_eq!(claims.runs.len(), 10);
-    assert!(claims.next_at.is_some_and(|at| at > now().plus(DAY / 2)), "the first of those that come later is told");
-    let sum: u64 = many.values().sum();
-    assert!(sum <= few + 20, "{sum} commands, and {few} where ten wait: {many:?}");
+    // What looks for changes each second comes between now and then: the least of some tries counts.
+    let mut tries = Vec::new();
+    for number in 2..=4 {
+        commands(&server);
+        let claims = claim_by(&store, &node(), &[task], number, 10).await;
+        tries.push(commands(&server));
+        assert_eq!(claims.runs.len(), 10);
+        assert!(
+            claims.next_at.is_some_and(|at| at > now().plus(DAY / 2)),
+            "the first of those that come later is told"
+        );
+    }
+    let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+    let many = tries.into_iter().min_by_key(sum).expect("there are some");
+    assert!(sum(&many) <= few + 20, "where ten wait there are {few} commands: {many:?}");
     assert!(many.values().all(|&calls| calls <= 30), "nothing is read one by one: {many:?}");
 }
 

@@ -125,6 +125,9 @@ function step.made_at(id)
   return tonumber((string.gsub(string.sub(id, 1, 13), '-', '')), 16)
 end
 
+-- How many runs one step looks at that no node could claim.
+step.LOOKED_AT_MAX = 4096
+
 -- Ends runs that have waited for so long and that no node could claim, since none knows their task, or reads their arguments:
 -- of those after `after` in the index of what waits, some at a time.
 function calls.unclaimed()
@@ -133,8 +136,10 @@ function calls.unclaimed()
   step.settle('waiting')
   local since, nodes, ended, max = step.now - step.input.wait_ms, step.all_nodes(), 0, step.input.max
   local function end_old(id, is_theirs)
+    -- Its id tells without being looked up.
+    if ended >= max or step.made_at(id) >= since then return end
     local run = step.run_of(id) or jobs.find(id)
-    if not run or tonumber(run.due_at) >= since or step.made_at(id) >= since then return end
+    if not run or tonumber(run.due_at) >= since then return end
     if run.holder and not is_theirs then return end
     step.load_tasks({ run.task })
     if run.holder then
@@ -150,13 +155,14 @@ function calls.unclaimed()
       if node.lease_until < since then
         for _, member in ipairs(redis.call('SMEMBERS', step.key('held:' .. name))) do
           local of, id = string.match(member, '^([^:]*):(.*)$')
-          if ended < max and not step.read_by_nodes(of, nodes, since) then end_old(id, true) end
+          if not step.read_by_nodes(of, nodes, since) then end_old(id, true) end
         end
       end
     end
   end
-  local after = step.input.after or '-'
+  local after, looked = step.input.after or '-', 0
   for _ = 1, 200 do
+    if looked > step.LOOKED_AT_MAX then break end
     local first = redis.call('ZRANGEBYLEX', step.key('waiting'), after, '+', 'LIMIT', 0, 1)[1]
     if not first or ended >= max then return { ended = ended } end
     local of = string.match(first, '^[^:]*')
@@ -165,17 +171,18 @@ function calls.unclaimed()
     if not reads then
       local old = redis.call('ZRANGEBYLEX', step.key('waiting'), after, behind, 'LIMIT', 0, 2 * max)
       for at, one in ipairs(old) do
-        if ended < max then end_old(step.run_in(one), false) end
+        end_old(step.run_in(one), false)
         if at == 2 * max then behind = '(' .. one end
       end
+      looked = looked + #old
     else
       -- What has begun and cannot be read is set aside by who looks for it.
       for _, member in ipairs(jobs.firsts(of, 'j')) do
         local lane = step.lane_in(member)
         if jobs.version_in(lane) > reads then
-          for _, one in ipairs(step.first_written('waiting', of .. ':' .. lane, 2 * max)) do
-            if ended < max then end_old(step.run_in(one), false) end
-          end
+          local old = step.first_written('waiting', of .. ':' .. lane, 2 * max)
+          for _, one in ipairs(old) do end_old(step.run_in(one), false) end
+          looked = looked + #old
         end
       end
     end
