@@ -1,6 +1,7 @@
 //! Claims of a node that knows very many tasks: what they cost, and that nothing is left behind.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use symphra_scheduler::backend::{Backend, Claim, Claimed, End, Finish, Group, Registered, Submission, TaskKey};
@@ -101,6 +102,58 @@ async fn what_waits_is_claimed_of_each_task_and_a_claim_does_not_grow_with_them(
     assert_eq!(got, [tasks[1_199].key; 2], "the one that nobody knew, and the new one");
     let got = drain(&store, &known, 3_000).await;
     assert_eq!(got, [tasks[TASKS - 1].key]);
+}
+
+/// How long the server takes for a claim, at best: in millionths of a second.
+async fn claimed_in(server: &Redis, store: &RedisBackend, known: &Arc<[TaskKey]>, numbers: Range<u64>) -> u64 {
+    let mut best = u64::MAX;
+    for number in numbers {
+        server.ask("CONFIG RESETSTAT");
+        let runs = claim(store, known, number).await;
+        let told = server.ask("INFO commandstats");
+        assert_eq!(runs.len(), 256);
+        finish(store, &runs).await;
+        let line = told.lines().find(|line| line.starts_with("cmdstat_evalsha:")).expect("it has claimed");
+        let spent = line.split([':', ',']).find_map(|part| part.strip_prefix("usec=")).expect("it is counted");
+        best = best.min(spent.parse().expect("a number"));
+    }
+    best
+}
+
+#[tokio::test]
+async fn a_claim_reads_of_a_backlog_about_what_it_takes() {
+    const TASKS: usize = 100;
+    if !has_redis() {
+        return;
+    }
+    let server = Redis::start();
+    let store = open(&server).await.expect("it opens");
+    let mut declared = declared(TASKS);
+    declared.iter_mut().for_each(|task| task.rules.alive_max = None);
+    let tasks = store.register(&node(), &declared).await.expect("they are registered");
+    let known = keys(&tasks);
+    for round in 0..10 {
+        trigger(&store, &tasks, round).await;
+    }
+    let few = claimed_in(&server, &store, &known, 1..3).await;
+    for round in 10..260 {
+        trigger(&store, &tasks, round).await;
+    }
+    let many = claimed_in(&server, &store, &known, 100..105).await;
+    assert!(many < 4 * few, "{few} us while few runs wait, {many} us while many do");
+    // And all of it comes.
+    let mut got = vec![0; TASKS];
+    for number in 1_000.. {
+        let runs = claim(&store, &known, number).await;
+        if runs.is_empty() {
+            break;
+        }
+        finish(&store, &runs).await;
+        for run in runs {
+            got[tasks.iter().position(|task| task.key == run.task).expect("it is one of them")] += 1;
+        }
+    }
+    assert_eq!(got.iter().sum::<usize>(), 260 * TASKS - 7 * 256, "each once, but for those that came before");
 }
 
 #[tokio::test]

@@ -59,6 +59,25 @@ function step.may_begin(task, lane)
   return step.group_has_room(task.group)
 end
 
+-- How many runs of a lane are read at first; what is used up is followed by twice as many. Of each of many tasks a claim takes
+-- a few: to read all that it might take would be to read a whole backlog.
+step.READ_AT_FIRST = 4
+
+function step.lane(id, lane, most)
+  local few = math.min(most, step.READ_AT_FIRST)
+  local begin = id .. ':' .. lane
+  local members = step.first_written('waiting', begin, few)
+  return { lane = lane, begin = begin, members = members, at = 1, few = few, left = most - few }
+end
+
+-- Reads on where all that was read of a lane is taken.
+function step.read_on(lane)
+  if lane.at <= #lane.members or (lane.left or 0) <= 0 then return end
+  lane.few = math.min(2 * lane.few, lane.left)
+  lane.left = lane.left - lane.few
+  lane.members, lane.at = step.written_after('waiting', lane.members[#lane.members], lane.begin, lane.few), 1
+end
+
 -- How many runs of a lane could be taken.
 function step.few_of(task, letter, count, most)
   local few = math.min(count, most)
@@ -86,7 +105,7 @@ function step.lanes_of(id, task, most, reads)
       is_left = jobs.add_lanes(id, task, letter, few, reads[id] or 0, lanes) or is_left
     elseif letter ~= 'J' then
       local few = step.few_of(task, letter, count, most)
-      lanes[#lanes + 1] = { lane = letter, members = step.first_written('waiting', id .. ':' .. letter, few), at = 1 }
+      lanes[#lanes + 1] = step.lane(id, letter, few)
     end
   end
   return lanes, is_left
@@ -242,7 +261,7 @@ makers[2] = function()
     for _, member in ipairs(jobs.firsts(id, letter)) do
       local lane = step.lane_in(member)
       if jobs.version_in(lane) <= reads then
-        lanes[#lanes + 1] = { lane = lane, members = step.first_written('waiting', id .. ':' .. lane, few), at = 1 }
+        lanes[#lanes + 1] = step.lane(id, lane, few)
       else
         is_left = true
         if letter == 'J' then jobs.set_aside_all(step.first_written('waiting', id .. ':' .. lane, jobs.SET_ASIDE_MAX)) end
@@ -380,6 +399,7 @@ function step.take_entry(entry, name, taken)
     if not step.fits(id, step.run_of(id)) then return false end
     step.take(id, name, taken)
     lane.at = lane.at + 1
+    step.read_on(lane)
   end
   step.push_first(entry.task, task, entry.lanes)
   return true

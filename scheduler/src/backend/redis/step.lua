@@ -255,6 +255,11 @@ function step.first_written(name, begin, count)
   return redis.call('ZRANGEBYLEX', step.key(name), '[' .. begin .. ':', '(' .. begin .. ';', 'LIMIT', 0, count)
 end
 
+-- The same of those behind one.
+function step.written_after(name, member, begin, count)
+  return redis.call('ZRANGEBYLEX', step.key(name), '(' .. member, '(' .. begin .. ';', 'LIMIT', 0, count)
+end
+
 function step.first_of(name, begin, count)
   step.settle(name)
   return step.first_written(name, begin, count)
