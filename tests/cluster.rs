@@ -13,6 +13,8 @@ mod clock;
 mod crashes;
 #[path = "cluster/file.rs"]
 mod file;
+#[path = "cluster/jobs.rs"]
+mod jobs;
 #[path = "cluster/leftovers.rs"]
 mod leftovers;
 #[path = "cluster/nodes.rs"]
@@ -38,7 +40,8 @@ mod tls;
 /// Each of these on a new store of each kind.
 macro_rules! on_each_store {
     ($($file:ident::$test:ident,)+) => {
-        on_stores_in_sql! { $($file::$test,)+ leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end, }
+        on_stores_in_sql! { $($file::$test,)+ leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end,
+            jobs::jobs_of_nodes_that_are_killed_come_to_their_end, }
 
         mod rabbitmq {
             $(#[test]
@@ -90,4 +93,11 @@ on_each_store! {
     nodes::the_last_to_start_rules_the_schedule,
     nodes::a_run_waits_for_a_node_that_knows_its_task,
     restarts::a_restart_keeps_what_was_asked_and_where_each_task_stands,
+}
+
+#[test]
+fn jobs_of_nodes_that_are_killed_come_to_their_end_in_rabbitmq() {
+    if has_rabbitmq() {
+        jobs::jobs_of_nodes_that_are_killed_come_to_their_end(rig::Store::rabbitmq);
+    }
 }

@@ -9,6 +9,8 @@ mod grouping;
 mod jobs;
 #[path = "conformance/outrun.rs"]
 mod outrun;
+#[path = "conformance/rabbitmq_jobs.rs"]
+mod rabbitmq_jobs;
 #[path = "conformance/rabbitmq_only.rs"]
 mod rabbitmq_only;
 #[path = "conformance/redis_claims.rs"]
@@ -137,7 +139,7 @@ mod rabbitmq {
         use symphra_scheduler::backend::{Backend, Capabilities};
         if has_rabbitmq() {
             let backend = empty_store().await;
-            assert_eq!((backend.name(), backend.capabilities()), ("rabbitmq", Capabilities::durable()));
+            assert_eq!((backend.name(), backend.capabilities()), ("rabbitmq", Capabilities::durable().with_jobs()));
         }
     }
 }

@@ -382,7 +382,10 @@ impl fmt::Display for Error {
                 "the backend \"{backend}\" has no transactions of a program's own; those that have are sqlite, postgres"
             ),
             Kind::NoJobs(backend) => {
-                write!(f, "the backend \"{backend}\" has no jobs; those that have are memory, sqlite, postgres, redis")
+                write!(
+                    f,
+                    "the backend \"{backend}\" has no jobs; those that have are memory, sqlite, postgres, redis, rabbitmq"
+                )
             }
             Kind::NoRuntime => f.write_str(
                 "the scheduler was started outside a tokio runtime; call it from an async function under \

@@ -355,7 +355,7 @@ async fn a_job_on_a_backend_without_jobs_is_an_error_at_start() {
     assert!(refused.is_unsupported());
     let told = refused.to_string();
     assert!(told.contains("it is a job (#[task] or Task::job), and the backend \"memory\" has no jobs"), "{told}");
-    assert!(told.contains("use a backend that has: memory, sqlite, postgres, redis"), "{told}");
+    assert!(told.contains("use a backend that has: memory, sqlite, postgres, redis, rabbitmq"), "{told}");
     let tick = Task::new("tick", every(10), async || {});
     let plain = Scheduler::empty().register(tick).backend(none).start().await.expect("without jobs it starts");
     assert!(plain.dead_letters(&LetterFilter::new()).await.expect_err("it has none").is_unsupported());

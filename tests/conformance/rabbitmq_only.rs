@@ -17,7 +17,7 @@ use symphra_scheduler_tests::services::{RabbitMq, has_rabbitmq, rabbitmq_url, re
 use tokio::task::JoinSet;
 
 /// What RabbitMQ 4 takes if nothing is said, in bytes.
-const MESSAGE_MAX: &str = "16777216";
+pub(crate) const MESSAGE_MAX: &str = "16777216";
 
 /// How long anything may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ fn node() -> Holder {
     Holder::new("a", Duration::from_secs(600))
 }
 
-async fn open(url: &str, namespace: &str) -> RabbitMqBackend {
+pub(crate) async fn open(url: &str, namespace: &str) -> RabbitMqBackend {
     RabbitMqBackend::options().namespace(namespace).connect(url).await.expect("it opens")
 }
 
@@ -147,7 +147,7 @@ async fn connected() -> Connection {
     Connection::connect(rabbitmq_url(), ConnectionProperties::default()).await.expect("it connects")
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
         assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");

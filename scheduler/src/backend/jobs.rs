@@ -77,6 +77,7 @@ fn without_secrets(value: serde_json::Value) -> serde_json::Value {
 
 /// A job to be enqueued.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct NewJob {
     /// The id of its run, chosen by the caller: by it a repeated call is recognised.
     pub id: RunId,
@@ -94,6 +95,7 @@ pub struct NewJob {
 
 /// When a job may begin, on the store's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Begin {
     /// As soon as there is room.
     Now,
@@ -117,6 +119,7 @@ impl Begin {
 
 /// Under what a job is the only one of its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Unique {
     /// While a job with this key is alive, there is no other.
     pub key: Arc<str>,
@@ -126,6 +129,7 @@ pub struct Unique {
 
 /// What became of a [`NewJob`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Enqueued {
     /// It waits to be claimed.
     Queued,
@@ -140,6 +144,7 @@ pub enum Enqueued {
 /// Which dead letters to list, the last to die first.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct LetterQuery {
     /// Only those of this task.
     pub task: Option<TaskKey>,
@@ -160,6 +165,7 @@ impl LetterQuery {
 /// A job that has failed, as its store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct LetterRow {
     /// Its task.
     pub task: TaskKey,

@@ -32,9 +32,9 @@ use super::line::{self, Failing, Line, Submits};
 use super::memory::replica::{Answer, Call, Question};
 use super::thread::StoreThread;
 use super::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
+    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::Error;
 use crate::migrate::Migrate;
@@ -234,7 +234,7 @@ impl Backend for RabbitMqBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::durable()
+        Capabilities::durable().with_jobs()
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
@@ -346,6 +346,26 @@ impl Backend for RabbitMqBackend {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.run("list its nodes", |store| async move { pieces::nodes(&store).await })
+    }
+
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        let jobs = jobs.to_vec();
+        self.run("enqueue jobs", |store| async move {
+            pieces::each(&store, &jobs, |jobs| Call::EnqueueJobs { jobs }, read!(Enqueued)).await
+        })
+    }
+
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        let query = query.clone();
+        self.run("list dead letters", |store| async move { pieces::letters(&store, query).await })
+    }
+
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        self.ask("run a dead letter again", Request::Call(Call::RunAgain { letter, again }), read!(RunAgain))
+    }
+
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        self.ask("drop a dead letter", Request::Call(Call::DropLetter { letter }), read!(Dropped))
     }
 }
 

@@ -6,7 +6,8 @@
 use std::iter::Peekable;
 
 use super::{
-    End, Finish, Firing, NamedTask, NodeRow, Pause, Record, Registered, Registration, RunLog, RunRow, Submission,
+    End, Finish, Firing, LetterRow, NamedTask, NewJob, NodeRow, Pause, Record, Registered, Registration, RunLog,
+    RunRow, Submission,
 };
 
 /// When a message is full. Heavy enough that its head costs nothing beside it, and light enough that what has to be escaped in its
@@ -73,6 +74,13 @@ impl<T: Weigh> Weigh for Option<T> {
     }
 }
 
+/// What is told with its place in a list.
+impl<P, T: Weigh> Weigh for (P, T) {
+    fn weight(&self) -> usize {
+        self.1.weight()
+    }
+}
+
 impl Weigh for Record {
     fn weight(&self) -> usize {
         200 + of(self.note.as_deref())
@@ -130,6 +138,18 @@ impl Weigh for Submission {
 impl Weigh for RunRow {
     fn weight(&self) -> usize {
         500 + of(self.failure.as_deref())
+    }
+}
+
+impl Weigh for NewJob {
+    fn weight(&self) -> usize {
+        300 + self.arguments.json.len() + self.unique.as_ref().map_or(0, |unique| unique.key.len())
+    }
+}
+
+impl Weigh for LetterRow {
+    fn weight(&self) -> usize {
+        400 + self.arguments.json.len() + of(self.failure.as_deref())
     }
 }
 

@@ -226,7 +226,7 @@ pub(crate) fn no_letter(id: RunId) -> Error {
 pub(crate) fn too_many_jobs(task: &str) -> Error {
     Error::refused(format!(
         "{} jobs of {task} wait already, which is the most that may, or the backend holds as many bytes of arguments as \
-         it can (memory: 256 MB); let more of them run at once, or enqueue fewer",
+         it can (memory: 256 MB, rabbitmq: 64 MB); let more of them run at once, or enqueue fewer",
         crate::backend::JOBS_WAITING_MAX
     ))
 }

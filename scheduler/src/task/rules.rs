@@ -171,7 +171,7 @@ impl Task {
         let jobs = (self.is_job() && !can.jobs).then(|| {
             format!(
                 "it is a job (#[task] or Task::job), and the backend \"{backend}\" has no jobs; use a backend that has: memory, \
-                 sqlite, postgres, redis"
+                 sqlite, postgres, redis, rabbitmq"
             )
         });
         let says = lacking.chain(jobs);

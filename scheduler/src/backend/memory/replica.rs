@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use super::store::Store;
 use super::store::image::Part;
-pub(in crate::backend) use super::store::page::{Further, Listed};
+pub(in crate::backend) use super::store::page::{Further, Listed, ListedLetter};
 use crate::backend::weight::piece;
 use crate::backend::{
-    Admission, Cancelled, Changes, Claim, Claims, Command, Finish, Firing, Holder, Holding, Ledger, Left, NamedTask,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
-    Unregistration,
+    Admission, Cancelled, Changes, Claim, Claims, Command, Enqueued, Finish, Firing, Holder, Holding, LETTERS_LISTED,
+    Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow, Record, Registered, Registration, RunLog,
+    RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -68,6 +68,9 @@ pub(in crate::backend) enum Call {
         total: usize,
         told: usize,
         tasks: Vec<TaskKey>,
+        /// Those of these that are jobs, as a claim names them.
+        #[serde(default)]
+        jobs: Vec<(TaskKey, u32)>,
     },
     /// A claim of runs of the tasks of a set.
     Claim {
@@ -94,6 +97,17 @@ pub(in crate::backend) enum Call {
     EndUnclaimed {
         waited_ms: u64,
         max: usize,
+    },
+    EnqueueJobs {
+        jobs: Vec<NewJob>,
+    },
+    /// Has a dead letter run again, as this run.
+    RunAgain {
+        letter: RunId,
+        again: RunId,
+    },
+    DropLetter {
+        letter: RunId,
     },
 }
 
@@ -133,6 +147,11 @@ pub(in crate::backend) enum Question {
     /// The nodes, after the one of this name.
     Nodes {
         after: Option<Arc<str>>,
+    },
+    /// Dead letters, after the one that was listed last.
+    DeadLetters {
+        query: LetterQuery,
+        after: Option<ListedLetter>,
     },
 }
 
@@ -190,6 +209,14 @@ pub(in crate::backend) enum Answer {
         nodes: Vec<NodeRow>,
         is_last: bool,
     },
+    Enqueued(Vec<Enqueued>),
+    RunAgain(Option<Enqueued>),
+    Dropped(bool),
+    /// Dead letters, and after which one there are others.
+    Letters {
+        letters: Vec<LetterRow>,
+        next: Option<ListedLetter>,
+    },
 }
 
 /// A part of an image.
@@ -202,6 +229,8 @@ pub(in crate::backend) enum ImagePart {
         total: usize,
         told: usize,
         tasks: Vec<TaskKey>,
+        #[serde(default)]
+        jobs: Vec<(TaskKey, u32)>,
     },
 }
 
@@ -212,6 +241,8 @@ struct Set {
     total: usize,
     /// Those that were told.
     tasks: Arc<[TaskKey]>,
+    /// Those of them that are jobs.
+    jobs: Arc<[(TaskKey, u32)]>,
 }
 
 pub(in crate::backend) struct Replica {
@@ -238,7 +269,7 @@ impl Replica {
         for part in parts {
             match part {
                 ImagePart::Store(part) => store.push(part),
-                ImagePart::Set { set, total, told, tasks } => tell(&mut sets, set, total, told, &tasks),
+                ImagePart::Set { set, total, told, tasks, jobs } => tell(&mut sets, set, total, told, (&tasks, &jobs)),
             }
         }
         Self { store: Store::of_image(store, base), base, sets }
@@ -248,6 +279,11 @@ impl Replica {
     pub(in crate::backend) fn going_on_as(self, image: Vec<ImagePart>) -> Self {
         let Self { store, sets, base } = Self::of_image(image);
         Self { store: store.with_history_of(self.store), sets, base }
+    }
+
+    /// Has nodes tell again what they claim: an owner that knew no jobs has kept of it what it could read.
+    pub(in crate::backend) fn forget_sets(&mut self) {
+        self.sets.clear();
     }
 
     pub(in crate::backend) fn version(&self) -> u64 {
@@ -274,8 +310,8 @@ impl Replica {
                 let by = store.holder(holder, present);
                 Answer::Admissions(firings.iter().map(|firing| store.fire(firing, by, now)).collect())
             }
-            Call::Name { set, total, told, tasks } => {
-                tell(&mut self.sets, *set, *total, *told, tasks);
+            Call::Name { set, total, told, tasks, jobs } => {
+                tell(&mut self.sets, *set, *total, *told, (tasks, jobs));
                 Answer::Done
             }
             Call::Claim { holder, number, set, max } => {
@@ -283,7 +319,7 @@ impl Replica {
                 let Some(known) = place.and_then(|place| self.sets.remove(place)) else {
                     return Answer::UnknownSet;
                 };
-                let (number, tasks, jobs) = (*number, Arc::clone(&known.tasks), [].into());
+                let (number, tasks, jobs) = (*number, Arc::clone(&known.tasks), Arc::clone(&known.jobs));
                 let claim = Claim { number, tasks, jobs, max: *max };
                 self.sets.push_back(known);
                 Answer::Claims(store.claim(holder, &claim, now, present))
@@ -306,6 +342,11 @@ impl Replica {
             Call::EndUnclaimed { waited_ms, max } => {
                 Answer::Ended(store.end_unclaimed(Duration::from_millis(*waited_ms), *max, now, present))
             }
+            Call::EnqueueJobs { jobs } => {
+                Answer::Enqueued(jobs.iter().map(|job| store.enqueue_job(job, now)).collect())
+            }
+            Call::RunAgain { letter, again } => Answer::RunAgain(store.run_again(*letter, *again, now)),
+            Call::DropLetter { letter } => Answer::Dropped(store.drop_letter(*letter, now)),
         }
     }
 
@@ -352,6 +393,12 @@ impl Replica {
                 let some = piece(&mut nodes, LISTED_MAX);
                 Answer::Nodes { nodes: some, is_last: nodes.peek().is_none() }
             }
+            Question::DeadLetters { query, after } => {
+                let mut listed = store.letters_after(query, *after, at.now).peekable();
+                let some = piece(&mut listed, LISTED_MAX.min(query.limit.unwrap_or(LETTERS_LISTED)));
+                let last = some.last().map(|&(place, _)| place).filter(|_| listed.peek().is_some());
+                Answer::Letters { letters: some.into_iter().map(|(_, letter)| letter).collect(), next: last }
+            }
         }
     }
 }
@@ -364,20 +411,33 @@ impl Set {
     fn image(&self) -> impl Iterator<Item = ImagePart> {
         let (set, total) = (self.id, self.total);
         let parts = self.tasks.chunks(NAMED_MAX).enumerate();
-        parts.map(move |(part, tasks)| ImagePart::Set { set, total, told: part * NAMED_MAX, tasks: tasks.to_vec() })
+        parts.map(move |(part, tasks)| {
+            let jobs = jobs_of(&self.jobs, tasks).to_vec();
+            ImagePart::Set { set, total, told: part * NAMED_MAX, tasks: tasks.to_vec(), jobs }
+        })
     }
 }
 
-/// Some tasks of a set are told, after those that were told before. What is told again, or out of turn, changes nothing: several
-/// nodes may tell one set at once, and each tells all of it in order.
-fn tell(sets: &mut VecDeque<Set>, id: u64, total: usize, told: usize, tasks: &[TaskKey]) {
+/// Those of some tasks that are jobs, of all that are: both are in ascending order.
+pub(in crate::backend) fn jobs_of<'a>(jobs: &'a [(TaskKey, u32)], tasks: &[TaskKey]) -> &'a [(TaskKey, u32)] {
+    let (Some(first), Some(last)) = (tasks.first(), tasks.last()) else { return &[] };
+    let from = jobs.partition_point(|(task, _)| task < first);
+    let to = jobs.partition_point(|(task, _)| task <= last);
+    &jobs[from..to.max(from)]
+}
+
+/// Some tasks of a set are told, after those that were told before, and which of them are jobs. What is told again, or out of turn,
+/// changes nothing: several nodes may tell one set at once, and each tells all of it in order.
+fn tell(sets: &mut VecDeque<Set>, id: u64, total: usize, told: usize, (tasks, jobs): (&[TaskKey], &[(TaskKey, u32)])) {
     match sets.iter().position(|known| known.id == id) {
         Some(place) if sets[place].tasks.len() == told => {
-            let before = sets.remove(place).into_iter().flat_map(|known| known.tasks.to_vec());
-            let tasks = before.chain(tasks.iter().copied()).collect();
-            sets.push_back(Set { id, total, tasks });
+            let before = sets.remove(place);
+            let (known, known_jobs) =
+                before.iter().map(|before| (&*before.tasks, &*before.jobs)).next().unwrap_or_default();
+            let (tasks, jobs) = ([known, tasks].concat().into(), [known_jobs, jobs].concat().into());
+            sets.push_back(Set { id, total, tasks, jobs });
         }
-        None if told == 0 => sets.push_back(Set { id, total, tasks: tasks.into() }),
+        None if told == 0 => sets.push_back(Set { id, total, tasks: tasks.into(), jobs: jobs.into() }),
         _ => return,
     }
     // One that is larger than all may be together is there alone.

@@ -65,18 +65,32 @@ pub(super) struct Store {
     runnable: BTreeSet<(Rank, Listed)>,
     /// Runs between two attempts, by the instant of the next, which has not come.
     retrying: BTreeSet<(Timestamp, u32)>,
-    submitted: Submitted,
+    /// The last submissions.
+    submitted: LastIds,
     jobs: Jobs,
     pause_of_all: Option<Pause>,
     all_resumed_at: Option<Timestamp>,
     log: Log,
 }
 
-/// The last submissions.
+/// Ids that came last, to recognise those that come again.
 #[derive(Default)]
-struct Submitted {
+struct LastIds {
     in_order: VecDeque<RunId>,
     ids: HashSet<RunId, BuildHasherDefault<RandomBits>>,
+}
+
+impl LastIds {
+    /// Remembers an id, and as many before it as `max` allows.
+    fn remember(&mut self, id: RunId, max: usize) {
+        if self.in_order.len() == max
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        self.in_order.push_back(id);
+        self.ids.insert(id);
+    }
 }
 
 struct TaskRow {

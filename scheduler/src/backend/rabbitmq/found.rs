@@ -122,9 +122,11 @@ impl Found {
         let mut bodies: Vec<_> = image.into_iter().flat_map(|parts| parts.bodies).collect();
         bodies.sort_unstable_by_key(|(part, _)| *part);
         let (mut parts, mut store, mut at) = (Vec::with_capacity(bodies.len()), fresh, None);
+        let mut is_older = false;
         for (_, Message { body, .. }) in bodies {
             let image = read(&body, |image: &ReadImage| Said { reached: image.reached, admits: image.admits })?;
             (store, at) = (image.store, Some(image.at));
+            is_older |= image.reached < KNOWN;
             parts.push(image.part);
         }
         let mut replica = Replica::of_image(parts);
@@ -136,6 +138,9 @@ impl Found {
                 replica.call(&call, when);
                 at = Some(when);
             }
+        }
+        if is_older {
+            replica.forget_sets();
         }
         Ok(Rebuilt { replica, store, at, spent: self.all_spent() })
     }
@@ -177,6 +182,8 @@ fn read<M: serde::de::DeserializeOwned>(body: &[u8], says: fn(&M) -> Said) -> Re
 }
 
 #[cfg(test)]
+mod older;
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -200,7 +207,8 @@ mod tests {
     /// A store whose image has more than one part.
     fn replica() -> Replica {
         let mut replica = Replica::new();
-        let call = Call::Name { set: 1, total: 1, told: 0, tasks: vec![crate::backend::TaskKey(1)] };
+        let tasks = vec![crate::backend::TaskKey(1)];
+        let call = Call::Name { set: 1, total: 1, told: 0, tasks, jobs: Vec::new() };
         replica.call(&call, at(0));
         assert!(replica.image().len() > 1);
         replica

@@ -6,10 +6,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::ask::{Failed, Shared};
 use super::message::Request;
 use super::{TOGETHER_MAX, done};
-use crate::backend::memory::replica::{Answer, Call, Further, Listed, NAMED_MAX, Question};
+use crate::backend::memory::replica::{Answer, Call, Further, Listed, NAMED_MAX, Question, jobs_of};
 use crate::backend::weight::{Weigh, pieces};
 use crate::backend::{
-    Changes, Claim, Claims, Command, Holder, NamedTask, NodeRow, Registered, Registration, RunQuery, RunRow, TaskKey,
+    Changes, Claim, Claims, Command, Holder, LETTERS_LISTED, LetterQuery, LetterRow, NamedTask, NodeRow, Registered,
+    Registration, RunQuery, RunRow, TaskKey,
 };
 use crate::outcome::ERROR_TEXT_BYTES_MAX;
 
@@ -103,10 +104,10 @@ pub(super) async fn control(store: &Shared, command: Command) -> Result<Changes,
 /// A claim names its tasks by what they hash to: a node that knows thousands tells the owner once which they are.
 pub(super) async fn claims(store: &Shared, holder: Holder, claim: Claim) -> Result<Claims, Failed> {
     let mut hasher = DefaultHasher::new();
-    claim.tasks.hash(&mut hasher);
+    // The same tasks of which another version of a program reads other arguments are another set.
+    (&claim.tasks, &claim.jobs).hash(&mut hasher);
     let set = hasher.finish();
-    // It has no jobs.
-    let Claim { number, tasks, max, jobs: _ } = claim;
+    let Claim { number, tasks, jobs, max } = claim;
     let read = |answer| match answer {
         Answer::Claims(claims) => Some(Some(claims)),
         Answer::UnknownSet => Some(None),
@@ -121,7 +122,7 @@ pub(super) async fn claims(store: &Shared, holder: Holder, claim: Claim) -> Resu
         let mut told = 0;
         while told < total.max(1) {
             let some = &tasks[told..total.min(told + NAMED_MAX)];
-            let call = Call::Name { set, total, told, tasks: some.to_vec() };
+            let call = Call::Name { set, total, told, tasks: some.to_vec(), jobs: jobs_of(&jobs, some).to_vec() };
             store.get(Request::Call(call), done).await?;
             told += some.len().max(1);
         }
@@ -144,6 +145,25 @@ pub(super) async fn runs(store: &Shared, mut query: RunQuery) -> Result<Vec<RunR
         listed.extend(some.into_iter().filter(|run| known.insert(run.id)));
         if is_last || after.is_none() || limit.is_some_and(|limit| listed.len() >= limit) {
             return Ok(listed);
+        }
+    }
+}
+
+/// Dead letters, the last to die first.
+pub(super) async fn letters(store: &Shared, mut query: LetterQuery) -> Result<Vec<LetterRow>, Failed> {
+    let (mut letters, mut after) = (Vec::new(), None);
+    let limit = query.limit.unwrap_or(LETTERS_LISTED);
+    loop {
+        let read = |answer| match answer {
+            Answer::Letters { letters, next } => Some((letters, next)),
+            _ => None,
+        };
+        query.limit = Some(limit.saturating_sub(letters.len()));
+        let (some, next) = store.get(question(Question::DeadLetters { query: query.clone(), after }), read).await?;
+        letters.extend(some);
+        after = next;
+        if after.is_none() || letters.len() >= limit {
+            return Ok(letters);
         }
     }
 }

@@ -10,13 +10,16 @@ use chrono_tz::Tz;
 
 use super::*;
 use crate::TaskName;
-use crate::backend::{Cancelled, End, Group, NewRun, Reason, TaskRules, Token};
+use crate::backend::{Begin, Cancelled, End, Group, JobArguments, NewRun, Reason, TaskRules, Token, Unique};
 use crate::outcome::Outcome;
-use crate::run::{Missed, Origin};
+use crate::run::{Missed, Origin, RunState};
 use crate::schedule::{Delivery, Overlap, Schedule, Timetable};
 
 const SEEDS: u64 = 30;
 const CALLS: usize = 400;
+
+/// No program reads arguments of this version.
+const READS: u32 = 3;
 
 #[test]
 fn replay_makes_the_store_of_its_owner() {
@@ -113,7 +116,11 @@ impl World {
         assert_eq!(written(&self.owner), written(&self.heir), "{}", self.told());
         let lost = self.got.iter().map(|got| Holding { task: got.task, id: got.id, token: got.token });
         let lost = Question::Lost { held: lost.collect() };
-        for question in [Question::Look { tasks: self.tasks.clone() }, lost, Question::Nodes { after: None }] {
+        let states = vec![RunState::Queued, RunState::Running, RunState::Retrying];
+        let alive = Question::Runs { query: RunQuery { states, ..RunQuery::default() }, after: None };
+        let letters = Question::DeadLetters { query: LetterQuery::default(), after: None };
+        let look = Question::Look { tasks: self.tasks.clone() };
+        for question in [look, lost, alive, letters, Question::Nodes { after: None }] {
             let answers = [&self.owner, &self.heir].map(|replica| in_order(&replica.ask(&question, self.at)));
             assert_eq!(answers[0], answers[1], "{}", self.told());
         }
@@ -161,7 +168,7 @@ impl World {
 
     fn call(&mut self) -> Call {
         let holder = self.holder();
-        match self.random.usize(0..26) {
+        match self.random.usize(0..34) {
             _ if self.tasks.is_empty() => self.register(holder),
             0..2 => self.register(holder),
             2 => {
@@ -173,11 +180,14 @@ impl World {
             6..12 => self.enqueue(holder),
             12 => {
                 let tasks: Vec<TaskKey> = self.tasks.clone();
-                Call::Name { set: tasks.len() as u64, total: tasks.len(), told: 0, tasks }
+                let reads = self.random.u32(0..READS);
+                let jobs = tasks.iter().filter(|_| reads > 0).map(|&task| (task, reads)).collect();
+                Call::Name { set: set(tasks.len(), reads), total: tasks.len(), told: 0, tasks, jobs }
             }
             13..17 => {
                 self.claims += 1;
-                let (number, set) = (self.claims, self.random.u64(1..=self.tasks.len() as u64));
+                let number = self.claims;
+                let set = set(self.random.usize(1..=self.tasks.len()), self.random.u32(0..READS));
                 Call::Claim { holder, number, set, max: self.random.usize(1..5) }
             }
             17..21 => self.finish(),
@@ -186,6 +196,9 @@ impl World {
             23 => Call::Cancel { run: self.run() },
             24 if self.random.bool() => Call::Leave { holder },
             24 => Call::Submit { submissions: Vec::new() },
+            25..30 => self.enqueue_jobs(),
+            30 => Call::RunAgain { letter: self.letter(), again: self.id() },
+            31 => Call::DropLetter { letter: self.letter() },
             _ => Call::EndUnclaimed { waited_ms: self.random.u64(0..600_000), max: 3 },
         }
     }
@@ -231,6 +244,7 @@ impl World {
             pause_after: (number == 3).then_some(2),
             disabled: self.random.u8(..) < 20,
             run_on_start: self.random.bool(),
+            reads: self.random.u32(0..READS),
             ..TaskRules::default()
         };
         let name = TaskName::new(&format!("t{number}")).expect("a name");
@@ -291,6 +305,41 @@ impl World {
         Call::Submit { submissions: vec![Submission { id, task: self.task(), origin, scheduled_at, overlap }] }
     }
 
+    fn enqueue_jobs(&mut self) -> Call {
+        let jobs = (0..self.random.usize(1..4)).map(|_| {
+            let (id, task, version) = (self.id(), self.task(), self.random.u32(1..READS));
+            let json = ["{\"to\":\"ada\"}", "", "\u{1}\\"][self.random.usize(0..3)];
+            let moment = Duration::from_millis(self.random.u64(0..20_000));
+            let begin = [
+                Begin::Now,
+                Begin::At(self.at.now.plus(moment)),
+                Begin::At(self.at.now.minus(moment)),
+                Begin::After(moment),
+            ];
+            let key = ["ada", "", "\u{1}\""][self.random.usize(0..3)];
+            let unique = Unique { key: key.into(), at_least: self.random.bool().then_some(moment) };
+            NewJob {
+                id,
+                task,
+                arguments: JobArguments { version, json: json.into() },
+                begin: begin[self.random.usize(0..begin.len())],
+                priority: self.random.bool().then(|| self.random.i8(-3..4)),
+                unique: self.random.bool().then_some(unique),
+            }
+        });
+        Call::EnqueueJobs { jobs: jobs.collect() }
+    }
+
+    /// A job that has failed, if there is one.
+    fn letter(&mut self) -> RunId {
+        let question = Question::DeadLetters { query: LetterQuery::default(), after: None };
+        let Answer::Letters { letters, .. } = self.owner.ask(&question, self.at) else { panic!("they are listed") };
+        match letters.is_empty() {
+            true => self.run(),
+            false => letters[self.random.usize(0..letters.len())].id,
+        }
+    }
+
     fn command(&mut self) -> Command {
         let task = self.task();
         let some = self.random.bool().then_some(task);
@@ -301,6 +350,11 @@ impl World {
             _ => Command::ResetMark { task },
         }
     }
+}
+
+/// What some tasks are called, of whose jobs arguments up to this version are read.
+fn set(tasks: usize, reads: u32) -> u64 {
+    tasks as u64 * u64::from(READS) + u64::from(reads)
 }
 
 fn written(replica: &Replica) -> Vec<String> {

@@ -82,7 +82,7 @@ impl Backend for Reimaged {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::durable()
+        Capabilities::durable().with_jobs()
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {
@@ -111,8 +111,9 @@ impl Backend for Reimaged {
 
     fn claim<'a>(&'a self, holder: &'a Holder, claim: &'a Claim) -> BackendFuture<'a, Claims> {
         let set = claim.tasks.iter().fold(claim.tasks.len() as u64, |set, task| set.wrapping_mul(31) ^ task.0);
-        let (total, told, tasks) = (claim.tasks.len(), 0, claim.tasks.to_vec());
-        self.make(Call::Name { set, total, told, tasks });
+        let set = claim.jobs.iter().fold(set, |set, (_, version)| set.wrapping_mul(31) ^ u64::from(*version));
+        let (total, told, tasks, jobs) = (claim.tasks.len(), 0, claim.tasks.to_vec(), claim.jobs.to_vec());
+        self.make(Call::Name { set, total, told, tasks, jobs });
         let (holder, number, max) = (holder.clone(), claim.number, claim.max);
         answered!(self.make(Call::Claim { holder, number, set, max }), Claims)
     }
@@ -189,6 +190,26 @@ impl Backend for Reimaged {
         };
         Box::pin(std::future::ready(Ok(nodes)))
     }
+
+    fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
+        answered!(self.make(Call::EnqueueJobs { jobs: jobs.to_vec() }), Enqueued)
+    }
+
+    fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
+        let Answer::Letters { letters, .. } = self.ask(Question::DeadLetters { query: query.clone(), after: None })
+        else {
+            panic!("another kind of answer")
+        };
+        Box::pin(std::future::ready(Ok(letters)))
+    }
+
+    fn run_again(&self, letter: RunId, again: RunId) -> BackendFuture<'_, Option<Enqueued>> {
+        answered!(self.make(Call::RunAgain { letter, again }), RunAgain)
+    }
+
+    fn drop_letter(&self, letter: RunId) -> BackendFuture<'_, bool> {
+        answered!(self.make(Call::DropLetter { letter }), Dropped)
+    }
 }
 
 async fn empty_store() -> Reimaged {
@@ -207,7 +228,7 @@ fn is_known(replica: &mut Replica, set: u64) -> bool {
 fn told(replica: &mut Replica, set: u64, tasks: usize) {
     let at = At { now: Timestamp::from_millis(0), passed_ns: 0 };
     let tasks: Vec<TaskKey> = (0..).map(TaskKey).take(tasks).collect();
-    replica.call(&Call::Name { set, total: tasks.len(), told: 0, tasks }, at);
+    replica.call(&Call::Name { set, total: tasks.len(), told: 0, tasks, jobs: Vec::new() }, at);
 }
 
 #[test]

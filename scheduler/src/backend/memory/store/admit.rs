@@ -7,7 +7,7 @@ use super::waiting::{Lane, Waiting};
 use super::{AliveRun, FIRST_TOKEN, Step, Store, index};
 use crate::backend::{Admission, Firing, NewRun, Record, Refusal, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX};
 use crate::outcome::CancelCause;
-use crate::run::{Missed, Origin, RunId, RunState};
+use crate::run::{Missed, Origin, RunState};
 use crate::schedule::{BUFFERED_MAX, Overlap};
 
 /// How many submissions are remembered, to recognise one whose answer was lost: more than can be under way.
@@ -189,7 +189,7 @@ impl Store {
             Room::Free | Room::Wait => {}
         }
         let run = NewRun { origin: submission.origin, scheduled_at: at, due_at: now, missed: None, accept_until: None };
-        self.remember_submission(submission.id);
+        self.submitted.remember(submission.id, SUBMITTED_MAX);
         let slot = self.insert(RunRow::accepted(submission.id, submission.task, &run));
         if is_start {
             self.tasks[number as usize].last_start = Some(at);
@@ -198,17 +198,6 @@ impl Store {
         self.enter_waiting(slot);
         self.log.push(super::Change::Runnable);
         Submitted::Queued { cancel }
-    }
-
-    /// Remembers what was asked for, to recognise it when its answer was lost.
-    pub(super) fn remember_submission(&mut self, id: RunId) {
-        if self.submitted.in_order.len() == SUBMITTED_MAX
-            && let Some(oldest) = self.submitted.in_order.pop_front()
-        {
-            self.submitted.ids.remove(&oldest);
-        }
-        self.submitted.in_order.push_back(id);
-        self.submitted.ids.insert(id);
     }
 
     /// Inserts a run that is queued, and yet to be given to a holder or to those that wait.

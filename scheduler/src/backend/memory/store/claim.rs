@@ -7,12 +7,19 @@ use tokio::time::Instant;
 
 use super::control::Change;
 use super::holders::HolderRow;
+use super::jobs::CLAIMED_BYTES_MAX;
 use super::waiting::Waiting;
 use super::{Store, index, number};
 use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
-use crate::run::{Origin, RunState};
+use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Delivery;
+
+/// What a claim gets next.
+enum First {
+    Run(u32),
+    Job(RunId),
+}
 
 impl Store {
     pub(in super::super) fn claim(
@@ -36,9 +43,12 @@ impl Store {
             claims.runs = got.take(claim.max).collect();
         }
         self.retries_come_due(now);
+        self.jobs_come_due(claim, now);
         self.set_aside_retries(claimant, claim);
         let mut orphans = self.orphans(claimant, claim, now, present);
         orphans.sort_by_key(|&slot| Reverse(self.rank(slot)));
+        let mut bytes: usize = claims.runs.iter().map(|run| self.bytes_of_arguments(run.id)).sum();
+        let mut is_full = false;
         while claims.runs.len() < claim.max {
             let orphan = orphans.last().map(|&slot| (self.rank(slot), slot));
             let run = match (self.first_waiting(claim), orphan) {
@@ -46,19 +56,25 @@ impl Store {
                 (Some(waiting), None) => Some(waiting),
                 (_, orphan) => orphan,
             };
-            let slot = match (run, self.first_job(claim, now)) {
+            let first = match (run, self.first_job(claim)) {
                 (None, None) => break,
-                (Some((rank, slot)), job) if job.is_none_or(|(before, _)| rank <= before) => {
-                    if orphans.last() == Some(&slot) {
-                        orphans.pop();
-                    }
+                (Some((rank, slot)), job) if job.is_none_or(|(before, _)| rank <= before) => First::Run(slot),
+                (_, job) => First::Job(job.expect("there is a job where no run comes first").1),
+            };
+            bytes += self.bytes_of_arguments(match first {
+                First::Run(slot) => self.alive.get(slot).row.id,
+                First::Job(id) => id,
+            });
+            is_full = bytes > CLAIMED_BYTES_MAX && !claims.runs.is_empty();
+            if is_full {
+                break;
+            }
+            let slot = match first {
+                First::Run(slot) => {
+                    orphans.pop_if(|orphan| *orphan == slot);
                     slot
                 }
-                (_, job) => {
-                    let admitted = job.and_then(|(_, id)| self.admit_job(id)).expect("a job that was found waits");
-                    self.enter_waiting(admitted);
-                    admitted
-                }
+                First::Job(id) => self.wait_as_run(id).expect("a job that was found waits"),
             };
             let was = self.take(slot);
             self.give(slot, claimant);
@@ -71,7 +87,9 @@ impl Store {
         // Those that are due and had no room come when it is there.
         let mut later = self.retrying.iter();
         let retried_at = later.find(|&&(_, slot)| self.is_wanted(slot, claim)).map(|&(at, _)| at);
-        claims.next_at = retried_at.into_iter().chain(self.next_job_at(claim)).min();
+        // What is left for the next claim may begin.
+        let left = is_full.then_some(now);
+        claims.next_at = retried_at.into_iter().chain(self.next_job_at(claim)).chain(left).min();
         claims
     }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::alive::{Begun, Links};
 use super::control::Log;
 use super::holders::HolderRow;
+use super::jobs::image::JobImage;
 use super::owners::{Neighbours, Owner};
 use super::{AliveRun, GroupRow, Operator, Seldom, Step, Store, TaskRow, index, number};
 use crate::TaskName;
@@ -28,7 +29,7 @@ use crate::schedule::Timetable;
 /// How many tasks or runs one part of an image holds: few enough that nobody waits long for it. One that is heavy has fewer.
 const PART_MAX: usize = 500;
 
-/// How many numbers of tasks one part holds.
+/// How many numbers of tasks, or ids of jobs that are gone, one part holds.
 const NUMBERS_MAX: usize = 50_000;
 
 /// How many of the runs that ended last, over all tasks, are in an image beside the last of each task: a page or two for whoever
@@ -47,6 +48,9 @@ pub(in crate::backend) enum Part {
     Tasks(Vec<TaskImage>),
     /// Tasks that no node has, the first given up before the others.
     Unowned(Vec<u32>),
+    Jobs(Vec<JobImage>),
+    /// Jobs that were there, the first to go first.
+    GoneJobs(Vec<RunId>),
     Runs(Vec<RunImage>),
     /// Runs that have ended, in the order in which they did.
     Ended(Vec<EndedImage>),
@@ -65,6 +69,9 @@ pub(in crate::backend) struct Head {
     submitted: VecDeque<RunId>,
     pause_of_all: Option<Pause>,
     all_resumed_at: Option<Timestamp>,
+    /// How many jobs were made; it was not said before there were any.
+    #[serde(default)]
+    jobs_made: u64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -90,6 +97,9 @@ pub(in crate::backend) struct TaskImage {
     name: TaskName,
     generation: u32,
     owners: Vec<(u32, u64, bool)>,
+    /// Up to which version each of them reads arguments; it was not said before there were jobs.
+    #[serde(default)]
+    reads: Vec<u32>,
     rules: TaskRules,
     declared: Arc<Timetable>,
     rescheduled: Option<Arc<Timetable>>,
@@ -147,6 +157,7 @@ impl Store {
             submitted: self.submitted.in_order.clone(),
             pause_of_all: self.pause_of_all.clone(),
             all_resumed_at: self.all_resumed_at,
+            jobs_made: self.jobs.made(),
         };
         let mut parts = vec![Part::Head(Box::new(head))];
         let groups = self.groups.iter().map(|group| GroupImage { name: Arc::clone(&group.name), max: group.max });
@@ -156,6 +167,8 @@ impl Store {
         parts.extend(all_pieces(self.tasks.iter().map(TaskRow::image), PART_MAX).map(Part::Tasks));
         let unowned = self.unowned.in_order(&self.tasks);
         parts.extend(unowned.chunks(NUMBERS_MAX).map(|tasks| Part::Unowned(tasks.to_vec())));
+        parts.extend(all_pieces(self.jobs.image(), PART_MAX).map(Part::Jobs));
+        parts.extend(self.jobs.gone().chunks(NUMBERS_MAX).map(|ids| Part::GoneJobs(ids.to_vec())));
         // Those of a task that have begun, in the order in which they did; then those that have not, as they were accepted.
         let begun = self.tasks.iter().flat_map(|task| task.begun.iter(&self.alive));
         let mut runs: Vec<&AliveRun> = begun.map(|slot| self.alive.get(slot)).collect();
@@ -195,6 +208,7 @@ impl Store {
             match part {
                 Part::Head(head) => {
                     made = head.made;
+                    store.jobs.set_made(head.jobs_made);
                     store.log = head.log;
                     store.submitted.ids = head.submitted.iter().copied().collect();
                     store.submitted.in_order = head.submitted;
@@ -210,6 +224,8 @@ impl Store {
                 Part::Unowned(tasks) => {
                     tasks.into_iter().for_each(|task| store.unowned.push(task, &mut store.tasks));
                 }
+                Part::Jobs(jobs) => jobs.into_iter().for_each(|job| store.jobs.add_image(job)),
+                Part::GoneJobs(ids) => store.jobs.add_gone(ids),
                 Part::Runs(runs) => runs.into_iter().for_each(|run| store.add_image_of_run(run)),
                 Part::Ended(ended) => ended.into_iter().for_each(|EndedImage { row, log }| {
                     let id = row.id;
@@ -228,8 +244,8 @@ impl Store {
     }
 
     fn add_image_of_task(&mut self, task: TaskImage) {
-        let mut owners =
-            task.owners.into_iter().map(|(holder, since, runs_on_start)| Owner::new(holder, since, runs_on_start));
+        let reads = task.reads.into_iter().chain(std::iter::repeat(0));
+        let mut owners = task.owners.into_iter().zip(reads).map(|(owner, reads)| Owner::new(owner, reads));
         let owner = owners.next();
         let further_owners: Vec<_> = owners.collect();
         let has_seldom = !task.records.is_empty() || !further_owners.is_empty() || task.behind.is_some();
@@ -313,6 +329,7 @@ impl TaskRow {
             name: self.name.clone(),
             generation: self.generation,
             owners: self.owners().map(Owner::parts).collect(),
+            reads: self.owners().map(Owner::reads).collect(),
             rules: self.rules.clone(),
             declared: Arc::clone(&self.declared),
             rescheduled: self.rescheduled.clone(),
@@ -403,7 +420,7 @@ impl Weigh for TaskImage {
         let group = self.rules.group.as_ref().map_or(0, |group| group.name.len());
         let pause = if let Some(OperatorImage::Paused(pause)) = &self.operator { pause.weight() } else { 0 };
         let records: usize = self.records.iter().map(Weigh::weight).sum();
-        1_000 + 2 * TIMETABLE + self.name.as_str().len() + group + pause + 50 * self.owners.len() + records
+        1_000 + 2 * TIMETABLE + self.name.as_str().len() + group + pause + 60 * self.owners.len() + records
     }
 }
 

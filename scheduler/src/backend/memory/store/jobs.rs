@@ -3,17 +3,20 @@
 //! A job that waits is no run of the store yet: it becomes one when a claim takes it, so that what waits for days is beside
 //! all that fires. Invariant: a row is alive, dead, or there for its key alone, whose time is not over.
 
+#[cfg(feature = "rabbitmq")]
+pub(super) mod image;
+pub(super) mod letters;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use symphra_scheduler_core::Timestamp;
 
 use super::waiting::Waiting;
-use super::{Rank, Store};
+use super::{LastIds, Rank, Store};
 use crate::backend::{
-    Claim, Enqueued, JOBS_WAITING_MAX, JobArguments, LETTERS_KEPT_FOR, LETTERS_LISTED, LETTERS_MAX, LetterQuery,
-    LetterRow, NewJob, NewRun, RunRow, TaskKey,
+    Claim, Enqueued, JOBS_WAITING_MAX, JobArguments, LETTERS_KEPT_FOR, NewJob, NewRun, RunRow, TaskKey,
 };
 use crate::outcome::{CancelCause, Outcome};
 use crate::run::{Origin, RunId, RunState};
@@ -22,20 +25,47 @@ use crate::run::{Origin, RunId, RunState};
 /// has a disk.
 const BYTES_MAX: usize = 256 << 20;
 
-#[derive(Default)]
+/// How many bytes of arguments one claim brings, a single job apart. Where its answer is a message they become six times as many
+/// at worst, and that has 15 MB at most.
+pub(super) const CLAIMED_BYTES_MAX: usize = 2 << 20;
+
+/// How many jobs that are gone are remembered, to recognise those whose answer was lost: as many as may end while a caller
+/// tries again.
+const GONE_MAX: usize = 16_384;
+
 pub(super) struct Jobs {
     rows: HashMap<RunId, JobRow>,
     /// Of each task that has any.
-    of_tasks: HashMap<TaskKey, OfTask>,
+    of_tasks: BTreeMap<TaskKey, OfTask>,
     keys: HashMap<(TaskKey, Arc<str>), RunId>,
     /// Jobs that are over, and there for their keys, by the instant up to which.
     over: BTreeSet<(Timestamp, RunId)>,
     /// Dead letters of all tasks, the first to die first.
     dead: BTreeSet<(Timestamp, u64, RunId)>,
+    /// Those that were there.
+    gone: LastIds,
     bytes: usize,
+    bytes_max: usize,
     /// How many of the bytes are of dead letters, which give way to what is enqueued.
     dead_bytes: usize,
     made: u64,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            rows: HashMap::new(),
+            of_tasks: BTreeMap::new(),
+            keys: HashMap::new(),
+            over: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            gone: LastIds::default(),
+            bytes: 0,
+            bytes_max: BYTES_MAX,
+            dead_bytes: 0,
+            made: 0,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -48,6 +78,7 @@ struct OfTask {
     dead: BTreeSet<(Timestamp, u64, RunId)>,
 }
 
+#[cfg_attr(feature = "rabbitmq", derive(Clone, serde::Deserialize, serde::Serialize))]
 struct JobRow {
     task: TaskKey,
     arguments: Arc<JobArguments>,
@@ -61,6 +92,7 @@ struct JobRow {
     stand: Stand,
 }
 
+#[cfg_attr(feature = "rabbitmq", derive(Clone, serde::Deserialize, serde::Serialize))]
 enum Stand {
     Waits,
     Begun,
@@ -68,6 +100,7 @@ enum Stand {
     Dead(Death),
 }
 
+#[cfg_attr(feature = "rabbitmq", derive(Clone, serde::Deserialize, serde::Serialize))]
 struct Death {
     at: Timestamp,
     state: RunState,
@@ -100,20 +133,6 @@ impl JobRow {
             accept_until: None,
         };
         RunRow { state: RunState::Queued, attempt: 0, ..RunRow::accepted(id, self.task, &run) }
-    }
-
-    fn letter(&self, id: RunId) -> Option<LetterRow> {
-        let Stand::Dead(death) = &self.stand else { return None };
-        Some(LetterRow {
-            task: self.task,
-            id,
-            arguments: (*self.arguments).clone(),
-            scheduled_at: self.scheduled_at,
-            died_at: death.at,
-            state: death.state,
-            attempt: death.attempt,
-            failure: death.failure.clone(),
-        })
     }
 }
 
@@ -172,13 +191,13 @@ impl Jobs {
 
     fn is_full(&self, task: TaskKey, bytes: usize) -> bool {
         let waiting = self.of_tasks.get(&task).map_or(0, |of| of.due.len() + of.later.len());
-        waiting >= JOBS_WAITING_MAX || self.bytes - self.dead_bytes + bytes > BYTES_MAX
+        waiting >= JOBS_WAITING_MAX || self.bytes - self.dead_bytes + bytes > self.bytes_max
     }
 
     /// Gives up the oldest letters where there is no room for so many bytes: what has failed must not keep out what is to be
     /// done.
     fn make_room(&mut self, bytes: usize, now: Timestamp) {
-        while self.bytes + bytes > BYTES_MAX
+        while self.bytes + bytes > self.bytes_max
             && let Some(&(.., id)) = self.dead.first()
         {
             self.give_up(id, now);
@@ -187,6 +206,11 @@ impl Jobs {
 
     fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Whether a job was enqueued before, whatever has become of it.
+    fn has_had(&self, id: RunId) -> bool {
+        self.rows.contains_key(&id) || self.gone.ids.contains(&id)
     }
 
     /// Gives up letters that are too old, and rows that were there for their keys, whose time is over.
@@ -204,6 +228,7 @@ impl Jobs {
 
     fn forget(&mut self, id: RunId) {
         let Some(row) = self.rows.remove(&id) else { return };
+        self.gone.remember(id, GONE_MAX);
         self.bytes -= row.arguments.json.len();
         if let Some(key) = row.key {
             let key = (row.task, key);
@@ -248,36 +273,12 @@ impl Jobs {
             None => self.forget(run.id),
         }
     }
-
-    /// Gives up a letter, but for its key, if that is to be held for longer.
-    fn give_up(&mut self, id: RunId, now: Timestamp) {
-        let Some(row) = self.rows.get_mut(&id) else { return };
-        let Stand::Dead(death) = &row.stand else { return };
-        let Some(until) = row.unique_until.filter(|&until| until > now) else { return self.forget(id) };
-        let died = (death.at, row.number, id);
-        let task = row.task;
-        self.dead_bytes -= row.arguments.json.len();
-        self.bytes -= row.arguments.json.len();
-        row.be_over();
-        self.dead.remove(&died);
-        self.of(task).dead.remove(&died);
-        self.over.insert((until, id));
-    }
-
-    fn prune_letters(&mut self, task: TaskKey, now: Timestamp) {
-        while let Some(of) = self.of_tasks.get(&task)
-            && let Some(&(died_at, _, id)) = of.dead.first()
-            && (of.dead.len() > LETTERS_MAX || now.since(died_at) > LETTERS_KEPT_FOR)
-        {
-            self.give_up(id, now);
-        }
-    }
 }
 
 impl Store {
     pub(in super::super) fn enqueue_job(&mut self, job: &NewJob, now: Timestamp) -> Enqueued {
         self.jobs.settle(now);
-        if self.jobs.rows.contains_key(&job.id) || self.submitted.ids.contains(&job.id) {
+        if self.jobs.has_had(job.id) {
             return Enqueued::Queued;
         }
         let Some(number) = self.find(job.task) else { return Enqueued::UnknownTask };
@@ -291,7 +292,6 @@ impl Store {
         self.jobs.make_room(job.arguments.json.len(), now);
         let own = self.tasks[number as usize].rules.priority;
         let at_least = job.unique.as_ref().and_then(|unique| unique.at_least);
-        self.remember_submission(job.id);
         self.jobs.made += 1;
         let row = JobRow {
             task: job.task,
@@ -313,14 +313,18 @@ impl Store {
         self.jobs.rows.len()
     }
 
+    /// Lets those of the jobs that the claim may have begin that may by now.
+    pub(super) fn jobs_come_due(&mut self, claim: &Claim, now: Timestamp) {
+        claim.jobs.iter().for_each(|&(task, _)| self.jobs.come_due(task, now));
+    }
+
     /// The first job that the claim may have, of those that wait.
-    pub(super) fn first_job(&mut self, claim: &Claim, now: Timestamp) -> Option<(Rank, RunId)> {
+    pub(super) fn first_job(&self, claim: &Claim) -> Option<(Rank, RunId)> {
         if self.jobs.is_empty() {
             return None;
         }
         let mut best: Option<(Rank, RunId)> = None;
         for &(task, version) in &*claim.jobs {
-            self.jobs.come_due(task, now);
             let Some(of) = self.jobs.of_tasks.get(&task) else { continue };
             let Some(row) = self.find(task).map(|number| &self.tasks[number as usize]) else { continue };
             let has_room = row.rules.alive_max.is_none_or(|max| row.begun.len() < max as usize);
@@ -359,10 +363,9 @@ impl Store {
                 self.jobs.of_tasks.keys().copied().filter(is_in).collect()
             }
         };
-        keys.into_iter().any(|key| {
-            self.jobs.come_due(key, now);
-            self.jobs.of_tasks.get(&key).is_some_and(|of| !of.due.is_empty())
-        })
+        // Of all of them, also where the first has one: which are due must not hang on the order in which they are looked at.
+        keys.iter().for_each(|&key| self.jobs.come_due(key, now));
+        keys.iter().any(|key| self.jobs.of_tasks.get(key).is_some_and(|of| !of.due.is_empty()))
     }
 
     /// Whether the first job of the task that waits may be one that a reader of this version cannot read.
@@ -376,6 +379,11 @@ impl Store {
     pub(super) fn arguments_of(&self, run: &RunRow) -> Option<Arc<JobArguments>> {
         let Origin::Job(id) = run.origin else { return None };
         self.jobs.rows.get(&id).map(|row| Arc::clone(&row.arguments))
+    }
+
+    /// How many bytes a run, or a job, is called with.
+    pub(super) fn bytes_of_arguments(&self, run: RunId) -> usize {
+        self.jobs.rows.get(&run).map_or(0, |row| row.arguments.json.len())
     }
 
     /// The priority of a job that is alive.
@@ -428,50 +436,12 @@ impl Store {
 
     /// Jobs that wait, as they are listed.
     pub(super) fn waiting_jobs(&self) -> impl Iterator<Item = RunRow> {
+        self.waiting_versions().map(|(row, _)| row)
+    }
+
+    /// Jobs that wait, as they are listed, each with the version of its arguments.
+    pub(super) fn waiting_versions(&self) -> impl Iterator<Item = (RunRow, u32)> {
         let waiting = self.jobs.rows.iter().filter(|(_, row)| matches!(row.stand, Stand::Waits));
-        waiting.map(|(&id, row)| row.waiting(id))
-    }
-
-    pub(in super::super) fn dead_letters(&self, query: &LetterQuery, now: Timestamp) -> Vec<LetterRow> {
-        let of_tasks = self.jobs.of_tasks.iter().filter(|(key, _)| query.task.is_none_or(|task| task == **key));
-        let mut dead: Vec<_> = of_tasks.flat_map(|(_, of)| of.dead.iter().copied()).collect();
-        dead.retain(|&(died_at, _, id)| {
-            query.id.is_none_or(|wanted| wanted == id) && now.since(died_at) <= LETTERS_KEPT_FOR
-        });
-        dead.sort_unstable_by_key(|&died| Reverse(died));
-        let rows = dead.into_iter().filter_map(|(.., id)| self.jobs.rows.get(&id)?.letter(id));
-        rows.take(query.limit.unwrap_or(LETTERS_LISTED)).collect()
-    }
-
-    pub(in super::super) fn run_again(&mut self, letter: RunId, again: RunId, now: Timestamp) -> Option<Enqueued> {
-        if self.jobs.rows.contains_key(&again) || self.submitted.ids.contains(&again) {
-            return Some(Enqueued::Queued);
-        }
-        let row = self.jobs.rows.get(&letter).filter(|row| matches!(row.stand, Stand::Dead(_)))?;
-        let (task, key, arguments) = (row.task, row.key.clone(), Arc::clone(&row.arguments));
-        let (priority, unique_until) = (row.priority, row.unique_until);
-        let holder = key.as_ref().and_then(|key| self.jobs.holder_of(task, key, now));
-        if let Some(known) = holder.filter(|&known| known != letter) {
-            return Some(Enqueued::Known(known));
-        }
-        if self.jobs.is_full(task, 0) {
-            return Some(Enqueued::TooMany);
-        }
-        self.jobs.forget(letter);
-        self.remember_submission(again);
-        self.jobs.made += 1;
-        let (number, stand) = (self.jobs.made, Stand::Waits);
-        let row = JobRow { task, arguments, priority, scheduled_at: now, key, unique_until, number, stand };
-        self.jobs.wait(again, row, now);
-        self.log.push(super::Change::Runnable);
-        Some(Enqueued::Queued)
-    }
-
-    pub(in super::super) fn drop_letter(&mut self, letter: RunId, now: Timestamp) -> bool {
-        let is_there = self.jobs.rows.get(&letter).is_some_and(|row| matches!(row.stand, Stand::Dead(_)));
-        if is_there {
-            self.jobs.give_up(letter, now);
-        }
-        is_there
+        waiting.map(|(&id, row)| (row.waiting(id), row.arguments.version))
     }
 }

@@ -21,16 +21,23 @@ pub(super) struct Owner {
     since: u64,
     /// Whether it is to run at a start there: a node that does not ask for that does not keep another from it.
     pub(super) runs_on_start: bool,
+    /// The newest version of arguments that it reads of the task's jobs.
+    #[cfg(feature = "rabbitmq")]
+    reads: u32,
 }
 
 #[cfg(feature = "rabbitmq")]
 impl Owner {
-    pub(super) const fn new(holder: u32, since: u64, runs_on_start: bool) -> Self {
-        Self { holder, since, runs_on_start }
+    pub(super) const fn new((holder, since, runs_on_start): (u32, u64, bool), reads: u32) -> Self {
+        Self { holder, since, runs_on_start, reads }
     }
 
     pub(super) const fn parts(&self) -> (u32, u64, bool) {
         (self.holder, self.since, self.runs_on_start)
+    }
+
+    pub(super) const fn reads(&self) -> u32 {
+        self.reads
     }
 }
 
@@ -112,7 +119,13 @@ impl TaskRow {
 
 impl Store {
     pub(super) fn owner(&self, holder: u32, rules: &TaskRules) -> Owner {
-        Owner { holder, since: self.log.version(), runs_on_start: rules.run_on_start }
+        Owner {
+            holder,
+            since: self.log.version(),
+            runs_on_start: rules.run_on_start,
+            #[cfg(feature = "rabbitmq")]
+            reads: rules.reads,
+        }
     }
 
     /// `holder` has the task, as of now, under its present rules.

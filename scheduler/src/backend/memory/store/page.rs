@@ -1,11 +1,13 @@
 //! What has no bound, a piece at a time: as much as one message between nodes holds.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use symphra_scheduler_core::Timestamp;
 
 use super::control::Changed;
+pub(in crate::backend) use super::jobs::letters::ListedLetter;
 use super::{Store, number};
 use crate::backend::weight::piece;
 use crate::backend::{Changes, NamedTask, Registered, RunQuery, RunRow, TaskKey};
@@ -82,10 +84,12 @@ impl Store {
     pub(in super::super) fn runs_after(&self, query: &RunQuery, after: Option<Listed>) -> impl Iterator<Item = RunRow> {
         let wanted = |row: &&RunRow| query.includes(row);
         let was_alive = after.is_none_or(|after| after.finished_at.is_none());
-        let is_after = |row: &&RunRow| {
+        let is_after = |row: &RunRow| {
             was_alive && after.is_none_or(|after| (row.scheduled_at, row.id) < (after.scheduled_at, after.id))
         };
-        let mut alive: Vec<&RunRow> = self.alive.iter().map(|run| &run.row).filter(wanted).filter(is_after).collect();
+        let alive = self.alive.iter().map(|run| Cow::Borrowed(&run.row));
+        let alive = alive.chain(self.waiting_jobs().map(Cow::Owned));
+        let mut alive: Vec<Cow<'_, RunRow>> = alive.filter(|row| query.includes(row) && is_after(row)).collect();
         alive.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
         // If the one that was listed last is forgotten by now, those before it in the order are known by their ends.
         let last = after.filter(|_| !was_alive);
@@ -101,6 +105,6 @@ impl Store {
             passed
         };
         let ended = self.history.newest_first().filter(is_later).filter(wanted);
-        alive.into_iter().chain(ended).cloned()
+        alive.into_iter().map(Cow::into_owned).chain(ended.cloned())
     }
 }

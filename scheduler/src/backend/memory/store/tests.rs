@@ -8,6 +8,7 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::Store;
+use super::jobs::CLAIMED_BYTES_MAX;
 use super::owners::UNOWNED_MAX;
 use crate::TaskName;
 use crate::backend::{
@@ -160,6 +161,45 @@ fn letters_give_way_to_what_is_enqueued() {
     stage.now = stage.now.plus(LETTERS_KEPT_FOR + Duration::from_millis(1));
     stage.job(&known[1], 1_000_001, None, Outcome::Succeeded);
     assert_eq!(stage.store.kept_of_jobs(), 0, "what is enqueued clears away those that are too old");
+}
+
+#[test]
+fn a_claim_brings_as_many_arguments_as_one_message_holds_and_says_that_others_wait() {
+    let mut stage = Stage::new();
+    let known = stage.register(1..2).remove(0);
+    let most = CLAIMED_BYTES_MAX / ARGUMENTS_BYTES_MAX;
+    let lengths = std::iter::repeat_n(ARGUMENTS_BYTES_MAX, most + 1).chain([2 * CLAIMED_BYTES_MAX, 1]);
+    for (number, length) in (0_u64..).zip(lengths) {
+        let arguments = JobArguments { version: 1, json: "x".repeat(length).into() };
+        let (id, begin) = (RunId::from_parts(stage.now, number.into()), Begin::Now);
+        let job = NewJob { id, task: known.key, arguments, begin, priority: None, unique: None };
+        assert_eq!(stage.store.enqueue_job(&job, stage.now), Enqueued::Queued);
+    }
+    let rules = TaskRules { alive_max: None, ..TaskRules::default() };
+    stage.store.tasks[0].rules = rules;
+    let mut claim = |number| {
+        let claim = Claim { number, tasks: [known.key].into(), jobs: [(known.key, 1)].into(), max: 100 };
+        let claims = stage.store.claim(&stage.node.clone(), &claim, stage.now, stage.present);
+        (claims.runs.len(), claims.next_at == Some(stage.now))
+    };
+    assert_eq!(claim(1), (most, true));
+    assert_eq!(claim(1), (most, true), "the same again has no more either");
+    assert_eq!(claim(2), (1, true), "what is too long for any message with others");
+    assert_eq!(claim(3), (1, true), "comes alone");
+    assert_eq!(claim(4), (1, false));
+}
+
+#[test]
+fn a_job_is_recognised_when_many_have_ended_since() {
+    let mut stage = Stage::new();
+    let known = stage.register(1..2).remove(0);
+    for number in 0..10_000 {
+        stage.job(&known, number, None, Outcome::Succeeded);
+    }
+    let (id, arguments) = (RunId::from_parts(stage.now, 0), JobArguments { version: 1, json: "[]".into() });
+    let first = NewJob { id, task: known.key, arguments, begin: Begin::Now, priority: None, unique: None };
+    assert_eq!(stage.store.enqueue_job(&first, stage.now), Enqueued::Queued);
+    assert_eq!(stage.store.kept_of_jobs(), 0, "it is not made again");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Runs that no node can claim, because none knows their task any more, and nodes that nobody has heard of for long.
+//! Runs and jobs that no node can claim, because none knows their task any more, or none reads what they are called with; and nodes
+//! that nobody has heard of for long.
 
 use std::time::Duration;
 
@@ -6,20 +7,23 @@ use symphra_scheduler_core::Timestamp;
 use tokio::time::Instant;
 
 use super::control::Change;
+use super::jobs::image::BYTES_MAX;
+use super::owners::Owner;
 use super::{Store, index};
-use crate::backend::Cancelled;
+use crate::backend::{Cancelled, RunRow};
 use crate::outcome::{CancelCause, Outcome};
-use crate::run::RunState;
+use crate::run::{RunId, RunState};
 
 impl Store {
     /// A store that outlives its programs.
     pub(in super::super) fn keeping_all_tasks() -> Self {
         let mut store = Self::default();
         store.unowned.max = u32::MAX;
+        store.jobs.set_bytes_max(BYTES_MAX);
         store
     }
 
-    /// Ends runs that are older than `waited`, and of whose task no node is left, `max` at most; tells how many.
+    /// Ends runs and jobs that are older than `waited`, and that no node which is left can claim, `max` at most; tells how many.
     pub(in super::super) fn end_unclaimed(
         &mut self,
         waited: Duration,
@@ -32,14 +36,27 @@ impl Store {
             let row = &self.holders[holder as usize];
             row.has_left || present.duration_since(row.last_beat) > waited.max(row.lease)
         };
+        let is_lost = |task: usize, version: Option<u32>| {
+            let can_claim = |owner: &Owner| !is_gone(owner.holder) && version.is_none_or(|it| it <= owner.reads());
+            !self.tasks[task].owners().any(can_claim)
+        };
         let is_unclaimed = |slot: &u32| {
             let run = self.alive.get(*slot);
-            let mut owners = self.tasks[index(run.row.task)].owners();
-            run.row.id.made_at() < oldest && run.holder.is_none_or(is_gone) && owners.all(|owner| is_gone(owner.holder))
+            let version = self.arguments_of(&run.row).map(|arguments| arguments.version);
+            let is_free = run.row.id.made_at() < oldest && run.holder.is_none_or(is_gone);
+            is_free && is_lost(index(run.row.task), version)
         };
+        // The instant of a job that was enqueued for the past may be older than the job, and it may be to wait for long.
+        let is_old = |row: &RunRow| row.id.made_at() < oldest && row.scheduled_at < oldest;
+        let jobs =
+            self.waiting_versions().filter(|(row, version)| is_old(row) && is_lost(index(row.task), Some(*version)));
+        let mut jobs: Vec<RunId> = jobs.map(|(row, _)| row.id).collect();
+        jobs.sort_unstable();
         let mut unclaimed: Vec<u32> = self.by_id.values().copied().filter(is_unclaimed).collect();
         unclaimed.sort_unstable_by_key(|&slot| self.alive.get(slot).number);
         unclaimed.truncate(max);
+        jobs.truncate(max - unclaimed.len());
+        unclaimed.extend(jobs.into_iter().filter_map(|id| self.wait_as_run(id)));
         for &slot in &unclaimed {
             let run = &self.alive.get(slot).row;
             let was = if run.state == RunState::Retrying { RunState::Retrying } else { RunState::Queued };
