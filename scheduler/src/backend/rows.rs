@@ -185,7 +185,8 @@ impl Claim {
 pub struct Claims {
     /// The runs.
     pub runs: Vec<Claimed>,
-    /// When the next attempt of a run that waits for it is due: the time to claim again.
+    /// When the next attempt of a run that waits for it is due, or the next job: the time to claim again. That is the present if
+    /// others wait whose arguments were too many bytes for one answer.
     pub next_at: Option<Timestamp>,
 }
 

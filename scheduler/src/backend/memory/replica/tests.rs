@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono_tz::Tz;
 use tokio::sync::watch;
 
 use super::*;
-use crate::backend::{Backend, BackendFuture, Capabilities};
+use crate::TaskName;
+use crate::backend::{ARGUMENTS_BYTES_MAX, Backend, BackendFuture, Begin, Capabilities, JobArguments, TaskRules};
+use crate::schedule::{Schedule, Timetable};
 
 /// So many of the first calls, and each of so many later, are followed by an image: one of thousands of runs takes its time.
 const OFTEN: usize = 200;
@@ -252,4 +255,70 @@ fn sets_are_bounded_by_how_many_tasks_they_have() {
     assert_eq!([0, 1, 2, 3].map(|set| is_known(&mut replica, set)), [false, true, true, true]);
     told(&mut replica, 4, SETS_TASKS_MAX + 1);
     assert_eq!([3, 4].map(|set| is_known(&mut replica, set)), [false, true]);
+}
+
+const AT: At = At { now: Timestamp::from_millis(1_000_000), passed_ns: 0 };
+
+/// Tasks of jobs, any number of which may run at once.
+fn with_tasks(count: usize) -> (Replica, Holder, Vec<TaskKey>) {
+    let (mut replica, holder) = (Replica::new(), Holder::new("node", Duration::from_secs(60)));
+    let timetable = Arc::new(Timetable::new(Schedule::never(), Tz::UTC));
+    let rules = TaskRules { alive_max: None, reads: 1, ..TaskRules::default() };
+    let name = |number| TaskName::new(&format!("task {number}")).expect("a name");
+    let declared =
+        |number| Registration { name: name(number), timetable: Arc::clone(&timetable), rules: rules.clone() };
+    let tasks = (0..count).map(declared).collect();
+    let Answer::Registered(known) = replica.call(&Call::Register { holder: holder.clone(), tasks }, AT) else {
+        panic!("they are registered")
+    };
+    (replica, holder, known.iter().map(|task| task.key).collect())
+}
+
+fn enqueue(replica: &mut Replica, task: TaskKey, number: u128, json: &Arc<str>) -> Enqueued {
+    let arguments = JobArguments { version: 1, json: Arc::clone(json) };
+    let (id, begin) = (RunId::from_parts(AT.now, number), Begin::Now);
+    let jobs = vec![NewJob { id, task, arguments, begin, priority: None, unique: None }];
+    let Answer::Enqueued(enqueued) = replica.call(&Call::EnqueueJobs { jobs }, AT) else { panic!("it is answered") };
+    enqueued[0]
+}
+
+#[test]
+fn which_tasks_of_a_set_are_jobs_is_told_in_pieces_and_is_in_the_image() {
+    let (mut replica, holder, tasks) = with_tasks(4);
+    let jobs = [(tasks[1], 1), (tasks[3], 1)];
+    for (number, &task) in (0..).zip(&tasks) {
+        assert_eq!(enqueue(&mut replica, task, number, &"7".into()), Enqueued::Queued);
+    }
+    for (told, some) in [(0, &tasks[..2]), (2, &tasks[2..])] {
+        let jobs = jobs_of(&jobs, some).to_vec();
+        replica.call(&Call::Name { set: 1, total: tasks.len(), told, tasks: some.to_vec(), jobs }, AT);
+    }
+    let mut replica = Replica::of_image(replica.image());
+    let claim = Call::Claim { holder, number: 1, set: 1, max: 9 };
+    let Answer::Claims(claims) = replica.call(&claim, AT) else { panic!("it is known") };
+    assert_eq!(claims.runs.iter().map(|run| run.task).collect::<Vec<_>>(), [tasks[1], tasks[3]]);
+}
+
+#[test]
+fn those_of_a_piece_that_are_jobs_are_told_with_it() {
+    let tasks = [2, 4, 6].map(TaskKey);
+    let jobs = [0, 2, 3, 6, 7].map(|task| (TaskKey(task), 1));
+    assert_eq!(jobs_of(&jobs, &tasks), &jobs[1..4]);
+    assert_eq!(jobs_of(&jobs, &tasks[1..2]), []);
+    assert_eq!(jobs_of(&jobs, &[]), []);
+    assert_eq!(jobs_of(&[], &tasks), []);
+}
+
+/// It is written anew as a whole, again and again.
+#[test]
+fn arguments_are_bounded_where_a_store_is_written_as_an_image() {
+    let (mut replica, _, tasks) = with_tasks(1);
+    let longest: Arc<str> = "x".repeat(ARGUMENTS_BYTES_MAX).into();
+    let mut enqueue = |number| enqueue(&mut replica, tasks[0], number, &longest);
+    assert!((0..256).all(|number| enqueue(number) == Enqueued::Queued), "64 MB may be");
+    assert_eq!(enqueue(256), Enqueued::TooMany);
+    let image = replica.image();
+    let mut replica = Replica::of_image(image);
+    let mut enqueue = |number| self::enqueue(&mut replica, tasks[0], number, &longest);
+    assert_eq!((enqueue(256), enqueue(255)), (Enqueued::TooMany, Enqueued::Queued), "whoever reads it knows so");
 }

@@ -49,18 +49,9 @@ impl Store {
         orphans.sort_by_key(|&slot| Reverse(self.rank(slot)));
         let mut bytes: usize = claims.runs.iter().map(|run| self.bytes_of_arguments(run.id)).sum();
         let mut is_full = false;
-        while claims.runs.len() < claim.max {
-            let orphan = orphans.last().map(|&slot| (self.rank(slot), slot));
-            let run = match (self.first_waiting(claim), orphan) {
-                (Some((rank, slot)), Some((before, _))) if rank <= before => Some((rank, slot)),
-                (Some(waiting), None) => Some(waiting),
-                (_, orphan) => orphan,
-            };
-            let first = match (run, self.first_job(claim)) {
-                (None, None) => break,
-                (Some((rank, slot)), job) if job.is_none_or(|(before, _)| rank <= before) => First::Run(slot),
-                (_, job) => First::Job(job.expect("there is a job where no run comes first").1),
-            };
+        while claims.runs.len() < claim.max
+            && let Some(first) = self.first(claim, orphans.last().copied())
+        {
             bytes += self.bytes_of_arguments(match first {
                 First::Run(slot) => self.alive.get(slot).row.id,
                 First::Job(id) => id,
@@ -91,6 +82,20 @@ impl Store {
         let left = is_full.then_some(now);
         claims.next_at = retried_at.into_iter().chain(self.next_job_at(claim)).chain(left).min();
         claims
+    }
+
+    /// What comes first of what waits and of a run of a dead node.
+    fn first(&mut self, claim: &Claim, orphan: Option<u32>) -> Option<First> {
+        let orphan = orphan.map(|slot| (self.rank(slot), slot));
+        let run = match (self.first_waiting(claim), orphan) {
+            (Some((rank, slot)), Some((before, _))) if rank <= before => Some((rank, slot)),
+            (Some(waiting), None) => Some(waiting),
+            (_, orphan) => orphan,
+        };
+        match (run, self.first_job(claim)) {
+            (Some((rank, slot)), job) if job.is_none_or(|(before, _)| rank <= before) => Some(First::Run(slot)),
+            (_, job) => job.map(|(_, id)| First::Job(id)),
+        }
     }
 
     fn is_wanted(&self, slot: u32, claim: &Claim) -> bool {

@@ -313,7 +313,7 @@ impl Store {
         self.jobs.rows.len()
     }
 
-    /// Lets those of the jobs that the claim may have begin that may by now.
+    /// Has the jobs come due that the claim may have and whose instant is past.
     pub(super) fn jobs_come_due(&mut self, claim: &Claim, now: Timestamp) {
         claim.jobs.iter().for_each(|&(task, _)| self.jobs.come_due(task, now));
     }
