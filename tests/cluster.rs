@@ -40,8 +40,7 @@ mod tls;
 /// Each of these on a new store of each kind.
 macro_rules! on_each_store {
     ($($file:ident::$test:ident,)+) => {
-        on_stores_in_sql! { $($file::$test,)+ leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end,
-            jobs::jobs_of_nodes_that_are_killed_come_to_their_end, }
+        on_stores_in_sql! { $($file::$test,)+ leftovers::what_a_node_that_was_killed_has_left_comes_to_its_end, }
 
         mod rabbitmq {
             $(#[test]
@@ -87,17 +86,12 @@ macro_rules! on_stores_in_sql {
 on_each_store! {
     crashes::a_node_killed_at_any_step_of_a_run_loses_nothing,
     crashes::nodes_killed_at_random_lose_nothing,
+    jobs::a_job_survives_the_death_of_a_node_at_any_step,
+    jobs::jobs_of_nodes_that_are_killed_come_to_their_end,
     nodes::three_nodes_of_which_one_is_killed_and_another_joins_miss_nothing,
     nodes::a_frozen_node_begins_and_finishes_nothing_when_it_wakes,
     nodes::a_clean_stop_hands_back_at_once,
     nodes::the_last_to_start_rules_the_schedule,
     nodes::a_run_waits_for_a_node_that_knows_its_task,
     restarts::a_restart_keeps_what_was_asked_and_where_each_task_stands,
-}
-
-#[test]
-fn jobs_of_nodes_that_are_killed_come_to_their_end_in_rabbitmq() {
-    if has_rabbitmq() {
-        jobs::jobs_of_nodes_that_are_killed_come_to_their_end(rig::Store::rabbitmq);
-    }
 }

@@ -55,6 +55,43 @@ pub(crate) fn jobs_of_nodes_that_are_killed_come_to_their_end(store: fn() -> Sto
     last.stop();
 }
 
+/// Where a node dies that has enqueued a job, and which attempts of it are then seen to start, on any node.
+const DEATHS: [(&str, &[u32]); 7] = [
+    ("enqueue_jobs:before", &[1]),
+    // The store has the job, and nobody has heard of it.
+    ("enqueue_jobs:after", &[1]),
+    ("claim:after", &[2]),
+    ("body:start", &[1, 2]),
+    ("body:end", &[1, 2]),
+    ("finish:before", &[1, 2]),
+    ("finish:after", &[1]),
+];
+
+pub(crate) fn a_job_survives_the_death_of_a_node_at_any_step(store: fn() -> Store) {
+    thread::scope(|scope| {
+        for (die, attempts) in DEATHS {
+            scope.spawn(move || killed(&store(), die, attempts));
+        }
+    });
+}
+
+fn killed(store: &Store, die: &str, attempts: &[u32]) {
+    let mut node = store.node("a", &["job=note,body=50", &format!("die={die}")]);
+    node.tell("enqueue note 1..2");
+    let status = node.ends();
+    assert!(!status.success(), "{die}: it was to kill itself:\n{}", store.story());
+    let mut next = store.node("b", &["job=note,body=50"]);
+    // The same job again, if it was stored, and else the first of it.
+    let run = enqueue(&mut next, 1..2).remove(0);
+    store.until("it is known to have ended", |_| next.ask("runs note").contains(":succeeded:"));
+    let lines = store.lines();
+    let starts = lines.iter().filter(|line| line.seen == Seen::Start);
+    assert!(lines.iter().all(|line| line.run == run), "{die}: it is one run:\n{}", store.story());
+    let started: Vec<u32> = starts.map(|line| line.attempt).collect();
+    assert_eq!(started, attempts, "{die}: the attempts of the job:\n{}", store.story());
+    next.stop();
+}
+
 /// Enqueues the jobs of these numbers; their runs.
 fn enqueue(node: &mut Node, numbers: std::ops::Range<usize>) -> Vec<String> {
     let runs = node.ask(&format!("enqueue note {}..{}", numbers.start, numbers.end));

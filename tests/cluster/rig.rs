@@ -194,10 +194,15 @@ impl Node {
         panic!("{} never prints {start:?}, but {printed:?}:\n{}", self.name, self.said());
     }
 
-    /// Has it do something; its answer.
-    pub(crate) fn ask(&mut self, command: &str) -> String {
+    /// Tells it to do something, whether or not it lives to answer.
+    pub(crate) fn tell(&mut self, command: &str) {
         let commands = self.commands.as_mut().expect("it has not been stopped");
         writeln!(commands, "{command}").expect("it listens");
+    }
+
+    /// Has it do something; its answer.
+    pub(crate) fn ask(&mut self, command: &str) -> String {
+        self.tell(command);
         let answer = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{}: {command}", self.name));
         let answer = answer.strip_prefix("ok").unwrap_or_else(|| panic!("{}: {command}: {answer}", self.name));
         answer.trim_start().to_owned()
