@@ -234,7 +234,7 @@ impl Backend for MemoryBackend {
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
         let now = self.clock.now();
         let mut store = self.store();
-        let enqueued = jobs.iter().map(|job| store.enqueue_job(job, now)).collect();
+        let enqueued = store.enqueue_jobs(jobs, now);
         self.announce(&store);
         ready(enqueued)
     }

@@ -342,9 +342,7 @@ impl Replica {
             Call::EndUnclaimed { waited_ms, max } => {
                 Answer::Ended(store.end_unclaimed(Duration::from_millis(*waited_ms), *max, now, present))
             }
-            Call::EnqueueJobs { jobs } => {
-                Answer::Enqueued(jobs.iter().map(|job| store.enqueue_job(job, now)).collect())
-            }
+            Call::EnqueueJobs { jobs } => Answer::Enqueued(store.enqueue_jobs(jobs, now)),
             Call::RunAgain { letter, again } => Answer::RunAgain(store.run_again(*letter, *again, now)),
             Call::DropLetter { letter } => Answer::Dropped(store.drop_letter(*letter, now)),
         }

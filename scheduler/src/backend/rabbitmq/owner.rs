@@ -59,8 +59,9 @@ const TELL_EVERY: Duration = Duration::from_millis(50);
 /// How often it is looked for runs that no node knows.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How many of them are ended in one step.
-const TIDY_MAX: usize = 256;
+/// How many of them are ended in one step: those of a task that was removed with all its backlog are gone within a day, and a
+/// step takes some tens of milliseconds.
+const TIDY_MAX: usize = 4_096;
 
 /// Of how many nodes it is remembered which of their calls have ended. Each start of a program is another.
 const NODES_MAX: usize = 1_024;

@@ -250,8 +250,9 @@ end
 makers[2] = function()
   -- How many bytes of arguments a claim brings, a single job apart: the server writes them while nobody else is served.
   jobs.TOGETHER_BYTES_MAX = 4 * 1024 * 1024
-  -- How many jobs of a task that the claimer cannot read a claim sets aside.
-  jobs.SET_ASIDE_MAX = 64
+  -- How many jobs that the claimer cannot read a claim sets aside; the others it leaves to the next one.
+  jobs.SET_ASIDE_MAX = 256
+  jobs.set_aside_count = 0
   jobs.bytes_brought = 0
 
   -- The lanes of jobs, of which each version of arguments has one, up to the one that the claimer can read. Tells whether there
@@ -264,7 +265,8 @@ makers[2] = function()
         lanes[#lanes + 1] = step.lane(id, lane, few)
       else
         is_left = true
-        if letter == 'J' then jobs.set_aside_all(step.first_written('waiting', id .. ':' .. lane, jobs.SET_ASIDE_MAX)) end
+        local most = jobs.SET_ASIDE_MAX - jobs.set_aside_count
+        if letter == 'J' and most > 0 then jobs.set_aside_all(step.first_written('waiting', id .. ':' .. lane, most)) end
       end
     end
     return is_left
@@ -289,6 +291,7 @@ makers[2] = function()
     for at, member in ipairs(members) do ids[at] = step.run_in(member) end
     step.load_runs(ids)
     for _, id in ipairs(ids) do jobs.set_aside(id, step.run_of(id)) end
+    jobs.set_aside_count = jobs.set_aside_count + #ids
   end
 
   -- What a job is called with travels beside the answer, and is named by its place there.
@@ -311,10 +314,10 @@ end
 
 -- When the first run of an index is due that is one of the claim's; if there are many others before it, when one of those is,
 -- and the claim that is made then goes on from there.
-function step.next_in(index, is_wanted)
+function step.next_in(index, most, is_wanted)
   step.settle(index)
   local from, upto = 0, nil
-  while from < 1024 do
+  while from < most do
     local page = redis.call('ZRANGE', step.key(index), from, from + 63, 'WITHSCORES')
     if #page == 0 then return nil end
     for at = 1, #page, 2 do
@@ -327,8 +330,8 @@ end
 
 -- When there is something to claim again: the next attempt of a run, or, if there is any, a job that is to begin later.
 function step.next_at(wanted, reads)
-  local again = step.next_in('retrying', function(member) return wanted[string.match(member, '^[^:]*')] end)
-  local later = reads and step.next_in('later', function(member)
+  local again = step.next_in('retrying', 1024, function(member) return wanted[string.match(member, '^[^:]*')] end)
+  local later = reads and step.next_in('later', 128, function(member)
     local of, lane = string.match(member, '^([^:]*):([^:]*)')
     return wanted[of] and jobs.version_in(lane) <= (reads[of] or 0)
   end)

@@ -180,9 +180,16 @@ function calls.unclaimed()
       for _, member in ipairs(jobs.firsts(of, 'j')) do
         local lane = step.lane_in(member)
         if jobs.version_in(lane) > reads then
-          local old = step.first_written('waiting', of .. ':' .. lane, 2 * max)
+          -- Where the last page ended, or where the lane begins. Its order is that of claims: an old one may be behind many.
+          local from, till = '[' .. of .. ':' .. lane .. ':', '(' .. of .. ':' .. lane .. ';'
+          if string.sub(after, 2) > string.sub(from, 2) then from = after end
+          local old = redis.call('ZRANGEBYLEX', step.key('waiting'), from, till, 'LIMIT', 0, 2 * max)
           for _, one in ipairs(old) do end_old(step.run_in(one), false) end
           looked = looked + #old
+          if #old == 2 * max then
+            behind = '(' .. old[#old]
+            break
+          end
         end
       end
     end

@@ -156,8 +156,9 @@ makers[1] = function()
       jobs.count_later(id, task, -count)
       step.touched[id] = true
     end
-    -- Who looks for one there does not find it any more.
+    -- Who looks for one finds it in the one place and not in the other.
     step.settle('later')
+    step.settle('waiting')
   end
 
   function jobs.key_field(task, key)

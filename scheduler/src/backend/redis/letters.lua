@@ -91,7 +91,7 @@ function calls.prune()
   local before = step.text(step.now - jobs.LETTERS_KEPT_MS)
   local old = redis.call('ZRANGEBYSCORE', step.key('dead'), '-inf', '(' .. before, 'LIMIT', 0, jobs.GIVEN_UP_MAX)
   for at, row in ipairs(step.get_all('letters', old)) do
-    if row then jobs.give_up_letter(old[at], cjson.decode(row).task) end
+    if row then jobs.give_up_letter(old[at], cjson.decode(row).task) else step.remove('dead', old[at]) end
   end
   local over = redis.call('ZRANGEBYSCORE', step.key('freed'), '-inf', step.present, 'LIMIT', 0, jobs.GIVEN_UP_MAX)
   for _, field in ipairs(over) do

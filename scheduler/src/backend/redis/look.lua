@@ -20,7 +20,11 @@ function calls.changes()
     if run and run.cancelling then
       asked[#asked + 1] = { kind = 'cancelled', task = run.task, run = id, cause = run.cancelling, was = run.state }
     end
-    if run and run.holder and run.put_off_by then asked[#asked + 1] = { kind = 'resumed', run = id } end
+    -- One that was set aside for somebody who can read it is a job that waits.
+    local set_aside = not run and jobs.find(id)
+    if run and run.holder and run.put_off_by or set_aside and set_aside.put_off_by then
+      asked[#asked + 1] = { kind = 'resumed', run = id }
+    end
   end
   asked[#asked + 1] = { kind = 'runnable' }
   asked[#asked + 1] = { kind = 'all_tasks' }

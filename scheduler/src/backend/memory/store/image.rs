@@ -244,7 +244,8 @@ impl Store {
     }
 
     fn add_image_of_task(&mut self, task: TaskImage) {
-        let reads = task.reads.into_iter().chain(std::iter::repeat(0));
+        // Of whom an older program has not said what he reads he may read all, until he leaves or registers anew.
+        let reads = task.reads.into_iter().chain(std::iter::repeat(u32::MAX));
         let mut owners = task.owners.into_iter().zip(reads).map(|(owner, reads)| Owner::new(owner, reads));
         let owner = owners.next();
         let further_owners: Vec<_> = owners.collect();

@@ -70,8 +70,9 @@ impl Default for Jobs {
 
 #[derive(Default)]
 struct OfTask {
-    /// Those that may begin, the first first.
-    due: BTreeSet<(Rank, u64, RunId)>,
+    /// Those that may begin, the first first, by the version of their arguments: a claim does not pass through what its node
+    /// cannot read.
+    due: BTreeMap<u32, BTreeSet<(Rank, u64, RunId)>>,
     /// Those that may not yet.
     later: BTreeSet<(Timestamp, u64, RunId)>,
     /// Dead letters, the first to die first.
@@ -108,7 +109,37 @@ struct Death {
     failure: Option<Box<str>>,
 }
 
+impl OfTask {
+    fn is_due(&mut self, row: &JobRow, id: RunId) {
+        self.due.entry(row.arguments.version).or_default().insert((row.rank(), row.number, id));
+    }
+
+    fn is_not_due(&mut self, version: u32, place: (Rank, u64, RunId)) {
+        if let Some(due) = self.due.get_mut(&version) {
+            due.remove(&place);
+            if due.is_empty() {
+                self.due.remove(&version);
+            }
+        }
+    }
+
+    /// What is first of those that a reader of this version can read.
+    fn first_due(&self, version: u32) -> Option<(Rank, u64, RunId)> {
+        self.due.range(..=version).filter_map(|(_, due)| due.first().copied()).min()
+    }
+
+    fn waiting(&self) -> usize {
+        self.later.len() + self.due.values().map(BTreeSet::len).sum::<usize>()
+    }
+}
+
 impl JobRow {
+    /// How many bytes are counted of it: its arguments, and of a letter why it is one.
+    fn bytes(&self) -> usize {
+        let failure = if let Stand::Dead(death) = &self.stand { death.failure.as_deref() } else { None };
+        self.arguments.json.len() + failure.map_or(0, str::len)
+    }
+
     fn rank(&self) -> Rank {
         (Reverse(self.priority), self.scheduled_at)
     }
@@ -146,24 +177,24 @@ impl Jobs {
         let Some(of) = self.of_tasks.get_mut(&task) else { return };
         while let Some(&(at, number, id)) = of.later.first().filter(|&&(at, ..)| at <= now) {
             of.later.remove(&(at, number, id));
-            of.due.insert((self.rows[&id].rank(), number, id));
+            of.is_due(&self.rows[&id], id);
         }
     }
 
     /// Has a new row wait.
     fn wait(&mut self, id: RunId, row: JobRow, now: Timestamp) {
-        let (task, at, number, rank) = (row.task, row.scheduled_at, row.number, row.rank());
-        self.bytes += row.arguments.json.len();
+        let (task, at, number) = (row.task, row.scheduled_at, row.number);
+        self.bytes += row.bytes();
         if let Some(key) = &row.key {
             self.keys.insert((task, Arc::clone(key)), id);
         }
-        self.rows.insert(id, row);
         let of = self.of(task);
         if at <= now {
-            of.due.insert((rank, number, id));
+            of.is_due(&row, id);
         } else {
             of.later.insert((at, number, id));
         }
+        self.rows.insert(id, row);
     }
 
     /// Takes a job from those that wait.
@@ -171,9 +202,9 @@ impl Jobs {
         let row = self.rows.get_mut(&id).filter(|row| matches!(row.stand, Stand::Waits))?;
         row.stand = Stand::Begun;
         let (listed, task) = (row.waiting(id), row.task);
-        let (rank, at, number) = (row.rank(), row.scheduled_at, row.number);
+        let (rank, at, number, version) = (row.rank(), row.scheduled_at, row.number, row.arguments.version);
         let of = self.of(task);
-        of.due.remove(&(rank, number, id));
+        of.is_not_due(version, (rank, number, id));
         of.later.remove(&(at, number, id));
         Some(listed)
     }
@@ -190,7 +221,7 @@ impl Jobs {
     }
 
     fn is_full(&self, task: TaskKey, bytes: usize) -> bool {
-        let waiting = self.of_tasks.get(&task).map_or(0, |of| of.due.len() + of.later.len());
+        let waiting = self.of_tasks.get(&task).map_or(0, OfTask::waiting);
         waiting >= JOBS_WAITING_MAX || self.bytes - self.dead_bytes + bytes > self.bytes_max
     }
 
@@ -214,7 +245,7 @@ impl Jobs {
     }
 
     /// Gives up letters that are too old, and rows that were there for their keys, whose time is over.
-    fn settle(&mut self, now: Timestamp) {
+    pub(super) fn settle(&mut self, now: Timestamp) {
         while let Some(&(died_at, _, id)) = self.dead.first()
             && now.since(died_at) > LETTERS_KEPT_FOR
         {
@@ -229,7 +260,8 @@ impl Jobs {
     fn forget(&mut self, id: RunId) {
         let Some(row) = self.rows.remove(&id) else { return };
         self.gone.remember(id, GONE_MAX);
-        self.bytes -= row.arguments.json.len();
+        let bytes = row.bytes();
+        self.bytes -= bytes;
         if let Some(key) = row.key {
             let key = (row.task, key);
             // Another may have it by now.
@@ -238,15 +270,14 @@ impl Jobs {
             }
         }
         if let Stand::Dead(death) = &row.stand {
-            self.dead_bytes -= row.arguments.json.len();
+            self.dead_bytes -= bytes;
             self.dead.remove(&(death.at, row.number, id));
             self.of(row.task).dead.remove(&(death.at, row.number, id));
         }
         if let Some(until) = row.unique_until {
             self.over.remove(&(until, id));
         }
-        if self.of_tasks.get(&row.task).is_some_and(|of| of.due.is_empty() && of.later.is_empty() && of.dead.is_empty())
-        {
+        if self.of_tasks.get(&row.task).is_some_and(|of| of.waiting() == 0 && of.dead.is_empty()) {
             self.of_tasks.remove(&row.task);
         }
     }
@@ -258,15 +289,19 @@ impl Jobs {
         let holds_on = row.unique_until.filter(|&until| until > at);
         if is_dead {
             let (state, attempt, failure) = (run.state, run.attempt, run.failure.clone());
+            let before = row.bytes();
             row.stand = Stand::Dead(Death { at, state, attempt, failure });
-            self.dead_bytes += row.arguments.json.len();
+            let bytes = row.bytes();
+            self.bytes += bytes - before;
+            self.dead_bytes += bytes;
             self.dead.insert((at, number, run.id));
             self.of(task).dead.insert((at, number, run.id));
-            return self.prune_letters(task, at);
+            self.prune_letters(task, at);
+            return self.make_room(0, at);
         }
         match holds_on {
             Some(until) => {
-                self.bytes -= row.arguments.json.len();
+                self.bytes -= row.bytes();
                 row.be_over();
                 self.over.insert((until, run.id));
             }
@@ -276,7 +311,16 @@ impl Jobs {
 }
 
 impl Store {
-    pub(in super::super) fn enqueue_job(&mut self, job: &NewJob, now: Timestamp) -> Enqueued {
+    /// Has jobs wait. That there are some is told once, however many they are: nodes keep up with so many changes only.
+    pub(in super::super) fn enqueue_jobs(&mut self, jobs: &[NewJob], now: Timestamp) -> Vec<Enqueued> {
+        let enqueued: Vec<Enqueued> = jobs.iter().map(|job| self.enqueue_job(job, now)).collect();
+        if enqueued.contains(&Enqueued::Queued) {
+            self.log.push(super::Change::Runnable);
+        }
+        enqueued
+    }
+
+    fn enqueue_job(&mut self, job: &NewJob, now: Timestamp) -> Enqueued {
         self.jobs.settle(now);
         if self.jobs.has_had(job.id) {
             return Enqueued::Queued;
@@ -304,7 +348,6 @@ impl Store {
             stand: Stand::Waits,
         };
         self.jobs.wait(job.id, row, now);
-        self.log.push(super::Change::Runnable);
         Enqueued::Queued
     }
 
@@ -331,8 +374,7 @@ impl Store {
             if self.is_paused(row) || !has_room || !self.group_has_room(row.group) {
                 continue;
             }
-            let mut due = of.due.iter().map(|&(rank, _, id)| (rank, id));
-            let first = due.find(|(_, id)| self.jobs.rows[id].arguments.version <= version);
+            let first = of.first_due(version).map(|(rank, _, id)| (rank, id));
             best = best.into_iter().chain(first).min();
         }
         best
@@ -371,7 +413,7 @@ impl Store {
     /// Whether the first job of the task that waits may be one that a reader of this version cannot read.
     pub(super) fn has_newer_job(&self, task: u32, read: u32) -> bool {
         let of = self.jobs.of_tasks.get(&self.key(task));
-        let first = of.and_then(|of| of.due.first()).and_then(|(.., id)| self.jobs.rows.get(id));
+        let first = of.and_then(|of| of.first_due(u32::MAX)).and_then(|(.., id)| self.jobs.rows.get(&id));
         first.is_some_and(|row| row.arguments.version > read) || self.waiting_of(task).is_some_and(Waiting::has_jobs)
     }
 
@@ -404,7 +446,8 @@ impl Store {
         let of_tasks = self.jobs.of_tasks.iter().filter(|(key, _)| task.is_none_or(|task| task == **key));
         let waiting = of_tasks.flat_map(|(_, of)| {
             of.due
-                .iter()
+                .values()
+                .flatten()
                 .map(|&(_, number, id)| (number, id))
                 .chain(of.later.iter().map(|&(_, number, id)| (number, id)))
         });

@@ -107,7 +107,7 @@ impl Stage {
         let id = RunId::from_parts(self.now, number.into());
         let arguments = JobArguments { version: 1, json };
         let job = NewJob { id, task: of.key, arguments, begin: Begin::Now, priority: None, unique };
-        assert_eq!(self.store.enqueue_job(&job, self.now), Enqueued::Queued);
+        assert_eq!(self.store.enqueue_jobs(&[job], self.now), [Enqueued::Queued]);
         let claim = Claim { number, tasks: [of.key].into(), jobs: [(of.key, 1)].into(), max: 1 };
         let run = self.store.claim(&self.node.clone(), &claim, self.now, self.present).runs.remove(0);
         let (task, token, now) = (run.task, run.hold.token, self.now);
@@ -149,9 +149,9 @@ fn letters_are_given_up_by_number_and_age_and_keys_in_time() {
 fn letters_give_way_to_what_is_enqueued() {
     let mut stage = Stage::new();
     let known = stage.register(1..3);
-    // So many fill the store; they share one text.
+    // So many fill the store, with the reason of each; they share one text.
     let longest: Arc<str> = "x".repeat(ARGUMENTS_BYTES_MAX).into();
-    let fit: u64 = 1_024;
+    let fit: u64 = 1_023;
     for number in 0..fit + 5 {
         stage.job_with(Arc::clone(&longest), &known[0], number, None, Outcome::TimedOut(Duration::from_secs(1)));
     }
@@ -173,7 +173,7 @@ fn a_claim_brings_as_many_arguments_as_one_message_holds_and_says_that_others_wa
         let arguments = JobArguments { version: 1, json: "x".repeat(length).into() };
         let (id, begin) = (RunId::from_parts(stage.now, number.into()), Begin::Now);
         let job = NewJob { id, task: known.key, arguments, begin, priority: None, unique: None };
-        assert_eq!(stage.store.enqueue_job(&job, stage.now), Enqueued::Queued);
+        assert_eq!(stage.store.enqueue_jobs(&[job], stage.now), [Enqueued::Queued]);
     }
     let rules = TaskRules { alive_max: None, ..TaskRules::default() };
     stage.store.tasks[0].rules = rules;
@@ -198,7 +198,7 @@ fn a_job_is_recognised_when_many_have_ended_since() {
     }
     let (id, arguments) = (RunId::from_parts(stage.now, 0), JobArguments { version: 1, json: "[]".into() });
     let first = NewJob { id, task: known.key, arguments, begin: Begin::Now, priority: None, unique: None };
-    assert_eq!(stage.store.enqueue_job(&first, stage.now), Enqueued::Queued);
+    assert_eq!(stage.store.enqueue_jobs(std::slice::from_ref(&first), stage.now), [Enqueued::Queued]);
     assert_eq!(stage.store.kept_of_jobs(), 0, "it is not made again");
 }
 

@@ -31,6 +31,7 @@ impl Store {
         now: Timestamp,
         present: Instant,
     ) -> usize {
+        self.jobs.settle(now);
         let oldest = now.minus(waited);
         let is_gone = |holder: u32| {
             let row = &self.holders[holder as usize];
@@ -43,7 +44,7 @@ impl Store {
         let is_unclaimed = |slot: &u32| {
             let run = self.alive.get(*slot);
             let version = self.arguments_of(&run.row).map(|arguments| arguments.version);
-            let is_free = run.row.id.made_at() < oldest && run.holder.is_none_or(is_gone);
+            let is_free = run.row.id.made_at() < oldest && run.row.due_at < oldest && run.holder.is_none_or(is_gone);
             is_free && is_lost(index(run.row.task), version)
         };
         // The instant of a job that was enqueued for the past may be older than the job, and it may be to wait for long.

@@ -44,7 +44,7 @@ impl Jobs {
     }
 
     pub(in super::super) fn add_image(&mut self, JobImage { id, row, has_key }: JobImage) {
-        let (task, number, bytes) = (row.task, row.number, row.arguments.json.len());
+        let (task, number, bytes) = (row.task, row.number, row.bytes());
         self.bytes += bytes;
         if let Some(key) = row.key.clone().filter(|_| has_key) {
             self.keys.insert((task, key), id);

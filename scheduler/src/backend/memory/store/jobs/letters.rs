@@ -40,8 +40,9 @@ impl Jobs {
         let Some(until) = row.unique_until.filter(|&until| until > now) else { return self.forget(id) };
         let died = (death.at, row.number, id);
         let task = row.task;
-        self.dead_bytes -= row.arguments.json.len();
-        self.bytes -= row.arguments.json.len();
+        let bytes = row.bytes();
+        self.dead_bytes -= bytes;
+        self.bytes -= bytes;
         row.be_over();
         self.dead.remove(&died);
         self.of(task).dead.remove(&died);
