@@ -123,6 +123,12 @@ fn made(job: NewJob, days_ago: u32) -> NewJob {
     NewJob { id: RunId::from_parts(at, number), begin: Begin::At(at), ..job }
 }
 
+/// One that only a newer program reads.
+fn newer(job: NewJob) -> NewJob {
+    let arguments = JobArguments { version: 2, ..job.arguments };
+    NewJob { arguments, ..job }
+}
+
 #[tokio::test]
 async fn a_job_that_no_node_could_claim_is_a_dead_letter_after_so_long() {
     if !has_redis() {
@@ -130,10 +136,6 @@ async fn a_job_that_no_node_could_claim_is_a_dead_letter_after_so_long() {
     }
     let server = Redis::start();
     let store = open(&server).await.expect("it opens");
-    let newer = |job: NewJob| {
-        let arguments = JobArguments { version: 2, ..job.arguments };
-        NewJob { arguments, ..job }
-    };
     let gone = Holder::new("gone", DAY);
     let (task, lost) = (registered(&store).await, registered_as(&store, &gone, "lost", rules()).await);
     let jobs = [
@@ -188,6 +190,44 @@ async fn those_that_nobody_claims_end_however_many_wait_before_them() {
     let mut alive = RunQuery::of(lost);
     alive.states = vec![RunState::Queued];
     assert_eq!(store.runs(&alive).await.expect("they are listed").len(), 1_500);
+    // The same of those whose task is known, and which nobody who is left can read.
+    let known = registered(&store).await;
+    let young: Vec<NewJob> =
+        (1..=1_500).map(|number| NewJob { priority: Some(9), ..newer(made(job(known, 10_000 + number), 1)) }).collect();
+    let old: Vec<NewJob> = (1..=300).map(|number| newer(made(job(known, 20_000 + number), 20))).collect();
+    enqueue(&store, &young).await;
+    enqueue(&store, &old).await;
+    assert_eq!(store.end_unclaimed(14 * DAY).await.expect("it is done"), 256);
+    assert_eq!(store.end_unclaimed(14 * DAY).await.expect("it is done"), 44);
+}
+
+/// A program that was rolled back sets aside so many of the jobs that it cannot read in each claim: the server does nothing else
+/// meanwhile.
+#[tokio::test]
+async fn a_claim_sets_aside_no_more_jobs_than_it_may() {
+    if !has_redis() {
+        return;
+    }
+    let server = Redis::start();
+    let store = open(&server).await.expect("it opens");
+    let task = registered(&store).await;
+    let jobs: Vec<NewJob> = (1..=600).map(|number| newer(job(task, number))).collect();
+    enqueue(&store, &jobs).await;
+    let reading = [(task, 2)];
+    let claim = symphra_scheduler::backend::Claim { number: 1, tasks: [task].into(), jobs: reading.into(), max: 600 };
+    let runs = store.claim(&node(), &claim).await.expect("it is answered").runs;
+    let again = |run: &symphra_scheduler::backend::Claimed| {
+        let end = End::Retry { at: now(), failure: "it fails".into() };
+        let (id, token) = (run.id, run.hold.token);
+        Finish { task, id, token, end, started_at: Some(now()), finished_at: now(), log: None }
+    };
+    store.finish(&runs.iter().map(again).collect::<Vec<_>>()).await.expect("they end");
+    let mut alive = RunQuery::of(task);
+    alive.states = vec![RunState::Queued];
+    for (number, set_aside) in [(2, 256), (3, 512), (4, 600)] {
+        assert_eq!(ids(&super::redis_jobs::claim(&store, task, number, 10).await), []);
+        assert_eq!(store.runs(&alive).await.expect("they are listed").len(), set_aside);
+    }
 }
 
 #[tokio::test]

@@ -190,6 +190,48 @@ fn a_claim_brings_as_many_arguments_as_one_message_holds_and_says_that_others_wa
 }
 
 #[test]
+fn many_jobs_are_told_as_one_change() {
+    let mut stage = Stage::new();
+    let known = stage.register(1..2).remove(0);
+    let before = stage.store.version();
+    let job = |number| NewJob {
+        id: RunId::from_parts(stage.now, number),
+        task: known.key,
+        arguments: JobArguments { version: 1, json: "[]".into() },
+        begin: Begin::Now,
+        priority: None,
+        unique: None,
+    };
+    let jobs: Vec<NewJob> = (0..2_000).map(job).collect();
+    assert!(stage.store.enqueue_jobs(&jobs, stage.now).iter().all(|&answer| answer == Enqueued::Queued));
+    assert_eq!(stage.store.version(), before + 1);
+}
+
+/// One that was enqueued long ago to begin now, and that is tried again, has not waited for long.
+#[cfg(feature = "rabbitmq")]
+#[test]
+fn a_delayed_job_that_is_tried_again_has_its_time_to_be_claimed() {
+    let (mut stage, day) = (Stage::new(), Duration::from_secs(24 * 60 * 60));
+    let known = stage.register(1..2).remove(0);
+    stage.now = stage.now.plus(100 * day);
+    let id = RunId::from_parts(stage.now.minus(20 * day), 1);
+    let arguments = JobArguments { version: 1, json: "[]".into() };
+    let begin = Begin::At(stage.now);
+    let job = NewJob { id, task: known.key, arguments, begin, priority: None, unique: None };
+    assert_eq!(stage.store.enqueue_jobs(&[job], stage.now), [Enqueued::Queued]);
+    let claim = Claim { number: 1, tasks: [known.key].into(), jobs: [(known.key, 1)].into(), max: 1 };
+    let run = stage.store.claim(&stage.node.clone(), &claim, stage.now, stage.present).runs.remove(0);
+    let end = End::Retry { at: stage.now, failure: "it fails".into() };
+    let (token, at) = (run.hold.token, stage.now);
+    let end = Finish { task: known.key, id, token, end, started_at: Some(at), finished_at: at, log: None };
+    assert!(matches!(stage.store.finish(&end, at), Stored::Done { .. }));
+    stage.store.leave(&stage.node.clone(), true, at, stage.present);
+    let mut end_unclaimed = |now| stage.store.end_unclaimed(14 * day, 10, now, stage.present);
+    assert_eq!(end_unclaimed(at.plus(14 * day)), 0, "for so long from its next attempt on");
+    assert_eq!(end_unclaimed(at.plus(15 * day)), 1);
+}
+
+#[test]
 fn a_job_is_recognised_when_many_have_ended_since() {
     let mut stage = Stage::new();
     let known = stage.register(1..2).remove(0);
