@@ -57,6 +57,10 @@ pub use crate::retention::Retention;
 use crate::run::RunId;
 pub use changes::{Cancelled, Changes, Command, Died, Left};
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
+#[cfg(feature = "redis")]
+use jobs::STEP_BYTES_MAX;
+#[cfg(any(feature = "jobs", feature = "redis"))]
+pub(crate) use jobs::in_steps;
 pub use jobs::{
     ARGUMENTS_BYTES_MAX, Begin, Enqueued, JOBS_WAITING_MAX, JobArguments, LETTERS_KEPT_FOR, LETTERS_LISTED,
     LETTERS_MAX, LetterQuery, LetterRow, NewJob, UNIQUE_KEY_BYTES_MAX, Unique,

@@ -117,6 +117,29 @@ impl Begin {
     }
 }
 
+/// How many jobs one step is about: few enough that nobody waits long for it.
+#[cfg(any(feature = "jobs", feature = "redis"))]
+const STEP_MAX: usize = 1_000;
+
+/// How many bytes of arguments go into one step, or come out of it, a single job apart: a store takes what it is sent as one value.
+#[cfg(any(feature = "jobs", feature = "redis"))]
+pub(super) const STEP_BYTES_MAX: usize = 4 << 20;
+
+/// Jobs in the order in which they come, in so many as one step is about.
+#[cfg(any(feature = "jobs", feature = "redis"))]
+pub(crate) fn in_steps(jobs: &[NewJob]) -> impl Iterator<Item = &[NewJob]> {
+    let (mut count, mut bytes) = (1, 0);
+    jobs.chunk_by(move |before, next| {
+        count += 1;
+        bytes += before.arguments.json.len();
+        let fits = count <= STEP_MAX && bytes + next.arguments.json.len() <= STEP_BYTES_MAX;
+        if !fits {
+            (count, bytes) = (1, 0);
+        }
+        fits
+    })
+}
+
 /// Under what a job is the only one of its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -183,4 +206,27 @@ pub struct LetterRow {
     pub attempt: u32,
     /// The error of its last attempt.
     pub failure: Option<Box<str>>,
+}
+
+#[cfg(all(test, any(feature = "jobs", feature = "redis")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_go_together_as_long_as_they_are_few_and_short() {
+        let job = |bytes: usize| NewJob {
+            id: RunId::from_parts(Timestamp::MIN, 1),
+            task: TaskKey(1),
+            arguments: JobArguments { version: 1, json: "x".repeat(bytes).into() },
+            begin: Begin::Now,
+            priority: None,
+            unique: None,
+        };
+        let sizes = |jobs: &[NewJob]| in_steps(jobs).map(<[NewJob]>::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&vec![job(10); 2_500]), [1_000, 1_000, 500]);
+        let long = job(STEP_BYTES_MAX / 4);
+        assert_eq!(sizes(&vec![long; 10]), [4, 4, 2]);
+        assert_eq!(sizes(&[job(STEP_BYTES_MAX), job(STEP_BYTES_MAX), job(1)]), [1, 1, 1]);
+        assert!(sizes(&[]).is_empty());
+    }
 }

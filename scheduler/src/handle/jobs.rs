@@ -12,19 +12,13 @@ use super::SchedulerHandle;
 use super::change::gone_or;
 use super::letters::too_many_jobs;
 use crate::backend::{
-    ARGUMENTS_BYTES_MAX, BackendError, Begin, Enqueued, JobArguments, NewJob, UNIQUE_KEY_BYTES_MAX, Unique,
+    ARGUMENTS_BYTES_MAX, BackendError, Begin, Enqueued, JobArguments, NewJob, UNIQUE_KEY_BYTES_MAX, Unique, in_steps,
 };
 use crate::engine::Request;
 use crate::error::Error;
 use crate::job::{JobKind, JobTask, Payload, Wanted};
 use crate::run::RunId;
 use crate::task::{LiveTask, PRIORITY_MAX};
-
-/// How many jobs are enqueued in one step: few enough that nobody waits long for its locks.
-const TOGETHER_MAX: usize = 1_000;
-
-/// How many bytes of arguments are enqueued in one step, a single job apart: a database takes in what it is sent as one value.
-const TOGETHER_BYTES_MAX: usize = 4 << 20;
 
 /// A job that is about to be enqueued: nothing is done before it is awaited. The answer is the id of its run.
 #[must_use = "a job is enqueued when this is awaited"]
@@ -136,7 +130,7 @@ impl SchedulerHandle {
         });
         let all = all.collect::<Result<Vec<NewJob>, Error>>()?;
         let mut ids = Vec::with_capacity(all.len());
-        for some in all.chunk_by(together()) {
+        for some in in_steps(&all) {
             let answers = self.0.backend.enqueue_jobs(some).await?;
             let made: Vec<RunId> = some.iter().map(|new| new.id).collect();
             gone_or(self, self.request(Request::Runnable).await, &made).await?;
@@ -175,20 +169,6 @@ impl SchedulerHandle {
                 }
             }
         }
-    }
-}
-
-/// Whether a job goes with those before it, in the order in which they come.
-fn together() -> impl FnMut(&NewJob, &NewJob) -> bool {
-    let (mut count, mut bytes) = (1, 0);
-    move |before, next| {
-        count += 1;
-        bytes += before.arguments.json.len();
-        let fits = count <= TOGETHER_MAX && bytes + next.arguments.json.len() <= TOGETHER_BYTES_MAX;
-        if !fits {
-            (count, bytes) = (1, 0);
-        }
-        fits
     }
 }
 
@@ -368,29 +348,5 @@ impl std::fmt::Debug for Enqueue<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let task = self.job.as_ref().ok().map(|(task, _)| task.name.as_str());
         f.debug_struct("Enqueue").field("task", &task).field("begin", &self.begin).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::TaskKey;
-
-    #[test]
-    fn jobs_go_together_as_long_as_they_are_few_and_short() {
-        let job = |bytes: usize| NewJob {
-            id: RunId::from_parts(Timestamp::MIN, 1),
-            task: TaskKey(1),
-            arguments: JobArguments { version: 1, json: "x".repeat(bytes).into() },
-            begin: Begin::Now,
-            priority: None,
-            unique: None,
-        };
-        let sizes = |jobs: &[NewJob]| jobs.chunk_by(together()).map(<[NewJob]>::len).collect::<Vec<_>>();
-        assert_eq!(sizes(&vec![job(10); 2_500]), [1_000, 1_000, 500]);
-        let long = job(TOGETHER_BYTES_MAX / 4);
-        assert_eq!(sizes(&vec![long; 10]), [4, 4, 2]);
-        assert_eq!(sizes(&[job(TOGETHER_BYTES_MAX), job(TOGETHER_BYTES_MAX), job(1)]), [1, 1, 1]);
-        assert!(sizes(&[]).is_empty());
     }
 }

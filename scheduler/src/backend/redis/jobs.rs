@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::list::read_waiting;
 use super::store::{Answers, Failed, Store, TOGETHER_MAX};
 use super::words::{At, BecameWord, Id, Key, LetterWord, NewJobWord};
-use crate::backend::{Enqueued, LETTERS_KEPT_FOR, LETTERS_LISTED, LetterQuery, LetterRow, NewJob, RunQuery, RunRow};
+use crate::backend::{
+    Enqueued, LETTERS_KEPT_FOR, LETTERS_LISTED, LetterQuery, LetterRow, NewJob, RunQuery, RunRow, STEP_BYTES_MAX,
+    in_steps,
+};
 use crate::run::{RunId, RunState};
-
-/// How many bytes of arguments go into one step, or come out of it, a single job apart.
-const TOGETHER_BYTES_MAX: usize = 4 << 20;
 
 /// How many letters, or jobs that wait, are read at once.
 const PAGE: usize = 500;
@@ -39,7 +39,7 @@ impl Place {
 impl Store {
     pub(super) async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Failed> {
         let mut enqueued = Vec::with_capacity(jobs.len());
-        for some in jobs.chunk_by(together()) {
+        for some in in_steps(jobs) {
             let asked = json!({ "jobs": some.iter().map(NewJobWord::of).collect::<Vec<_>>() });
             let arguments: Vec<&str> = some.iter().map(|job| &*job.arguments.json).collect();
             let (answered, _): (Answers<BecameWord>, _) = self.call_with("enqueue_jobs", &asked, &arguments).await?;
@@ -63,7 +63,7 @@ impl Store {
         let (mut letters, mut place): (Vec<LetterRow>, _) = (Vec::new(), None);
         while letters.len() < limit {
             let max = PAGE.min(limit - letters.len());
-            let mut asked = json!({ "max": max, "bytes_max": TOGETHER_BYTES_MAX });
+            let mut asked = json!({ "max": max, "bytes_max": STEP_BYTES_MAX });
             if let Some(task) = query.task {
                 asked["task"] = json!(Key(task));
             }
@@ -153,19 +153,5 @@ impl Store {
         }
         rows.truncate(limit);
         Ok(rows)
-    }
-}
-
-/// Whether a job goes with those before it, in the order in which they come.
-fn together() -> impl FnMut(&NewJob, &NewJob) -> bool {
-    let (mut count, mut bytes) = (1, 0);
-    move |before, next| {
-        count += 1;
-        bytes += before.arguments.json.len();
-        let fits = count <= TOGETHER_MAX && bytes + next.arguments.json.len() <= TOGETHER_BYTES_MAX;
-        if !fits {
-            (count, bytes) = (1, 0);
-        }
-        fits
     }
 }
