@@ -56,15 +56,15 @@ pub(crate) fn jobs_of_nodes_that_are_killed_come_to_their_end(store: fn() -> Sto
 }
 
 /// Where a node dies that has enqueued a job, and which attempts of it are then seen to start, on any node.
-const DEATHS: [(&str, &[u32]); 7] = [
-    ("enqueue_jobs:before", &[1]),
-    // The store has the job, and nobody has heard of it.
-    ("enqueue_jobs:after", &[1]),
-    ("claim:after", &[2]),
-    ("body:start", &[1, 2]),
-    ("body:end", &[1, 2]),
-    ("finish:before", &[1, 2]),
-    ("finish:after", &[1]),
+const DEATHS: [(&str, &[&[u32]]); 7] = [
+    ("enqueue_jobs:before", &[&[1]]),
+    // The store has the job, and who enqueued it has not heard of that; its node may have claimed it all the same.
+    ("enqueue_jobs:after", &[&[1], &[2], &[1, 2]]),
+    ("claim:after", &[&[2]]),
+    ("body:start", &[&[1, 2]]),
+    ("body:end", &[&[1, 2]]),
+    ("finish:before", &[&[1, 2]]),
+    ("finish:after", &[&[1]]),
 ];
 
 pub(crate) fn a_job_survives_the_death_of_a_node_at_any_step(store: fn() -> Store) {
@@ -75,7 +75,7 @@ pub(crate) fn a_job_survives_the_death_of_a_node_at_any_step(store: fn() -> Stor
     });
 }
 
-fn killed(store: &Store, die: &str, attempts: &[u32]) {
+fn killed(store: &Store, die: &str, attempts: &[&[u32]]) {
     let mut node = store.node("a", &["job=note,body=50", &format!("die={die}")]);
     node.tell("enqueue note 1..2");
     let status = node.ends();
@@ -88,7 +88,7 @@ fn killed(store: &Store, die: &str, attempts: &[u32]) {
     let starts = lines.iter().filter(|line| line.seen == Seen::Start);
     assert!(lines.iter().all(|line| line.run == run), "{die}: it is one run:\n{}", store.story());
     let started: Vec<u32> = starts.map(|line| line.attempt).collect();
-    assert_eq!(started, attempts, "{die}: the attempts of the job:\n{}", store.story());
+    assert!(attempts.contains(&&*started), "{die}: the attempts of the job: {started:?}\n{}", store.story());
     next.stop();
 }
 
