@@ -161,6 +161,26 @@ async fn postgres_notifies_at_most_twenty_times_a_second() {
     assert!(0 < told && told <= most, "{told} in {:?}", began.elapsed());
 }
 
+/// A table that was filled just now makes statements look expensive, and the server would compile each of them, for most of a
+/// second; here it is told that all of them are worth it.
+#[tokio::test]
+async fn postgres_is_not_asked_to_compile_statements() {
+    if !has_postgres() {
+        return;
+    }
+    let mut spent = Vec::new();
+    for eager in ["", "options[jit_above_cost]=0&options[jit_inline_above_cost]=0&options[jit_optimize_above_cost]=0"] {
+        let url = format!("{}{}{eager}", postgres_url(), if postgres_url().contains('?') { '&' } else { '?' });
+        let name = format!("compiled_{:x}", fastrand::u32(..));
+        let options = PostgresBackend::options().schema(name.clone()).namespace(name);
+        let store = options.connect(&url).await.expect("it opens");
+        let began = std::time::Instant::now();
+        has_run_on(store).await;
+        spent.push(began.elapsed());
+    }
+    assert!(spent[1] < 5 * spent[0], "{:?} where nothing is compiled, {:?} where all would be", spent[0], spent[1]);
+}
+
 fn report() -> Task {
     Task::new("report", Schedule::cron("0 0 1 1 *").expect("an expression"), async || {})
 }

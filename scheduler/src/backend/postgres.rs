@@ -42,8 +42,10 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 /// A transaction, which the server gives up when its node says nothing for five seconds: a node that is frozen, or whose
 /// connection is, must not keep its rows locked for longer. And its statements find rows by the order of an index, of which
 /// they want the first few: of a table that was filled just now the server has no statistics, and would sort a backlog for
-/// them. Said with each, since poolers forget what is said to a session.
-const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL enable_bitmapscan = off";
+/// them. Nor are they worth being compiled, which takes most of a second where such a table makes them look expensive. Said
+/// with each, since poolers forget what is said to a session.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL enable_bitmapscan = off; SET LOCAL \
+                     jit = off";
 
 /// The schema in which the tables are made.
 const SCHEMA: &str = "public";
