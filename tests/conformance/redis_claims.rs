@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use symphra_scheduler::backend::{Backend, Claim, Claimed, End, Finish, Group, Registered, Submission, TaskKey};
+use symphra_scheduler::backend::{
+    Admission, Backend, Claim, Claimed, End, Finish, Group, Holder, Registered, Stored, Submission, TaskKey,
+};
 use symphra_scheduler::{Origin, Outcome, RedisBackend, RunId};
 use symphra_scheduler_tests::services::{Redis, has_redis};
 
-use super::redis_only::{declared, node, open, registered};
+use super::redis_only::{declared, firing, node, open, registered};
 
 const TASKS: usize = 5_000;
 
@@ -174,4 +177,48 @@ async fn no_task_of_a_large_group_is_left_behind() {
     let got = drain(&store, &keys(&tasks), 1).await;
     assert_eq!(got.len(), TASKS + 1_000);
     assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), tasks.iter().map(|task| task.key).collect());
+}
+
+/// Redis keeps few and short texts as a list, which is gone through from its beginning for each of a step's tasks.
+#[tokio::test]
+async fn rules_are_found_and_not_searched_for() {
+    if !has_redis() {
+        return;
+    }
+    let server = Redis::start();
+    let store = open(&server).await.expect("it opens");
+    registered(&store, 100).await;
+    let kept_as = server.ask("OBJECT ENCODING {symphra:billing}:rules");
+    assert!(kept_as.contains("hashtable"), "{kept_as}");
+}
+
+/// A program of an earlier day has written tokens as numbers.
+#[tokio::test]
+async fn a_run_that_an_older_program_has_held_is_taken_over_and_that_one_ends_nothing() {
+    if !has_redis() {
+        return;
+    }
+    let server = Redis::start();
+    let store = open(&server).await.expect("it opens");
+    let task = registered(&store, 1).await.remove(0);
+    let fired = firing(&task);
+    let Admission::Claimed(first) = store.enqueue(&node(), std::slice::from_ref(&fired)).await.expect("it fires")[0]
+    else {
+        panic!("it is held");
+    };
+    let as_numbers = r#"EVAL "local rows = redis.call('HGETALL', KEYS[1]) for at = 1, #rows, 2 do local row, count = string.gsub(rows[at + 1], '\"token\":\"(%d+)\"', '\"token\":%1') redis.call('HSET', KEYS[1], rows[at], row) return count end" 1 {symphra:billing}:runs"#;
+    assert!(server.ask(as_numbers).starts_with(":1"), "{}", server.ask(as_numbers));
+    store.leave(&node()).await.expect("it leaves");
+    let heir = Holder::new("b", Duration::from_secs(600));
+    let wanted = Claim { number: 1, tasks: [task.key].into(), jobs: [].into(), max: 1 };
+    let runs = store.claim(&heir, &wanted).await.expect("a claim is answered").runs;
+    assert_eq!((runs.len(), runs[0].id, runs[0].attempt), (1, fired.id, 2));
+    assert!(runs[0].hold.token > first.token, "{:?} after {first:?}", runs[0].hold);
+    let end = |token| {
+        let (end, at) = (End::Final(Outcome::Succeeded), fired.advance_to);
+        [Finish { task: task.key, id: fired.id, token, end, started_at: None, finished_at: at, log: None }]
+    };
+    assert_eq!(store.finish(&end(first.token)).await.expect("it is answered"), [Stored::Stale]);
+    let stored = store.finish(&end(runs[0].hold.token)).await.expect("it is answered");
+    assert_eq!(stored, [Stored::Done { more: false }]);
 }

@@ -171,6 +171,7 @@ function calls.register()
     end
   end
   step.call_all('HSET', 'names', names)
+  step.save_apart('rules')
   step.call_all('HSET', 'timetables', texts)
   step.call_all('HDEL', 'rescheduled', replaced)
   step.call_all('HSET', 'knows:' .. step.input.holder.node, knows)

@@ -34,10 +34,11 @@ function step.held_by(node)
   return of
 end
 
--- The token under which a run is held next. It is later than the present, so that none that was given and then lost is given
--- again.
+-- The token under which a run is held next, a text. It is not before the present, so that none that was given and then lost is
+-- given again. One that an older program has given is a number, and nobody but that program asks for it.
 function step.next_token(run)
-  return math.max((run.token or 0) + 1, step.now)
+  local after = tonumber(run.token or 0) + 1
+  return after > step.now and step.text(after) or step.present
 end
 
 function step.hold(id, run, node)
@@ -73,7 +74,7 @@ function step.give(id, run, node)
   run.claim, run.was = nil, nil
   run.state = 'running'
   run.attempt = run.attempt + 1
-  step.touched[run.task] = step.touched[run.task] or step.tasks[run.task].waiting ~= nil or nil
+  if step.tasks[run.task].waiting then step.touched[run.task] = true end
   step.runs_changed[id] = true
 end
 
@@ -81,7 +82,7 @@ function step.new_run(id, given, of)
   local run = setmetatable({
     task = of, origin = given.origin, origin_id = given.origin_id, scheduled_at = given.scheduled_at,
     due_at = given.due_at, missed = given.missed, missed_first = given.missed_first, state = 'queued', attempt = 0,
-    token = step.next_token({}), beside = given.beside,
+    token = step.present, beside = given.beside,
   }, step.OF_RUN)
   step.runs[id] = run
   step.runs_changed[id] = true
@@ -113,7 +114,7 @@ function step.keep(id, run, state, at, why)
   if attempt ~= 1 then ended.attempt = attempt end
   step.ended_rows[#step.ended_rows + 1] = id
   step.ended_rows[#step.ended_rows + 1] = cjson.encode(ended)
-  step.add('history', id, step.ended_made)
+  step.add('history', id, step.text(step.ended_made))
   local past = step.past_added[run.task]
   if not past then
     past = {}

@@ -326,11 +326,11 @@ impl Store {
         #[derive(Serialize)]
         struct Held {
             id: Id,
-            token: u64,
+            token: Number,
         }
         let mut lost = Vec::new();
         for some in held.chunks(TOGETHER_MAX) {
-            let held: Vec<Held> = some.iter().map(|run| Held { id: Id(run.id), token: run.token.0 }).collect();
+            let held: Vec<Held> = some.iter().map(|run| Held { id: Id(run.id), token: Number(run.token.0) }).collect();
             let seen: Runs = self.call("lost", &serde_json::json!({ "held": held })).await?;
             lost.extend(seen.runs.into_iter().map(|run| run.0));
         }
@@ -398,7 +398,7 @@ pub(super) struct Runs {
 struct EndWord<'a> {
     task: Key,
     id: Id,
-    token: u64,
+    token: Number,
     /// Unless it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     how: Option<&'static str>,
@@ -423,7 +423,7 @@ impl<'a> EndWord<'a> {
         Self {
             task: Key(ended.task),
             id: Id(ended.id),
-            token: ended.token.0,
+            token: Number(ended.token.0),
             how,
             at,
             failure,

@@ -296,7 +296,7 @@ impl SubmissionWord {
 #[derive(Deserialize)]
 pub(super) struct BecameWord {
     a: String,
-    token: Option<u64>,
+    token: Option<Number>,
     success: Option<At>,
     run: Option<Id>,
     at: Option<At>,
@@ -305,7 +305,7 @@ pub(super) struct BecameWord {
 impl BecameWord {
     pub(super) fn admission(self) -> Result<Admission, BackendError> {
         Ok(match (self.a.as_str(), self.token, self.at) {
-            ("claimed", Some(token), _) => Admission::Claimed(hold(token, self.success)),
+            ("claimed", Some(Number(token)), _) => Admission::Claimed(hold(token, self.success)),
             ("queued", ..) => Admission::Queued { cancel: self.run.map(|run| run.0) },
             ("passed", ..) => Admission::Passed,
             ("exhausted", ..) => Admission::Exhausted,
@@ -355,7 +355,7 @@ fn hold(token: u64, success: Option<At>) -> Hold {
 pub(super) struct ClaimedWord {
     task: Key,
     id: Id,
-    token: u64,
+    token: Number,
     success: Option<At>,
     origin: String,
     origin_id: Option<Id>,
@@ -380,7 +380,7 @@ impl ClaimedWord {
         Ok(Claimed {
             task: self.task.0,
             id: self.id.0,
-            hold: hold(self.token, self.success),
+            hold: hold(self.token.0, self.success),
             origin: read_origin(&self.origin, self.origin_id)?,
             scheduled_at: self.scheduled_at.0,
             due_at: self.due_at.0,
