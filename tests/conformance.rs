@@ -7,6 +7,8 @@ mod audited;
 mod grouping;
 #[path = "conformance/jobs.rs"]
 mod jobs;
+#[path = "conformance/jobs_together.rs"]
+mod jobs_together;
 #[path = "conformance/outrun.rs"]
 mod outrun;
 #[path = "conformance/rabbitmq_jobs.rs"]

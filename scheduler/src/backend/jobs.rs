@@ -121,8 +121,9 @@ impl Begin {
 #[cfg(any(feature = "jobs", feature = "redis"))]
 const STEP_MAX: usize = 1_000;
 
-/// How many bytes of arguments go into one step, or come out of it, a single job apart: a store takes what it is sent as one value.
-#[cfg(any(feature = "jobs", feature = "redis"))]
+/// How many bytes of arguments go into one step, or come out of it, a single job apart: a store takes what it is sent as one value,
+/// and has to say what it has within the time of a step, over a slow line too.
+#[cfg(any(feature = "jobs", feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(super) const STEP_BYTES_MAX: usize = 4 << 20;
 
 /// Jobs in the order in which they come, in so many as one step is about.

@@ -1,7 +1,7 @@
 //! Who gets which run: those that wait, those whose next attempt is due, and those of dead nodes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::rows::{Run, at};
 use super::step::Change;
 use super::{Database, Failed, Shared, Step, Transaction, text};
+use crate::backend::jobs::STEP_BYTES_MAX;
 use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, TaskKey};
 use crate::outcome::{Failure, Outcome};
 use crate::run::RunState;
@@ -47,6 +48,9 @@ struct Front {
     taken: HashSet<String>,
     /// How often more was looked at.
     looks: u32,
+    /// How long the arguments of jobs are, and those that are brought together.
+    bytes: HashMap<String, usize>,
+    brought: usize,
 }
 
 /// How far a lane is read.
@@ -67,21 +71,33 @@ impl<D: Database> Shared<D> {
             claims.runs = step.claimed_before(&holder.node, claim).await?;
         }
         let wanted = claim.max.saturating_sub(claims.runs.len());
+        let mut next_now = None;
         let mut tasks = step.claimable(&holder.node, claim, wanted).await?;
         let jobs = step.claimable_jobs(claim).await?;
         tasks.extend(jobs.tasks());
         if wanted > 0 && !tasks.is_empty() {
             step.lock_free(tasks).await?;
-            let more = step.take(&holder.node, claim, wanted).await?;
-            claims.runs.extend(more);
+            let is_cut = step.take(&holder.node, claim, &mut claims.runs).await?;
+            next_now = is_cut.then_some(step.now);
         }
-        claims.next_at = step.next_attempt(claim).await?.into_iter().chain(jobs.next_at()).min().map(at);
+        let next_attempt = step.next_attempt(claim).await?;
+        claims.next_at = next_attempt.into_iter().chain(jobs.next_at()).map(at).chain(next_now).min();
         self.commit(step).await?;
         Ok(claims)
     }
 }
 
 impl Front {
+    /// Whether the arguments of a run are brought with those that the claim brings already.
+    fn fits(&mut self, run: &Run) -> bool {
+        let bytes = self.brought + self.bytes.get(&run.id).copied().unwrap_or_default();
+        let fits = bytes <= STEP_BYTES_MAX || self.brought == 0;
+        if fits {
+            self.brought = bytes;
+        }
+        fits
+    }
+
     fn takes(&mut self, run: &Run, lane: i64) {
         self.lanes.entry((run.task, lane)).or_default().taken += 1;
         self.taken.insert(run.id.clone());
@@ -142,16 +158,19 @@ impl<T: Transaction> Step<'_, T> {
         Ok(found.iter().map(|due| due.task).collect())
     }
 
-    /// Takes the first of the runs of the locked tasks that may begin.
-    async fn take(&mut self, node: &str, claim: &Claim, wanted: usize) -> Result<Vec<Claimed>, Failed> {
+    /// Takes the first of the runs of the locked tasks that may begin, beside those that the claim has got before; tells whether
+    /// there are more, whose arguments would be too long together with those that are brought.
+    async fn take(&mut self, node: &str, claim: &Claim, got: &mut Vec<Claimed>) -> Result<bool, Failed> {
+        let wanted = claim.max - got.len();
         let ids: Vec<i64> = self.tasks.keys().copied().collect();
-        let mut front = Front::default();
+        let brought = got.iter().filter_map(|run| run.arguments.as_ref()).map(|with| with.json.len()).sum();
+        let mut front = Front { brought, ..Front::default() };
         // One more than a task's share: a task of which one run waits is known to have no more.
         let depth = 1 + (2 * wanted).div_ceil(ids.len().max(1));
         self.look_at(&mut front, claim, node, ids, depth).await?;
         self.look_at_jobs(&mut front, claim, wanted).await?;
         let mut groups = self.groups().await?;
-        let (mut claimed, mut begun) = (Vec::new(), Vec::new());
+        let (mut claimed, mut begun, mut is_cut) = (Vec::new(), Vec::new(), false);
         while let Some((_, Candidate(mut run, lane))) = front.candidates.pop_first() {
             let was = run.run_state()?;
             if was == RunState::Running {
@@ -176,6 +195,10 @@ impl<T: Transaction> Step<'_, T> {
             if is_held_back || needs_room && !task.has_room() || !has_place {
                 continue;
             }
+            if !front.fits(&run) {
+                is_cut = true;
+                break;
+            }
             if was != RunState::Running {
                 groups.take(group.as_deref());
             }
@@ -199,7 +222,8 @@ impl<T: Transaction> Step<'_, T> {
             }
         }
         self.write_begun_jobs(&begun).await?;
-        self.with_arguments(claimed).await
+        got.extend(self.with_arguments(claimed).await?);
+        Ok(is_cut)
     }
 
     /// Reads the first candidates of each lane of these tasks, `depth` of a lane, or more where the claimer cannot read what
@@ -238,6 +262,9 @@ impl<T: Transaction> Step<'_, T> {
                 }
                 let (own, due_at) = self.rank(run);
                 let priority = job.map_or(own, |job| Reverse(job.priority));
+                if let Some(job) = job {
+                    front.bytes.insert(run.id.clone(), job.bytes);
+                }
                 front.candidates.insert((priority, due_at, run.scheduled_at, run.made, run.id.clone()), candidate);
             }
             tasks = front.tasks_in(|lane| lane.taken >= lane.read);
@@ -248,7 +275,8 @@ impl<T: Transaction> Step<'_, T> {
 
     /// Reads the first jobs that wait of each of the locked tasks: as many as could be claimed, so that none is read later.
     async fn look_at_jobs(&mut self, front: &mut Front, claim: &Claim, wanted: usize) -> Result<(), Failed> {
-        for (run, priority) in self.waiting_for_a_claim(claim, wanted).await? {
+        for (run, priority, bytes) in self.waiting_for_a_claim(claim, wanted).await? {
+            front.bytes.insert(run.id.clone(), bytes);
             let rank = (Reverse(priority), run.due_at, run.scheduled_at, run.made, run.id.clone());
             front.candidates.insert(rank, Candidate(run, NEW_JOBS));
         }

@@ -3,7 +3,7 @@
 //! Statements are written once, with words in braces where databases differ; [`Dialect::say`] replaces them when a store is
 //! opened. `{tasks}` and its like are tables, `{index:x}` and `{schema_index:x}` an index that is made and one that is
 //! there, `{each:x}` the rows of the parameter's list `x`, `{words:x}` the plain values
-//! of one, `{in:x}` one of its values as text.
+//! of one, `{in:x}` one of its values as text, `{bytes:x}` how long a text is.
 
 use super::rows::Type;
 
@@ -94,6 +94,7 @@ impl Dialect {
                 "each" if self == Self::Sqlite => format!("jsonb_each($1, '$.{name}') AS e"),
                 "each" | "words" => format!("json_each($1, '$.{name}') AS e"),
                 "in" => format!("($1 ->> '{name}')"),
+                "bytes" => format!("length(CAST({name} AS blob))"),
                 "array" => "json_group_array".into(),
                 "object" => "json_object".into(),
                 "list" => "json_array".into(),
@@ -111,6 +112,7 @@ impl Dialect {
                 "each" => format!("jsonb_array_elements(CAST($1 AS jsonb) -> '{name}') AS e(value)"),
                 "words" => format!("jsonb_array_elements_text(CAST($1 AS jsonb) -> '{name}') AS e(value)"),
                 "in" => format!("(CAST($1 AS jsonb) ->> '{name}')"),
+                "bytes" => format!("octet_length({name})"),
                 "array" => "json_agg".into(),
                 "object" => "json_build_object".into(),
                 "list" => "json_build_array".into(),

@@ -38,11 +38,13 @@ pub(super) struct Facts {
     run: String,
     pub(super) priority: i64,
     pub(super) version: u32,
+    /// How long its arguments are.
+    pub(super) bytes: usize,
 }
 
-/// A job that waits: its run, task, priority, instant and place in the line.
+/// A job that waits: its run, task, priority, instant and place in the line, and how long its arguments are.
 #[derive(Deserialize)]
-struct Waiting(String, i64, i64, i64, i64);
+struct Waiting(String, i64, i64, i64, i64, usize);
 
 /// A task in which a job waits.
 #[derive(Deserialize)]
@@ -313,12 +315,13 @@ impl<T: Transaction> Step<'_, T> {
         Ok(facts.into_iter().map(|facts| (facts.run.clone(), facts)).collect())
     }
 
-    /// Jobs that wait and that the claim may have: as many of each of the locked tasks that have room, with their priorities.
+    /// Jobs that wait and that the claim may have: as many of each of the locked tasks that have room, with their priorities and
+    /// how long their arguments are.
     pub(super) async fn waiting_for_a_claim(
         &mut self,
         claim: &Claim,
         wanted: usize,
-    ) -> Result<Vec<(Run, i64)>, Failed> {
+    ) -> Result<Vec<(Run, i64, usize)>, Failed> {
         let mut mine = reads(claim);
         mine.retain(|read| {
             let task = read["task"].as_i64().unwrap_or_default();
@@ -329,8 +332,8 @@ impl<T: Transaction> Step<'_, T> {
         }
         let waiting: Vec<Waiting> =
             self.list(&self.sql.jobs.candidates, json!({ "reads": mine, "max": wanted })).await?;
-        let waiting = waiting.into_iter().map(|Waiting(run, task, priority, scheduled_at, seq)| {
-            (Run { made: seq, ..queued(&run, task, scheduled_at) }, priority)
+        let waiting = waiting.into_iter().map(|Waiting(run, task, priority, scheduled_at, seq, bytes)| {
+            (Run { made: seq, ..queued(&run, task, scheduled_at) }, priority, bytes)
         });
         Ok(waiting.collect())
     }

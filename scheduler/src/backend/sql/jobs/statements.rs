@@ -175,7 +175,7 @@ impl JobStatements {
                 given("reads", READS)
             )),
             candidates: say(&format!(
-                "SELECT {{array}}({{list}}(j.run, j.task, j.priority, j.scheduled_at, j.seq)) FROM {} AS x {of_each}",
+                "SELECT {{array}}({{list}}(j.run, j.task, j.priority, j.scheduled_at, j.seq, {{bytes:j.arguments}})) FROM {} AS x {of_each}",
                 given("reads", READS)
             )),
             insert_begun: say(&format!(
@@ -188,7 +188,8 @@ impl JobStatements {
                 run_ids("j.run")
             )),
             facts: say(&format!(
-                "SELECT {{array}}({{object}}('run', j.run, 'priority', j.priority, 'version', j.version)) FROM {{jobs}} AS j WHERE {}",
+                "SELECT {{array}}({{object}}('run', j.run, 'priority', j.priority, 'version', j.version, 'bytes', \
+                 {{bytes:j.arguments}})) FROM {{jobs}} AS j WHERE {}",
                 run_ids("j.run")
             )),
             arguments: say(&format!(
