@@ -45,6 +45,7 @@ use ask::{Failed, Link, Shared};
 use message::{KNOWN, Reply, Request};
 use place::Place;
 pub(crate) use refused::Refused;
+use refused::may_call;
 use steps::Steps;
 
 /// How long a call waits for its answer.
@@ -178,7 +179,7 @@ async fn open(store: &Shared) -> Result<(), BoxError> {
         return Err(if is_missing { Refused::Missing.into() } else { why.into() });
     }
     match store.ask(Request::Open { known: KNOWN }, OPEN_MAX).await {
-        Ok(Reply::Opened { reached, admits, .. }) if admits > KNOWN => Err(Refused::TooNew { reached, admits }.into()),
+        Ok(Reply::Opened { reached, admits, .. }) => Ok(may_call(reached, admits)?),
         Ok(_) => Ok(()),
         Err(failed) => Err(failed.to_string().into()),
     }
