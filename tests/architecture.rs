@@ -115,13 +115,20 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("events", &["backend", "run", "schedule", "task"]),
+    ("meters", &["backend", "task"]),
     ("handler", &["executor", "outcome"]),
     ("job", &["executor", "handler", "outcome"]),
     (
         "executor",
-        &["backend", "clock", "events", "handler", "job", "logging", "node", "outcome", "retry", "run", "task"],
+        &[
+            "backend", "clock", "events", "handler", "job", "logging", "meters", "node", "outcome", "retry", "run",
+            "task",
+        ],
     ),
-    ("engine", &["backend", "clock", "events", "executor", "logging", "node", "outcome", "run", "schedule", "task"]),
+    (
+        "engine",
+        &["backend", "clock", "events", "executor", "logging", "meters", "node", "outcome", "run", "schedule", "task"],
+    ),
     ("registry", &["executor", "handler", "job", "schedule", "task"]),
     ("stats", &["backend"]),
     (
@@ -137,6 +144,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "executor",
             "job",
             "logging",
+            "meters",
             "node",
             "outcome",
             "run",
@@ -171,8 +179,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "launch",
         &[
-            "backend", "clock", "config", "engine", "error", "events", "executor", "handle", "logging", "node", "run",
-            "task",
+            "backend", "clock", "config", "engine", "error", "events", "executor", "handle", "logging", "meters",
+            "node", "run", "task",
         ],
     ),
     (

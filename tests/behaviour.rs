@@ -17,6 +17,8 @@ mod jobs;
 mod kit;
 #[path = "behaviour/limits.rs"]
 mod limits;
+#[path = "behaviour/metrics.rs"]
+mod metrics;
 #[path = "behaviour/misfiring.rs"]
 mod misfiring;
 #[path = "behaviour/mistakes.rs"]

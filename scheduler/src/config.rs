@@ -13,6 +13,8 @@ mod error;
 #[cfg(feature = "config")]
 mod file;
 mod history;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod overrides;
 #[cfg(feature = "config")]
 mod read;
@@ -40,6 +42,8 @@ use symphra_scheduler_core::format_duration;
 pub use self::backend::BackendConfig;
 pub use self::daemon::DaemonConfig;
 pub use self::history::HistoryConfig;
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsConfig;
 pub use self::registered::{BackendSettings, register_backend, registered_backends};
 use crate::error::Problem;
 use crate::logging::LoggingConfig;
@@ -84,6 +88,8 @@ pub struct SchedulerConfig {
     lease: Option<Duration>,
     node: Option<Arc<str>>,
     history: HistoryConfig,
+    #[cfg(feature = "metrics")]
+    metrics: MetricsConfig,
     groups: Vec<(Arc<str>, u32)>,
     overrides: Overrides,
     pub(crate) backend: BackendConfig,
@@ -181,6 +187,14 @@ impl SchedulerConfig {
         self
     }
 
+    /// How much of metrics is told by task. Default: [`MetricsConfig::new`].
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics(mut self, metrics: MetricsConfig) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// How many runs of the tasks of a group execute at once. Default 1 for each group; allowed 1 or more.
     #[must_use]
     pub fn group(mut self, name: impl Into<Arc<str>>, runs: u32) -> Self {
@@ -264,6 +278,12 @@ impl SchedulerConfig {
         Arc::new(self.history.retention())
     }
 
+    /// How many tasks have a label in metrics, and whether histograms have it too.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn labels(&self) -> (usize, bool) {
+        self.metrics.labels()
+    }
+
     /// How many runs of a group execute at once.
     pub(crate) fn group_max(&self, name: &str) -> u32 {
         self.groups.iter().find(|(known, _)| **known == *name).map_or(defaults::GROUP_MAX, |&(_, runs)| runs)
@@ -288,6 +308,8 @@ impl SchedulerConfig {
             lease: self.lease.or(below.lease),
             node: self.node.or(below.node),
             history: self.history.over(below.history),
+            #[cfg(feature = "metrics")]
+            metrics: self.metrics.over(below.metrics),
             groups,
             overrides: self.overrides.over(below.overrides),
             backend: self.backend.over(below.backend),
@@ -324,6 +346,8 @@ impl SchedulerConfig {
             found.push(setting("node", &format!("{node:?}"), "1 to 128 bytes without control characters"));
         }
         found.extend(self.history.problems());
+        #[cfg(feature = "metrics")]
+        found.extend(self.metrics.problems());
         found.extend(self.daemon.problems(self.logging.named_file()));
         found
     }

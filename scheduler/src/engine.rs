@@ -249,6 +249,8 @@ impl Turns {
         }
         for notice in self.actions.notices.drain(..) {
             notice.log(&self.engine.logger);
+            #[cfg(feature = "metrics")]
+            notice.count(self.engine.executor.meters());
             self.engine.teller.tell(|| notice.into_event());
         }
         answered || submitted

@@ -30,6 +30,8 @@ use crate::backend::{Holding, JobArguments, Token};
 use crate::clock::StoreClock;
 use crate::events::Teller;
 use crate::logging::Logger;
+#[cfg(feature = "metrics")]
+use crate::meters::Meters;
 use crate::node::Lease;
 use crate::outcome::{CancelCause, Outcome};
 use crate::retry::Advice;
@@ -80,6 +82,8 @@ pub(crate) struct Surroundings {
     pub(crate) lease: Arc<Lease>,
     pub(crate) teller: Teller,
     pub(crate) logger: Logger,
+    #[cfg(feature = "metrics")]
+    pub(crate) meters: Meters,
 }
 
 /// The end of a job.
@@ -132,6 +136,11 @@ struct Waiting {
 }
 
 impl Executor {
+    #[cfg(feature = "metrics")]
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.0.surroundings.meters
+    }
+
     pub(crate) fn new(
         runtime: Handle,
         clock: StoreClock,

@@ -11,6 +11,8 @@ mod health;
 #[cfg(feature = "jobs")]
 mod jobs;
 mod letters;
+#[cfg(feature = "metrics")]
+mod prometheus;
 mod query;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -44,6 +46,8 @@ pub use jobs::Enqueue;
 #[cfg(feature = "cli")]
 pub(crate) use letters::{Again, again, has_jobs, no_letter};
 pub use letters::{DeadLetter, LetterFilter};
+#[cfg(feature = "metrics")]
+pub use prometheus::PROMETHEUS_CONTENT_TYPE;
 pub use query::{Run, RunFilter};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.

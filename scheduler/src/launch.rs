@@ -127,6 +127,8 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         lease,
         teller: teller.clone(),
         logger: logger.clone(),
+        #[cfg(feature = "metrics")]
+        meters: crate::meters::Meters::new(config.labels()),
     });
     let executor =
         Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.workers(), Arc::clone(&wake));

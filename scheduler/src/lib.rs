@@ -57,6 +57,7 @@
 //! - `jobs`: `#[task]` and `SchedulerHandle::enqueue`: work with arguments, run once.
 //! - `daemon`: `Scheduler::daemon` and `Daemon`: running detached, on Unix.
 //! - `cli`: a command line for the program, `cli::main`, and the binary `symphra`.
+//! - `metrics`: what a scheduler counts and measures, in the text format of Prometheus.
 //! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
 //! - `conformance`: the suite of tests that defines a [`Backend`](backend::Backend).
 
@@ -80,6 +81,8 @@ mod handler;
 mod job;
 mod launch;
 pub mod logging;
+#[cfg(feature = "metrics")]
+mod meters;
 mod migrate;
 mod namespace;
 mod node;
@@ -111,6 +114,8 @@ pub use backend::{RabbitMqBackend, RabbitMqOptions};
 pub use backend::{RedisBackend, RedisOptions};
 #[cfg(feature = "sqlite")]
 pub use backend::{SqliteBackend, SqliteOptions};
+#[cfg(feature = "metrics")]
+pub use config::MetricsConfig;
 pub use config::{
     BackendConfig, BackendSettings, DaemonConfig, HistoryConfig, SchedulerConfig, register_backend, registered_backends,
 };
@@ -124,6 +129,8 @@ pub use events::{Events, SchedulerEvent};
 pub use executor::{Extract, ExtractError, Needs, Provided, RunContext, RunningRun, ScheduledAt, State};
 #[cfg(feature = "jobs")]
 pub use handle::Enqueue;
+#[cfg(feature = "metrics")]
+pub use handle::PROMETHEUS_CONTENT_TYPE;
 pub use handle::{
     Backfill, Backfilled, ClockHealth, DeadLetter, Explanation, Health, LetterFilter, NoOccurrence, Run, RunFilter,
     SchedulerHandle, StaleTask, StopOnDrop, StoreHealth, Triggered,

@@ -21,6 +21,9 @@ pub(crate) struct Tally {
     pub(crate) succeeded: u64,
     /// Failed, timed out and abandoned.
     pub(crate) failed: u64,
+    /// Those of them that timed out, and those that were abandoned.
+    pub(crate) timed_out: u64,
+    pub(crate) abandoned: u64,
     pub(crate) cancelled: u64,
     consecutive_failures: u32,
     latest: Option<RunState>,
@@ -107,6 +110,7 @@ impl Tally {
     /// A run has ended by the death of its node, at `at`: it was nobody's then.
     pub(crate) fn died(&mut self, state: RunState, at: Timestamp) {
         self.latest = Some(state);
+        self.abandoned += u64::from(state == RunState::Abandoned);
         self.failed_at(at);
     }
 
@@ -126,7 +130,11 @@ impl Tally {
                 self.consecutive_failures = 0;
                 self.last_success = Some(at);
             }
-            RunState::Failed | RunState::TimedOut => self.failed_at(at),
+            RunState::Failed => self.failed_at(at),
+            RunState::TimedOut => {
+                self.timed_out += 1;
+                self.failed_at(at);
+            }
             _ => self.cancelled += 1,
         }
     }

@@ -121,6 +121,25 @@ pub enum Reason {
     ClockSetBack,
 }
 
+impl Reason {
+    /// One word for it, as metrics tell it.
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Overlap => "overlap",
+            Self::Covered => "covered",
+            Self::BufferFull => "buffer_full",
+            Self::Missed => "missed",
+            Self::TooOld => "too_old",
+            Self::TooMany => "too_many",
+            Self::Paused => "paused",
+            Self::Rescheduled => "rescheduled",
+            Self::PastAtFirstSight => "past_at_first_sight",
+            Self::ClockSetBack => "clock_set_back",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

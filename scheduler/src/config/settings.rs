@@ -11,6 +11,8 @@ use symphra_scheduler_core::TASK_NAME_BYTES_MAX;
 
 use super::daemon::{DaemonConfig, NAMES, STARTUP_TIMEOUTS, is_name};
 use super::history::{AGES, HistoryConfig, ROWS};
+#[cfg(feature = "metrics")]
+use super::metrics::{MetricsConfig, TASK_LIMITS};
 use super::read::{Reader, Section, Written, setting};
 use super::shape::{Keyed, Nested, Refused, Scalar, Shape, Texts, path};
 use super::shape::{cron, decimal, duration, file, flag, instant, line, period, schedule, text, whole, word, zone};
@@ -74,6 +76,8 @@ pub(super) fn scheduler() -> Section<SchedulerConfig> {
                 Nested(history),
                 SchedulerConfig::history,
             ),
+            #[cfg(feature = "metrics")]
+            setting("metrics", "How much of metrics is told by task.", Nested(metrics), SchedulerConfig::metrics),
             setting(
                 "groups",
                 "How many runs of the tasks of a group execute at once, by group. Default 1 for each.",
@@ -109,6 +113,28 @@ pub(super) fn history() -> Section<HistoryConfig> {
                 "How long failures that are not among the last runs are kept. Default 30d.",
                 duration(*AGES.start(), *AGES.end()),
                 HistoryConfig::failures_for,
+            ),
+        ],
+        former: &[],
+    }
+}
+
+/// `metrics:`.
+#[cfg(feature = "metrics")]
+pub(super) fn metrics() -> Section<MetricsConfig> {
+    Section {
+        settings: vec![
+            setting(
+                "task_limit",
+                "How many tasks have a label of their own in metrics; the others are told together. Default 1000.",
+                whole(i64::from(*TASK_LIMITS.start())..=i64::from(*TASK_LIMITS.end())),
+                MetricsConfig::task_limit,
+            ),
+            setting(
+                "task_histograms",
+                "Whether histograms are told by task too. Default false.",
+                flag(),
+                MetricsConfig::task_histograms,
             ),
         ],
         former: &[],

@@ -316,6 +316,8 @@ fn variables_known() -> Vec<(&'static str, &'static str)> {
     }
     let mut known = of("scheduler", &settings::scheduler());
     known.extend(of("history", &settings::history()));
+    #[cfg(feature = "metrics")]
+    known.extend(of("metrics", &settings::metrics()));
     known.extend(of("logging", &settings::logging()));
     known.extend(of("daemon", &settings::daemon()));
     known.extend(of("backend", &settings::backend::backend()));

@@ -40,6 +40,8 @@ impl SchedulerConfig {
             lease,
             node,
             history,
+            #[cfg(feature = "metrics")]
+            metrics,
             groups: _,
             overrides: _,
             backend,
@@ -58,6 +60,8 @@ impl SchedulerConfig {
             ("node", format!("{node:?}")),
         ];
         said.extend(history.said());
+        #[cfg(feature = "metrics")]
+        said.extend(metrics.said());
         said.extend(backend.said());
         said.extend(daemon.said());
         said.extend(logging.said());

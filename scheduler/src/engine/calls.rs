@@ -166,6 +166,7 @@ where
                 return answer;
             }
             Err(error) => {
+                link.count_error();
                 if !std::mem::replace(&mut is_failing, true) {
                     link.failed(&error);
                 }

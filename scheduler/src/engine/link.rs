@@ -30,6 +30,8 @@ pub(crate) struct Link {
     asked: AtomicU64,
     /// Whether there is a measurement that nobody has taken.
     has_measured: AtomicBool,
+    /// How many calls have failed, each try for itself.
+    errors: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -126,6 +128,7 @@ impl Link {
             beat_now: Notify::new(),
             asked,
             has_measured,
+            errors: AtomicU64::new(0),
             state: Mutex::new(state),
         }
     }
@@ -139,6 +142,17 @@ impl Link {
         self.beat_now.notify_one();
     }
 
+    /// A try of a call has failed.
+    pub(super) fn count_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many tries of calls have failed, heartbeats among them.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
     /// A call that had failed was answered.
     pub(super) fn got_through(&self) {
         let mut state = self.state();
@@ -148,6 +162,7 @@ impl Link {
 
     /// A heartbeat was not answered.
     pub(super) fn unanswered(&self, error: &BackendError, contact: Contact) {
+        self.count_error();
         let mut state = self.state();
         state.is_unanswered = true;
         self.begin_outage(&mut state, error);

@@ -108,6 +108,14 @@ impl Notice {
         }
     }
 
+    /// Counts it in metrics.
+    #[cfg(feature = "metrics")]
+    pub(super) fn count(&self, meters: &crate::meters::Meters) {
+        if let Self::Recorded { task, record } = self {
+            meters.recorded(task, record.reason, record.count);
+        }
+    }
+
     /// What those are told who listen.
     pub(super) fn into_event(self) -> SchedulerEvent {
         match self {

@@ -35,7 +35,10 @@ pub(super) async fn run(
 ) -> Ended {
     let started_at = executor.clock.now();
     let began = executor.clock.monotonic();
-    job.task.tally().began(started_at.since(job.due_at));
+    let lateness = started_at.since(job.due_at);
+    job.task.tally().began(lateness);
+    #[cfg(feature = "metrics")]
+    executor.surroundings.meters.began(&job.task.name, lateness);
     let cancel = slot.begin(&job, started_at, began);
     // Looked at after the run can be found in its slot, so that a request made meanwhile reaches it either way.
     if executor.aborting.load(Ordering::SeqCst) {
@@ -61,6 +64,8 @@ pub(super) async fn run(
     };
 
     let duration = executor.clock.monotonic().duration_since(began);
+    #[cfg(feature = "metrics")]
+    executor.surroundings.meters.took(&job.task.name, duration);
     let (outcome, advice) = attempt.outcome(returned, duration);
     // What the slot held alone can be used again for the next run.
     drop((context, cancel));

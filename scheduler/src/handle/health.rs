@@ -130,7 +130,7 @@ impl SchedulerHandle {
 
 /// A task is stale when it has not succeeded within what it says itself, or, if it says nothing, when two of its
 /// occurrences have passed without a success. One that is paused or over owes nothing.
-fn stale(task: &LiveTask, now: Timestamp) -> Option<StaleTask> {
+pub(super) fn stale(task: &LiveTask, now: Timestamp) -> Option<StaleTask> {
     let last_success = task.tally().last_success;
     let shown = task.shown().clone();
     if shown.pause.is_some() || shown.is_exhausted {

@@ -18,6 +18,8 @@ fn every_setting_that_can_be_read_is_compared() {
     let all = [
         keys("", &settings::scheduler()),
         keys("history.", &settings::history()),
+        #[cfg(feature = "metrics")]
+        keys("metrics.", &settings::metrics()),
         keys("backend.", &settings::backend::backend()),
         keys("daemon.", &settings::daemon()),
         keys("logging.", &settings::logging()),
@@ -25,6 +27,8 @@ fn every_setting_that_can_be_read_is_compared() {
     let mut all: BTreeSet<String> = all.into_iter().flatten().collect();
     // A table, and what is compared by itself.
     assert!(all.remove("history") && all.remove("groups"));
+    #[cfg(feature = "metrics")]
+    assert!(all.remove("metrics"));
     let compared: BTreeSet<String> = SchedulerConfig::new().said().into_iter().map(|(key, _)| key.to_owned()).collect();
     assert_eq!(compared, all);
 }
