@@ -224,6 +224,15 @@ fn the_web_service_shows_what_its_task_did_and_stops_with_it() {
         assert!(began.elapsed() < PATIENCE, "the task runs beside the service");
         thread::sleep(Duration::from_millis(50));
     }
+    let scraped = get(&address, "/metrics");
+    assert!(scraped.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{scraped}");
+    assert!(
+        scraped.contains("symphra_scheduler_runs_total{task=\"refresh_cache\",outcome=\"succeeded\"} "),
+        "{scraped}"
+    );
+    for probe in ["/livez", "/readyz"] {
+        assert!(get(&address, probe).starts_with("HTTP/1.1 200 "), "{probe}");
+    }
     assert!(get(&address, "/nothing").starts_with("HTTP/1.1 404 "));
     program.signal("TERM");
     let (status, printed) = program.ends();

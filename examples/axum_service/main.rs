@@ -1,13 +1,18 @@
 //! A web service with a scheduler inside: it starts with the service, and stops after the last request.
 //!
 //! `cargo run -p examples --bin axum_service -- 127.0.0.1:3000`; port 0 takes a free one. Ctrl+C and SIGTERM stop it.
+//! `/metrics` is for Prometheus; `/livez` and `/readyz` are for the probes of Kubernetes.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::get;
-use symphra_scheduler::{Scheduler, interval};
+use symphra_scheduler::{PROMETHEUS_CONTENT_TYPE, Scheduler, SchedulerHandle, interval};
 use tokio::net::TcpListener;
 
 /// What the task and the requests share.
@@ -22,6 +27,20 @@ async fn status() -> String {
     format!("refreshes: {}\n", REFRESHES.load(Ordering::Relaxed))
 }
 
+async fn metrics(State(scheduler): State<SchedulerHandle>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE)], scheduler.export_prometheus())
+}
+
+/// Restart the process if this fails.
+async fn live(State(scheduler): State<SchedulerHandle>) -> StatusCode {
+    if scheduler.health().alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// Its store answers.
+async fn ready(State(scheduler): State<SchedulerHandle>) -> StatusCode {
+    if scheduler.health().ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
@@ -30,7 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let scheduler = Scheduler::from_registry().start().await?;
     println!("listening on http://{}", listener.local_addr()?);
 
-    let service = Router::new().route("/", get(status));
+    let service = Router::new()
+        .route("/", get(status))
+        .route("/metrics", get(metrics))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .with_state(scheduler.clone());
     axum::serve(listener, service).with_graceful_shutdown(asked_to_stop()).await?;
 
     let report = scheduler.stop().await?;

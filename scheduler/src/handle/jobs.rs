@@ -96,20 +96,6 @@ impl SchedulerHandle {
     /// # }
     /// ```
     ///
-    /// ```
-    /// use symphra_scheduler::{Scheduler, Task};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), symphra_scheduler::Error> {
-    /// let resize = Task::job("resize", |image: u64| async move { println!("image {image}") });
-    /// let scheduler = Scheduler::empty().register(resize).start().await?;
-    /// let runs = scheduler.enqueue_all("resize", 1..=100_u64).await?;
-    /// assert_eq!(runs.len(), 100);
-    /// # scheduler.stop().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue). Where one is refused, those of earlier steps have been enqueued, and of its own as
     /// many as might be: the others wait.

@@ -312,6 +312,10 @@ makers[2] = function()
   end
 end
 
+-- How many runs that are to go on, and jobs that are to begin later, are looked at for one of the claim's: there are few of the
+-- former, and of the latter there may be a great many for tasks that only other nodes know.
+step.RETRYING_LOOKED_AT, step.LATER_LOOKED_AT = 1024, 128
+
 -- When the first run of an index is due that is one of the claim's; if there are many others before it, when one of those is,
 -- and the claim that is made then goes on from there.
 function step.next_in(index, most, is_wanted)
@@ -330,8 +334,8 @@ end
 
 -- When there is something to claim again: the next attempt of a run, or, if there is any, a job that is to begin later.
 function step.next_at(wanted, reads)
-  local again = step.next_in('retrying', 1024, function(member) return wanted[string.match(member, '^[^:]*')] end)
-  local later = reads and step.next_in('later', 128, function(member)
+  local again = step.next_in('retrying', step.RETRYING_LOOKED_AT, function(member) return wanted[string.match(member, '^[^:]*')] end)
+  local later = reads and step.next_in('later', step.LATER_LOOKED_AT, function(member)
     local of, lane = string.match(member, '^([^:]*):([^:]*)')
     return wanted[of] and jobs.version_in(lane) <= (reads[of] or 0)
   end)
