@@ -296,12 +296,12 @@ fn a_store_of_an_older_version_is_no_problem_of_a_start_and_commands_name_the_wa
         let mut file = SqliteConnection::connect(&kept.url).await.expect("it opens");
         let older = "DROP TABLE kept_logs; DROP TABLE kept_jobs; ALTER TABLE kept_known DROP COLUMN reads; \
                      ALTER TABLE kept_meta DROP COLUMN store; DROP INDEX kept_runs_begun; DROP INDEX kept_runs_waiting; \
-                     DROP INDEX kept_runs_lane; \
+                     DROP INDEX kept_runs_lane; ALTER TABLE kept_history DROP COLUMN node; \
                      CREATE INDEX kept_runs_task ON kept_runs (task, due_at); UPDATE kept_meta SET schema_version = 1";
         sqlx::raw_sql(older).execute(&mut file).await.expect("it is done");
     });
     assert_eq!(kept.app(&["check"]).code, Some(0), "its start brings it up to date");
-    let says = "its tables are at version 1 and this program needs 4: run its command `migrate`";
+    let says = "its tables are at version 1 and this program needs 5: run its command `migrate`";
     kept.symphra(&["list"]).fails(1, &[says]);
     let mut checked = kept.configured(kept.home.command(APP, "app", &["check"]));
     let said = Said::of(checked.env("SCHEDULER_BACKEND_MIGRATE", "check").output().expect("it runs"));

@@ -522,11 +522,12 @@ on_both! {
         store.tell("DROP TABLE {}jobs").await;
         store.tell("ALTER TABLE {}known DROP COLUMN reads").await;
         store.tell("ALTER TABLE {}meta DROP COLUMN store").await;
+        store.tell("ALTER TABLE {}history DROP COLUMN node").await;
         store.tell("UPDATE {}meta SET schema_version = 3").await;
         let (backend, node) = (store.open().await, Holder::new("a", DAY));
         let key = registered(&backend, &node).await;
         enqueue(&backend, job(key, now(), 1)).await;
-        assert_eq!(store.count("SELECT schema_version FROM {}meta").await, 4);
+        assert_eq!(store.count("SELECT schema_version FROM {}meta").await, 5);
         assert_eq!(store.count("SELECT admits FROM {}meta").await, 4, "programs that know none cannot go on with it");
     }
 }

@@ -114,9 +114,9 @@ pub use jobs::{
     room_for_what_its_giver_cannot_read_is_told, who_cannot_read_a_job_leaves_it,
 };
 pub use keeping::{
-    any_text_is_kept, ended_runs_are_kept_newest_first_and_bounded, of_a_task_as_much_is_kept_as_it_says,
-    records_are_bounded_and_lose_no_count, records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked,
-    the_ledger_counts_every_occurrence_once,
+    a_run_is_listed_with_the_node_that_has_it, any_text_is_kept, ended_runs_are_kept_newest_first_and_bounded,
+    of_a_task_as_much_is_kept_as_it_says, records_are_bounded_and_lose_no_count,
+    records_are_spans_in_the_order_of_time, runs_are_listed_by_what_is_asked, the_ledger_counts_every_occurrence_once,
 };
 pub use leaving::{
     what_waits_ends_with_the_last_node_unless_it_is_kept, what_waits_stays_while_a_node_is_there,
@@ -297,6 +297,7 @@ macro_rules! conformance_tests {
             who_leaves_frees_its_runs_at_once
             what_waits_stays_while_a_node_is_there
             what_waits_ends_with_the_last_node_unless_it_is_kept
+            a_run_is_listed_with_the_node_that_has_it
             ended_runs_are_kept_newest_first_and_bounded
             of_a_task_as_much_is_kept_as_it_says
             runs_are_listed_by_what_is_asked

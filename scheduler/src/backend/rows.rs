@@ -391,6 +391,10 @@ pub struct RunRow {
     pub finished_at: Option<Timestamp>,
     /// The error of its last attempt, or why it was cut short.
     pub failure: Option<Box<str>>,
+    /// Who holds it, or held it when it ended, by the name of the [`Holder`]; `None` of one that nobody held, and of one
+    /// that an older program has ended.
+    #[cfg_attr(feature = "rabbitmq", serde(default))]
+    pub node: Option<Arc<str>>,
 }
 
 impl RunRow {
@@ -409,6 +413,7 @@ impl RunRow {
             started_at: None,
             finished_at: None,
             failure: None,
+            node: None,
         }
     }
 }

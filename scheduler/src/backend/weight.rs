@@ -137,7 +137,7 @@ impl Weigh for Submission {
 
 impl Weigh for RunRow {
     fn weight(&self) -> usize {
-        500 + of(self.failure.as_deref())
+        500 + of(self.failure.as_deref()) + of(self.node.as_deref())
     }
 }
 

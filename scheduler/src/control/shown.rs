@@ -77,6 +77,7 @@ impl RunView {
             finished_at: run.finished_at.map(at),
             missed: run.missed.map(|missed| MissedView { count: missed.count, first: at(missed.first) }),
             failure: run.failure.as_deref().map(str::to_owned),
+            node: run.node.as_deref().map(str::to_owned),
         }
     }
 }

@@ -104,6 +104,9 @@ pub(crate) struct RunView {
     pub(crate) finished_at: Option<At>,
     pub(crate) missed: Option<MissedView>,
     pub(crate) failure: Option<String>,
+    /// Which executes it, or did when it ended.
+    #[serde(default)]
+    pub(crate) node: Option<String>,
 }
 
 /// A dead letter: a job that has failed for good.

@@ -98,6 +98,9 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// The error of its last attempt, or why it was cut short.
     pub failure: Option<Box<str>>,
+    /// The node that executes it, or did when it ended, as the store calls it: the name of the node, and what tells its start
+    /// from others. `None` of one that no node held.
+    pub node: Option<Arc<str>>,
 }
 
 impl Run {
@@ -114,6 +117,7 @@ impl Run {
             started_at: row.started_at,
             finished_at: row.finished_at,
             failure: row.failure,
+            node: row.node,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Subject, Ticking, after, control, declared, enqueue, every, finish, node, register, runs, submit, trigger,
+    Subject, Ticking, after, cancel, control, declared, enqueue, every, finish, give_back, node, register, retry, runs,
+    submit, trigger,
 };
 use crate::backend::{
     Admission, Command, End, Finish, Firing, NewRun, RECORDS_MAX, Reason, Record, Retention, RunQuery, Stored,
@@ -12,6 +13,7 @@ use crate::backend::{
 };
 use crate::outcome::{CancelCause, Failure, Outcome};
 use crate::run::RunState;
+use crate::schedule::Overlap;
 
 /// The runs of a task that are kept where nothing is said.
 const KEPT_PER_TASK: u64 = 100;
@@ -55,6 +57,28 @@ pub async fn ended_runs_are_kept_newest_first_and_bounded(backend: Subject) {
     let mut query = RunQuery::of(task.key);
     query.limit = Some(5);
     assert_eq!(runs(&backend, &query).await, rows[..5], "a limit cuts the oldest");
+}
+
+/// A run is listed with the node that holds it, and in the history with the one that held it last; one that waits is nobody's.
+pub async fn a_run_is_listed_with_the_node_that_has_it(backend: Subject) {
+    let task = Ticking::overlapping(&backend, "pay", Overlap::BufferAll).await;
+    let held_by = async |n| task.row(n).await.node;
+    let (one, other): (Option<Arc<str>>, Option<Arc<str>>) = (Some("a".into()), Some("b".into()));
+    let hold = task.hold(&node("a"), 1).await;
+    task.wait(2).await;
+    assert_eq!((held_by(1).await, held_by(2).await), (one.clone(), None));
+    assert_eq!(task.end(1, hold, retry(task.at(1))).await, Stored::Done { more: true });
+    let claimed = task.claim_until_some(&node("b"), 1).await;
+    assert_eq!(held_by(1).await, other, "the holder of the next attempt");
+    task.succeed(1, claimed[0].hold).await;
+    let claimed = task.claim_until_some(&node("a"), 1).await;
+    give_back(&backend, &claimed[0]).await;
+    assert_eq!((held_by(1).await, held_by(2).await), (other, None));
+    cancel(&backend, task.id(2)).await;
+    assert_eq!(task.row(2).await.node, None, "nobody held it when it ended");
+    let hold = task.hold(&node("a"), 3).await;
+    task.end(3, hold, End::Final(super::disk_full())).await;
+    assert_eq!(held_by(3).await, one);
 }
 
 /// Of each task as much is kept as its rules say: the last runs, and beyond them the last failures, for so long. What is

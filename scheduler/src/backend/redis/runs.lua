@@ -100,14 +100,14 @@ function step.count_failure(id, task, at)
 end
 
 -- Keeps the row of a run that has ended: what is usual is that it succeeded in its first attempt.
-function step.keep(id, run, state, at, why)
+function step.keep(id, run, state, at, why, node)
   local task, attempt = step.tasks[run.task], run.attempt
   step.ended_made = step.ended_made + 1
   step.meta_changes.ended = true
   local ended = {
     task = run.task, origin = rawget(run, 'origin'), origin_id = run.origin_id, scheduled_at = run.scheduled_at,
     missed = run.missed, missed_first = run.missed_first, started_at = run.started_at, finished_at = at,
-    failure = why.failure, cause = why.cause, deaths = why.deaths,
+    failure = why.failure, cause = why.cause, deaths = why.deaths, node = node,
   }
   if run.due_at ~= run.scheduled_at then ended.due_at = run.due_at end
   if state ~= 'succeeded' then ended.state = state end
@@ -130,7 +130,7 @@ end
 
 -- The end of a run, held or not. `why` is its error, the cause by which it was cancelled, or how many of its nodes died.
 function step.end_run(id, run, state, why, started_at, at)
-  local task, of = step.tasks[run.task], run.task
+  local task, of, node = step.tasks[run.task], run.task, run.holder
   local waits_as_job = step.waits_as_job(run)
   if waits_as_job then
     jobs.leave(id, run)
@@ -157,7 +157,7 @@ function step.end_run(id, run, state, why, started_at, at)
   elseif step.FAILURES[state] then
     step.count_failure(of, task, at)
   end
-  step.keep(id, run, state, at, why)
+  step.keep(id, run, state, at, why, node)
   if run.origin == 'job' then jobs.end_one(id, run, state, at, why) end
   step.tasks_changed[of] = true
   if task.waiting then step.touched[of] = true end

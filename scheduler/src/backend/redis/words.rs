@@ -485,6 +485,9 @@ pub(super) struct RunWord {
     cause: Option<String>,
     /// Of one that its nodes' deaths have ended.
     deaths: Option<u32>,
+    /// Who held it at its end, or holds it.
+    #[serde(alias = "holder")]
+    node: Option<String>,
 }
 
 impl RunWord {
@@ -520,6 +523,7 @@ impl RunWord {
             started_at: self.started_at.map(|at| at.0),
             finished_at: self.finished_at.map(|at| at.0),
             failure,
+            node: self.node.map(Arc::from),
         })
     }
 }

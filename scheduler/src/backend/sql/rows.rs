@@ -3,6 +3,8 @@
 //!
 //! Instants are milliseconds since 1970, flags are 0 or 1, so that the tables can be read by hand in every database.
 
+use std::sync::Arc;
+
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Serialize, Serializer};
 use symphra_scheduler_core::Timestamp;
@@ -427,6 +429,7 @@ impl Run {
             started_at: self.started_at,
             finished_at: Some(finished_at.as_millis()),
             failure,
+            node: self.holder,
         }
     }
 }
@@ -447,6 +450,7 @@ row! {
     started_at: Option<i64> = Int,
     finished_at: Option<i64> = Int,
     failure: Option<String> = Text,
+    node: Option<String> = Text,
 }
 
 impl Ended {
@@ -463,6 +467,7 @@ impl Ended {
             started_at: self.started_at.map(at),
             finished_at: self.finished_at.map(at),
             failure: self.failure.map(String::into_boxed_str),
+            node: self.node.map(Arc::from),
         })
     }
 }

@@ -461,6 +461,7 @@ fn list() -> String {
         .iter()
         .map(|(column, _)| match *column {
             "finished_at" => "CAST(NULL AS {int}) AS finished_at".to_owned(),
+            "node" => "r.holder AS node".to_owned(),
             column => format!("r.{column}"),
         })
         .collect();

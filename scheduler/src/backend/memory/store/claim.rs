@@ -239,7 +239,9 @@ impl Store {
         if self.alive.get(slot).row.state == RunState::Queued {
             self.tasks[task].begun.push(slot, &mut self.alive);
         }
+        let node = self.holders[holder as usize].name();
         let run = self.alive.get_mut(slot);
+        run.row.node = Some(node);
         if run.row.attempt > 0 {
             run.token = Token(run.token.0 + 1);
         }
@@ -260,6 +262,7 @@ impl Store {
         let run = self.alive.get_mut(slot);
         let task = index(run.row.task);
         if let Some(holder) = run.holder.take() {
+            run.row.node = None;
             self.holders[holder as usize].held -= 1;
             if let Some(group) = self.tasks[task].group {
                 self.groups[group as usize].held -= 1;

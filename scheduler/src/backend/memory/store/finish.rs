@@ -108,6 +108,7 @@ impl Store {
         at: Timestamp,
     ) {
         debug_assert!(self.alive.get(slot).row.state.may_become(state), "a run passes along the table");
+        let node = self.alive.get(slot).row.node.clone();
         match self.alive.get(slot).row.state {
             RunState::Queued => self.leave_waiting(slot),
             RunState::Retrying => self.leave_retrying(slot),
@@ -119,6 +120,7 @@ impl Store {
         }
         let mut row = self.alive.remove(slot).row;
         self.by_id.remove(&row.id);
+        row.node = node;
         row.state = state;
         row.started_at = started_at.or(row.started_at);
         row.finished_at = Some(at);
