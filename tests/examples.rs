@@ -261,6 +261,29 @@ fn count_of(printed: &str, start: &str) -> usize {
 }
 
 #[test]
+fn the_opentelemetry_example_exports_runs_as_spans_with_what_their_bodies_open_inside() {
+    let printed = walk_through("opentelemetry");
+    // What stands deeper is of its scope or its events.
+    let of = |span: &str, name: &str| {
+        let mut lines =
+            span.lines().filter_map(|line| line.strip_prefix('\t')?.strip_prefix(name)?.trim().strip_prefix(": "));
+        lines.next().unwrap_or_else(|| panic!("{name} is missing: {span}")).to_owned()
+    };
+    let spans: Vec<&str> = printed.split("Span #0").skip(1).collect();
+    assert_eq!(spans.len(), 4, "two runs, and what each of them opens:\n{printed}");
+    for (task, customer, status) in [("good", 7, "Unset"), ("bad", 0, "Error")] {
+        let has = |text: String| {
+            *spans.iter().find(|span| span.contains(&text)).unwrap_or_else(|| panic!("{text}:\n{printed}"))
+        };
+        let run = has(format!("->  task: String(Owned(\"{task}\"))"));
+        let fetch = has(format!("customer: String(Owned(\"{customer}\"))"));
+        assert_eq!((of(run, "Name"), of(fetch, "Name")), ("run".to_owned(), "fetch".to_owned()));
+        assert_eq!((of(fetch, "ParentSpanId"), of(fetch, "TraceId")), (of(run, "SpanId"), of(run, "TraceId")));
+        assert!(of(run, "Status").starts_with(status), "{run}");
+    }
+}
+
+#[test]
 fn the_retry_example_waits_as_its_policy_and_its_body_say() {
     let printed = walk_through("retry");
     let after_ms = |task: &str, attempt: u32| {
