@@ -3,7 +3,7 @@
 //! Nobody waits for it: an observation is an addition under a lock that is held for no longer. Labels are bounded: the first
 //! tasks have one each, all others share one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,11 @@ pub(crate) struct OfTask(Option<TaskName>);
 impl OfTask {
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_ref().map_or(OTHER, TaskName::as_str)
+    }
+
+    /// Whether it is the one of all tasks that have none of their own.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -112,6 +117,8 @@ pub(crate) struct Meters {
     pub(crate) lateness: Timed,
     pub(crate) duration: Timed,
     pub(crate) misfires: Family<OfReason, Counter>,
+    /// How runs of tasks ended that were unregistered: a counter that went down would be taken for one that began anew.
+    retired: Mutex<HashMap<OfTask, [u64; 5]>>,
 }
 
 impl Meters {
@@ -122,6 +129,7 @@ impl Meters {
             lateness: Timed::new(&LATENESS, by_task),
             duration: Timed::new(&DURATION, by_task),
             misfires: Family::default(),
+            retired: Mutex::default(),
         }
     }
 
@@ -140,8 +148,30 @@ impl Meters {
         self.misfires.get_or_create(&OfReason(self.labels.of(task), reason)).inc_by(count);
     }
 
+    /// A task is unregistered, whose runs have ended so.
+    pub(crate) fn retire(&self, task: &TaskName, outcomes: [u64; 5]) {
+        let label = self.labels.of(task);
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        add(retired.entry(label).or_default(), outcomes);
+    }
+
+    /// How runs of tasks ended that are not registered any more.
+    pub(crate) fn retired(&self) -> HashMap<OfTask, [u64; 5]> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts the ends of runs anew.
+    pub(crate) fn reset(&self) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// By which label a task is told.
     pub(crate) fn label(&self, task: &TaskName) -> OfTask {
         self.labels.of(task)
     }
+}
+
+/// Adds counts to others, one by one.
+pub(crate) fn add(counts: &mut [u64; 5], more: [u64; 5]) {
+    counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
 }

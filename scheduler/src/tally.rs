@@ -155,6 +155,13 @@ impl Tally {
         self.succeeded + self.failed + self.cancelled
     }
 
+    /// How runs ended: succeeded, failed, timed out, abandoned, cancelled.
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn outcomes(&self) -> [u64; 5] {
+        let failed = self.failed - self.timed_out - self.abandoned;
+        [self.succeeded, failed, self.timed_out, self.abandoned, self.cancelled]
+    }
+
     /// Where the task stands, pauses apart.
     pub(crate) fn status(&self) -> TaskStatus {
         if self.running > 0 {

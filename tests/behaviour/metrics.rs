@@ -160,6 +160,38 @@ async fn tasks_beyond_the_limit_are_told_together() {
     assert_eq!(series.count(), 2, "of many tasks together it is not told");
 }
 
+/// Whether it has a label of its own or shares one: what goes down is taken for what began anew.
+#[tokio::test(start_paused = true)]
+async fn counters_stay_when_tasks_are_unregistered_and_go_on_with_their_names() {
+    let test = start(|| {
+        let tasks = ["first", "second", "third"].map(|name| Task::new(name, every(10), async || {}));
+        let config = SchedulerConfig::new().metrics(MetricsConfig::new().task_limit(1));
+        tasks.into_iter().fold(Scheduler::empty().config(config), Scheduler::register)
+    })
+    .await;
+    test.advance(seconds(25)).await;
+    let counts = || {
+        let samples = scraped(&test.export_prometheus());
+        let counted = samples.into_iter().filter(|(series, _)| series.contains("outcome=\"succeeded\""));
+        counted.map(|(_, count)| count).collect::<Vec<_>>()
+    };
+    let mut before = counts();
+    before.sort_by(f64::total_cmp);
+    assert_eq!(before, [2.0, 4.0]);
+    for name in ["first", "second", "third"] {
+        test.unregister(name).await.expect("it is there");
+    }
+    let mut after = counts();
+    after.sort_by(f64::total_cmp);
+    assert_eq!(after, before);
+    assert!(!test.export_prometheus().contains("symphra_scheduler_stale{"), "who is not there owes nothing");
+    for name in ["first", "second", "third"] {
+        test.register(Task::new(name, every(10), async || {})).await.expect("it is new");
+    }
+    test.advance(seconds(10)).await;
+    assert_eq!(counts().iter().sum::<f64>(), 9.0);
+}
+
 /// The names of metrics in a text, as a scrape describes them.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

@@ -350,7 +350,10 @@ impl SchedulerHandle {
         let key = task.key;
         self.logger().write(Entry::TaskUnregistered { task: task.name.as_str() });
         self.0.teller.tell(|| crate::events::SchedulerEvent::TaskUnregistered { task: task.name.clone() });
-        taken_in(permit, Request::Remove(key)).await
+        let taken_in = taken_in(permit, Request::Remove(key)).await;
+        #[cfg(feature = "metrics")]
+        self.0.surroundings.meters.retire(&task.name, task.tally().outcomes());
+        taken_in
     }
 
     pub(super) fn key(&self, name: &str) -> Result<TaskKey, Error> {

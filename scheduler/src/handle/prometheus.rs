@@ -1,6 +1,7 @@
 //! What a scheduler tells Prometheus: read from its counts when it is asked, so that a run costs nothing for it but two
 //! observations.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -13,8 +14,7 @@ use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
 use super::health::stale;
-use crate::meters::{OTHER, Timed};
-use crate::tally::Tally;
+use crate::meters::{OTHER, Timed, add};
 
 /// What all names begin with.
 const PREFIX: &str = "symphra_scheduler";
@@ -69,43 +69,39 @@ impl fmt::Debug for Scrape {
 /// What is told of a task, or of all that share a label.
 #[derive(Default)]
 struct Told {
-    label: String,
-    /// Succeeded, failed, timed out, abandoned, cancelled.
     runs: [u64; 5],
     last_success: Option<Timestamp>,
-    is_stale: bool,
+    /// Of one that is registered and has a label of its own.
+    is_stale: Option<bool>,
 }
 
+/// In the order of [`Tally::outcomes`](crate::tally::Tally::outcomes).
 const OUTCOMES: [&str; 5] = ["succeeded", "failed", "timed_out", "abandoned", "cancelled"];
-
-impl Told {
-    fn add(&mut self, tally: &Tally) {
-        let failed = tally.failed - tally.timed_out - tally.abandoned;
-        let runs = [tally.succeeded, failed, tally.timed_out, tally.abandoned, tally.cancelled];
-        self.runs.iter_mut().zip(runs).for_each(|(count, more)| *count += more);
-    }
-}
 
 impl Scrape {
     /// The tasks that have labels of their own, and all others together.
-    fn tasks(&self) -> Vec<Told> {
+    fn tasks(&self) -> BTreeMap<String, Told> {
         let shared = &*self.0.0;
-        let now = shared.clock.now();
-        let (mut told, mut others) = (Vec::new(), None::<Told>);
+        let (meters, now) = (&shared.surroundings.meters, shared.clock.now());
+        let retired = meters.retired().into_iter();
+        let retired = retired.map(|(label, runs)| (label.as_str().to_owned(), Told { runs, ..Told::default() }));
+        let mut told: BTreeMap<String, Told> = retired.collect();
+        let mut others = [0; 5];
         for task in shared.directory().iter() {
             let tally = *task.tally();
-            let label = shared.surroundings.meters.label(&task.name);
-            if label.as_str() == OTHER {
-                others.get_or_insert_with(|| Told { label: OTHER.into(), ..Told::default() }).add(&tally);
+            let label = meters.label(&task.name);
+            if label.is_shared() {
+                add(&mut others, tally.outcomes());
                 continue;
             }
-            let is_stale = stale(task, now).is_some();
-            let mut one = Told { last_success: tally.last_success, is_stale, ..Told::default() };
-            one.label = label.as_str().to_owned();
-            one.add(&tally);
-            told.push(one);
+            let told = told.entry(label.as_str().to_owned()).or_default();
+            add(&mut told.runs, tally.outcomes());
+            told.last_success = tally.last_success;
+            told.is_stale = Some(stale(task, now).is_some());
         }
-        told.extend(others);
+        if others != [0; 5] {
+            add(&mut told.entry(OTHER.to_owned()).or_default().runs, others);
+        }
         told
     }
 }
@@ -115,25 +111,27 @@ impl Collector for Scrape {
         let handle = &self.0;
         let (stats, health, tasks) = (handle.stats(), handle.0.link.outage(), self.tasks());
         let mut runs = encoder.encode_descriptor("runs", "Runs that ended, by outcome", None, MetricType::Counter)?;
-        for told in &tasks {
+        for (task, told) in &tasks {
             for (outcome, count) in OUTCOMES.iter().zip(told.runs) {
-                let labels = [("task", told.label.as_str()), ("outcome", outcome)];
+                let labels = [("task", task.as_str()), ("outcome", outcome)];
                 ConstCounter::new(count).encode(runs.encode_family(&labels)?)?;
             }
         }
         let help = "When a run last succeeded since the start, in seconds of Unix time";
         let mut last = gauge(&mut encoder, "last_success_timestamp", help, Some(&Unit::Seconds))?;
-        for told in &tasks {
+        for (task, told) in &tasks {
             if let Some(at) = told.last_success {
-                let labels = [("task", told.label.as_str())];
+                let labels = [("task", task.as_str())];
                 ConstGauge::new(seconds(at.as_millis())).encode(last.encode_family(&labels)?)?;
             }
         }
         let help = "1 if the task has not succeeded for longer than its schedule or its expect_success_within promises";
         let mut stale = gauge(&mut encoder, "stale", help, None)?;
-        for told in tasks.iter().filter(|told| told.label != OTHER) {
-            let labels = [("task", told.label.as_str())];
-            ConstGauge::new(i64::from(told.is_stale)).encode(stale.encode_family(&labels)?)?;
+        for (task, told) in &tasks {
+            if let Some(is_stale) = told.is_stale {
+                let labels = [("task", task.as_str())];
+                ConstGauge::new(i64::from(is_stale)).encode(stale.encode_family(&labels)?)?;
+            }
         }
         let stuck = handle.running_runs().iter().filter(|run| run.stuck).count();
         let whole = [

@@ -215,6 +215,8 @@ impl SchedulerHandle {
     /// Counts anew what [`metrics`](Self::metrics) tells. The ledger and the history go on.
     pub fn reset_metrics(&self) {
         self.0.directory().iter().for_each(|task| task.tally().reset());
+        #[cfg(feature = "metrics")]
+        self.0.surroundings.meters.reset();
     }
 
     /// The runs that execute at this moment.
