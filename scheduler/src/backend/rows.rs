@@ -391,7 +391,7 @@ pub struct RunRow {
     pub finished_at: Option<Timestamp>,
     /// The error of its last attempt, or why it was cut short.
     pub failure: Option<Box<str>>,
-    /// Who holds it, or held it when it ended, by the name of the [`Holder`]; `None` of one that nobody held, and of one
+    /// Who holds it, or held it when it ended, by the name of the [`Holder`](super::Holder); `None` of one that nobody held, and of one
     /// that an older program has ended.
     #[cfg_attr(feature = "rabbitmq", serde(default))]
     pub node: Option<Arc<str>>,
