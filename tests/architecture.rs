@@ -82,6 +82,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
+    ("dashboard", &["clock", "control", "error", "events", "handle", "run", "schedule", "task"]),
     ("daemon", &["config", "error", "foreground", "logging", "runtime_dir", "scheduler"]),
     ("logging", &["clock", "error", "own_file"]),
     ("own_file", &[]),

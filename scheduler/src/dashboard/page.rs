@@ -28,6 +28,7 @@ pub(super) use runs::{RUNS_SHOWN, RunSearch, run, runs};
 pub(super) use shell::{SignIn, problem, sign_in};
 pub(super) use task::{HISTORY, TaskQuery, Told, task};
 pub(super) use tasks::{TaskSearch, tasks};
+pub(super) use text::encoded;
 pub(super) use timeline::{OCCURRENCES_ASKED, timeline};
 pub(super) use words::Language;
 

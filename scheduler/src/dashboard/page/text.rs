@@ -17,7 +17,7 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> (&str, bool) {
 }
 
 /// `text` for the query of an address.
-pub(super) fn encoded(text: &str) -> String {
+pub(in crate::dashboard) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -61,7 +61,6 @@ words! {
     nodes: "Nodes", "节点";
     dead: "Dead letters", "死信";
     actions: "Actions", "操作记录";
-    language: "Language", "语言";
     sign_in: "Sign in", "登录";
     sign_out: "Sign out", "退出登录";
     token: "Token", "令牌";
@@ -91,13 +90,10 @@ words! {
     task: "Task", "任务";
     schedule: "Schedule", "计划";
     next: "Next", "下次";
-    timezone: "Time zone", "时区";
     source: "Declared at", "声明位置";
     priority: "Priority", "优先级";
-    metadata: "Metadata", "元数据";
     succeeded_runs: "succeeded", "成功";
     failed_runs: "failed", "失败";
-    none: "none", "无";
     never: "never", "从不";
     paused_by: "Paused by", "暂停者";
     since: "since", "自";
