@@ -22,7 +22,7 @@ impl Section {
 
     const fn path(self) -> &'static str {
         match self {
-            Self::Tasks => "/",
+            Self::Tasks => "/tasks",
             Self::Timeline => "/timeline",
             Self::Runs => "/runs",
             Self::Nodes => "/nodes",
@@ -80,7 +80,7 @@ fn document(frame: &Frame<'_>, title: &str, sections: Markup, content: Markup) -
             body data-events={ (base) "/events" } {
                 a.skip href="#main" { (words.skip) }
                 header {
-                    a.brand href={ (base) "/" } {
+                    a.brand href={ (base) "/tasks" } {
                         img src={ (base) "/assets/icon.svg" } alt="" width="22" height="22";
                         span { (words.product) }
                     }
@@ -144,7 +144,7 @@ pub(in crate::dashboard) fn problem(frame: &Frame<'_>, kind: &str, message: &str
     let content = html! {
         h1 { (words.problem) }
         div.notice.bad role="alert" { p { span aria-hidden="true" { "✕ " } (short(kind)) } (long(frame, message)) }
-        p { a href={ (frame.base) "/" } { (words.problem_hint) } }
+        p { a href={ (frame.base) "/tasks" } { (words.problem_hint) } }
     };
     page(frame, Section::Tasks, words.problem, content)
 }

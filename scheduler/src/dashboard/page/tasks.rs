@@ -46,7 +46,7 @@ impl TaskSearch {
     /// The address of another page of the same search.
     fn address(&self, base: &str, page: usize) -> String {
         let Self { q, status, tag, .. } = self;
-        format!("{base}/?q={}&status={}&tag={}&page={page}", encoded(q), encoded(status), encoded(tag))
+        format!("{base}/tasks?q={}&status={}&tag={}&page={page}", encoded(q), encoded(status), encoded(tag))
     }
 }
 
@@ -97,7 +97,7 @@ fn statuses(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup 
                 @let count = all.iter().filter(|task| task.status == status).count();
                 @if count > 0 {
                     li {
-                        a href={ (frame.base) "/?status=" (status) }
+                        a href={ (frame.base) "/tasks?status=" (status) }
                             aria-current=[(search.status == status).then_some("true")] {
                             strong { (count) } " " (badge(frame, status))
                         }
@@ -112,7 +112,7 @@ fn form(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
     let words = frame.language.words();
     let tags: BTreeSet<&str> = all.iter().flat_map(|task| task.tags.iter().map(String::as_str)).collect();
     html! {
-        form.filter role="search" method="get" action={ (frame.base) "/" } data-search="results" {
+        form.filter role="search" method="get" action={ (frame.base) "/tasks" } data-search="results" {
             label.wide { (words.search)
                 input type="search" name="q" value=(search.q) placeholder=(words.search_hint) autocomplete="off";
             }
@@ -133,7 +133,7 @@ fn form(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
                 }
             }
             button { (words.filter) }
-            a.button href={ (frame.base) "/" } { (words.clear) }
+            a.button href={ (frame.base) "/tasks" } { (words.clear) }
         }
     }
 }
@@ -178,7 +178,7 @@ fn table(frame: &Frame<'_>, tasks: &[&TaskView]) -> Markup {
 pub(super) fn tags(frame: &Frame<'_>, tags: &[String]) -> Markup {
     html! {
         span.tags {
-            @for tag in tags { a.tag href={ (frame.base) "/?tag=" (encoded(tag)) } { (short(tag)) } " " }
+            @for tag in tags { a.tag href={ (frame.base) "/tasks?tag=" (encoded(tag)) } { (short(tag)) } " " }
         }
     }
 }
