@@ -115,7 +115,12 @@ fn reader(shared: &Shared, base: String, headers: &HeaderMap) -> Reader {
     let who = match &shared.token {
         None => Who::Anybody,
         Some(token) if bearer(headers).is_some_and(|shown| token.is(shown)) => Who::Bearer,
-        Some(_) if cookie(headers, SESSION_COOKIE).is_some_and(|id| shared.sessions.has(id)) => Who::Session,
+        Some(_)
+            if cookie(headers, SESSION_COOKIE)
+                .is_some_and(|id| shared.sessions.has(id, Clock::default().monotonic())) =>
+        {
+            Who::Session
+        }
         Some(_) => Who::Nobody,
     };
     let rights = match (who, shared.writes) {

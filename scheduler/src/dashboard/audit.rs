@@ -45,3 +45,20 @@ impl From<Action> for ActionView {
         Self { at, actor, change, outcome }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_actions_are_kept_the_last_first() {
+        let actions = Actions::default();
+        for number in 0..=KEPT_MAX {
+            let at = At { utc: String::new(), local: String::new() };
+            let (actor, outcome) = ("dashboard".to_owned(), "done".to_owned());
+            actions.note(Action { at, actor, change: number.to_string(), outcome });
+        }
+        let all = actions.all();
+        assert_eq!((all.len(), &*all[0].change, &*all[KEPT_MAX - 1].change), (KEPT_MAX, "200", "1"));
+    }
+}

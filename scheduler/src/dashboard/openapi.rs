@@ -6,7 +6,7 @@ use super::ask::{ASKS, Ask, Does, Field, Kind, Needed, Shape, states, statuses};
 use crate::control::COUNT_MAX;
 
 /// What the answers look like, by name.
-const SCHEMAS: &str = include_str!("openapi/schemas.json");
+const SCHEMAS: &str = include_str!("assets/schemas.json");
 
 /// What may go wrong, and with which status.
 const ERRORS: [(&str, &str); 7] = [

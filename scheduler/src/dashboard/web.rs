@@ -19,7 +19,7 @@ use super::source::Failed;
 use crate::clock::Clock;
 use crate::control::view::{LogView, TaskPage};
 use crate::control::{COUNT_MAX, How, Question};
-use crate::run::RunState;
+use crate::run::{RunId, RunState};
 
 /// What handlers are given: what all requests share, and who reads.
 type Asked = (State<Arc<Shared>>, Extension<Reader>);
@@ -27,6 +27,8 @@ type Asked = (State<Arc<Shared>>, Extension<Reader>);
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(tasks))
+        // Links lead here: of a path below which something is nested, axum knows no other with a slash at its end.
+        .route("/tasks", get(tasks))
         .route("/task", get(task))
         .route("/timeline", get(timeline))
         .route("/runs", get(runs))
@@ -181,6 +183,9 @@ struct Id {
 async fn run((State(shared), Extension(reader)): Asked, Query(id): Query<Id>, Query(done): Query<Done>) -> Response {
     let visit = Visit::new(&shared, &reader, &done);
     let made = async {
+        id.id
+            .parse::<RunId>()
+            .map_err(|error| Failed::new("bad_request", format!("id: {:?} is no run: {error}", id.id)))?;
         let view: LogView = visit.ask(Question::Log { run: id.id }).await?;
         Ok(page::run(&visit.frame(), &view))
     };
@@ -237,8 +242,8 @@ async fn signed_in((State(shared), Extension(reader)): Asked, Form(shown): Form<
         let page = page::sign_in(&reader.frame(Clock::default().now()), SignIn::Refused);
         return (StatusCode::UNAUTHORIZED, Html(page.into_string())).into_response();
     }
-    match shared.sessions.begin() {
-        Ok(id) => with_cookie(see(&reader, "/"), &reader, SESSION_COOKIE, &id, ""),
+    match shared.sessions.begin(Clock::default().monotonic()) {
+        Ok(id) => with_cookie(see(&reader, "/tasks"), &reader, SESSION_COOKIE, &id, ""),
         Err(error) => problem(&reader, &Failed::new("random", format!("the system gives no random bytes: {error}"))),
     }
 }
@@ -258,7 +263,7 @@ struct To {
 
 async fn language((_, Extension(reader)): Asked, Query(to): Query<To>) -> Response {
     let chosen = Language::chosen(Some(&to.to), None);
-    with_cookie(see(&reader, "/"), &reader, LANGUAGE_COOKIE, chosen.tag(), "; Max-Age=31536000")
+    with_cookie(see(&reader, "/tasks"), &reader, LANGUAGE_COOKIE, chosen.tag(), "; Max-Age=31536000")
 }
 
 /// Sends on to another page.
@@ -312,7 +317,7 @@ fn page_of(what: &str, given: &Given, done: &str) -> String {
         ("run-again" | "drop-letter", ..) => format!("/dead?done={done}"),
         (_, Some(task), _) => format!("/task?name={}&done={done}", page::encoded(&task)),
         (_, _, Some(run)) => format!("/run?id={}&done={done}", page::encoded(&run)),
-        _ => format!("/?done={done}"),
+        _ => format!("/tasks?done={done}"),
     }
 }
 
