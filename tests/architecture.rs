@@ -82,6 +82,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
+    ("dashboard", &["clock", "control", "error", "events", "handle", "run", "schedule", "task"]),
     ("daemon", &["config", "error", "foreground", "logging", "runtime_dir", "scheduler"]),
     ("logging", &["clock", "error", "own_file"]),
     ("own_file", &[]),
@@ -215,7 +216,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of the source") {
         let path = entry.expect("an entry of the source").path();
-        if path.is_dir() && !["target", "benches", "snapshots"].iter().any(|other| path.ends_with(other)) {
+        if path.is_dir() && !["assets", "target", "benches", "snapshots"].iter().any(|other| path.ends_with(other)) {
             found.extend(rust_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);

@@ -15,6 +15,8 @@ use symphra_scheduler::backend::Backend;
 
 #[path = "examples/configuration.rs"]
 mod configuration;
+#[path = "examples/dashboard.rs"]
+mod dashboard;
 #[cfg(unix)]
 #[path = "examples/killed.rs"]
 mod killed;

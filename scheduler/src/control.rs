@@ -1,18 +1,20 @@
-//! The control socket: how commands reach a running program on its own machine. One line of JSON asks, one answers.
+//! What is asked of a running program, what it answers, and the control socket by which commands on its own machine do.
+//! There one line of JSON asks, one answers. The dashboard asks the same without the socket.
 //!
 //! It is not a way into a program from elsewhere: only the user who runs it, and root, get an answer. Invariant: whatever
 //! comes in, the scheduler goes on; lines, connections and waits are bounded.
 
 mod answer;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 mod client;
-#[cfg(not(unix))]
+#[cfg(all(not(unix), feature = "cli"))]
 mod elsewhere;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 mod server;
 mod shown;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 mod socket;
+#[cfg(feature = "cli")]
 mod stored;
 pub(crate) mod view;
 
@@ -21,25 +23,33 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-#[cfg(unix)]
+#[cfg(any(feature = "dashboard", all(unix, feature = "cli")))]
 pub(crate) use answer::INSTANTS_MAX;
+#[cfg(feature = "dashboard")]
+pub(crate) use answer::{Actor, COUNT_MAX, answer};
+#[cfg(all(unix, feature = "cli"))]
 pub(crate) use client::{Connection, find};
-#[cfg(not(unix))]
+#[cfg(all(not(unix), feature = "cli"))]
 pub(crate) use elsewhere::{Connection, Server, find};
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 pub(crate) use server::Server;
+#[cfg(feature = "cli")]
 pub(crate) use stored::Stored;
 
 /// The version of what is written below. A program and a command of different versions understand only that.
+#[cfg(feature = "cli")]
 const VERSION: u32 = 1;
 
 /// The longest question: names and reasons are short, and what is longer is no question.
+#[cfg(feature = "cli")]
 const QUESTION_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest answer that a command takes in: a list of a hundred thousand tasks.
+#[cfg(feature = "cli")]
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A question as it is sent.
+#[cfg(feature = "cli")]
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
     v: u32,
@@ -47,6 +57,7 @@ struct Asked {
 }
 
 /// Only the version, which has to be looked at before anything else is understood.
+#[cfg(feature = "cli")]
 #[derive(Debug, Deserialize)]
 struct Versioned {
     v: u32,
@@ -86,6 +97,7 @@ pub(crate) enum How {
 }
 
 /// An answer as it is sent.
+#[cfg(feature = "cli")]
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
     v: u32,
@@ -108,6 +120,7 @@ impl Answer {
 }
 
 /// A line that carries `value`.
+#[cfg(feature = "cli")]
 fn line_of<T: Serialize>(value: &T) -> Vec<u8> {
     let mut line = serde_json::to_vec(value).expect("what travels has string keys and no value that JSON lacks");
     line.push(b'\n');

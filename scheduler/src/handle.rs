@@ -91,7 +91,7 @@ impl SchedulerHandle {
     }
 
     /// The zone of tasks that name none.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) fn zone(&self) -> chrono_tz::Tz {
         self.0.config.zone()
     }

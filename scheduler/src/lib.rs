@@ -56,6 +56,7 @@
 //! - `log`, `slog`: the engine's events for programs on these crates.
 //! - `jobs`: `#[task]` and `SchedulerHandle::enqueue`: work with arguments, run once.
 //! - `daemon`: `Scheduler::daemon` and `Daemon`: running detached, on Unix.
+//! - `dashboard`: `SchedulerHandle::dashboard`: pages and an HTTP API, as a router of axum.
 //! - `cli`: a command line for the program, `cli::main`, and the binary `symphra`.
 //! - `metrics`: what a scheduler counts and measures, in the text format of Prometheus.
 //! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
@@ -66,10 +67,12 @@ pub mod backend;
 pub mod cli;
 mod clock;
 mod config;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 mod control;
 #[cfg(feature = "daemon")]
 mod daemon;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod engine;
 mod error;
 mod events;
@@ -123,6 +126,8 @@ pub use config::{
 pub use config::{ConfigError, ConfigProblem};
 #[cfg(feature = "daemon")]
 pub use daemon::{Daemon, DaemonStatus, DaemonStop, Pid};
+#[cfg(feature = "dashboard")]
+pub use dashboard::Dashboard;
 pub use engine::{CancelledRun, StopReport};
 pub use error::Error;
 pub use events::{Events, SchedulerEvent};

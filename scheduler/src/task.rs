@@ -233,7 +233,7 @@ pub enum TaskStatus {
 
 impl TaskStatus {
     /// All of them, in their order.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) const ALL: [Self; 7] =
         [Self::Paused, Self::Running, Self::Retrying, Self::Pending, Self::Completed, Self::Failed, Self::Cancelled];
 }

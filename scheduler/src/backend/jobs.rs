@@ -47,7 +47,7 @@ impl fmt::Debug for JobArguments {
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 impl JobArguments {
     /// The arguments as people may see them: what stands under a key that tells of a secret is hidden. A text, if they
     /// cannot be read as JSON.
@@ -56,7 +56,7 @@ impl JobArguments {
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "dashboard"))]
 fn without_secrets(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
 

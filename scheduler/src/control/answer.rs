@@ -26,18 +26,18 @@ use crate::run::{RunId, RunState};
 use crate::schedule::{Moment, Schedule};
 
 /// How many of its runs and occurrences the page of a task shows.
-pub(super) const ON_PAGE: usize = 5;
+pub(crate) const ON_PAGE: usize = 5;
 
 /// Who asks, for the records of a pause and for the log.
 #[derive(Clone, Debug)]
-pub(super) struct Actor(Arc<str>);
+pub(crate) struct Actor(Arc<str>);
 
 impl Actor {
-    pub(super) fn named(name: Arc<str>) -> Self {
+    pub(crate) fn named(name: Arc<str>) -> Self {
         Self(name)
     }
 
-    pub(super) fn name(&self) -> Arc<str> {
+    pub(crate) fn name(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 }
@@ -46,7 +46,7 @@ impl Actor {
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers one question: within [`ANSWER_PATIENCE`], unless it waits for runs.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     handle: &SchedulerHandle,
     question: Question,
     actor: &Actor,

@@ -52,7 +52,7 @@ impl SchedulerHandle {
 
     /// [`pause_task_with`](Self::pause_task_with), or [`pause_all`](Self::pause_all) without a task, by somebody whom the
     /// pause tells.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) async fn pause_as(
         &self,
         by: Arc<str>,

@@ -189,7 +189,7 @@ pub(crate) enum Again {
 
 impl Again {
     /// Its word, and the run.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) const fn told(&self) -> (&'static str, RunId) {
         match self {
             Self::Enqueued(run) => ("enqueued", *run),

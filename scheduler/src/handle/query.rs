@@ -282,13 +282,13 @@ impl SchedulerHandle {
     }
 
     /// How its store calls this node: by another name for each start.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) fn name_in_store(&self) -> &Arc<str> {
         &self.0.holder.node
     }
 
     /// The nodes of its store.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) async fn nodes(&self) -> Result<Vec<crate::backend::NodeRow>, Error> {
         Ok(self.0.backend.nodes().await?)
     }

@@ -1,0 +1,148 @@
+//! The dashboard: pages, an HTTP API and live news of a scheduler, as a router of axum that hangs wherever a program puts it.
+//!
+//! It knows no scheduling. Whatever it shows or changes goes through the questions of `control`, as commands do, so its JSON
+//! is theirs. Invariant: nothing is read or changed before `access` has looked at who asks, and what programs wrote (errors,
+//! logs) leaves only redacted and cut.
+
+mod access;
+mod api;
+mod ask;
+mod audit;
+mod live;
+mod openapi;
+mod page;
+mod shown;
+mod source;
+mod web;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+
+use crate::error::Error;
+use crate::handle::SchedulerHandle;
+use access::{Hosts, Sessions, Token};
+use audit::Actions;
+use live::Listeners;
+use shown::Redact;
+
+/// The longest body of a question: names, instants and reasons are short.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Pages and an HTTP API for a scheduler. It can only be looked at unless [`token`](Self::token) or
+/// [`allow_writes`](Self::allow_writes) lets it be used.
+///
+/// ```
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let scheduler = Scheduler::empty().register(Task::new("tick", Schedule::interval(std::time::Duration::from_secs(10))?, || async {})).start().await?;
+/// let dashboard = scheduler.dashboard().token("long and hard to guess")?.allowed_hosts(["ops.example.com"]);
+/// let service: axum::Router = axum::Router::new().nest("/scheduler", dashboard.into_router());
+/// # drop(service);
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "it serves nothing until its router is mounted"]
+pub struct Dashboard {
+    handle: SchedulerHandle,
+    writes: Writes,
+    token: Option<Token>,
+    redact: Redact,
+    hosts: Hosts,
+}
+
+/// Whether somebody without a token may change anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writes {
+    Refused,
+    Allowed,
+}
+
+/// What every request works with.
+struct Shared {
+    handle: SchedulerHandle,
+    writes: Writes,
+    token: Option<Token>,
+    redact: Redact,
+    hosts: Hosts,
+    sessions: Sessions,
+    actions: Actions,
+    listeners: Listeners,
+}
+
+impl SchedulerHandle {
+    /// Pages and an HTTP API for this scheduler.
+    pub fn dashboard(&self) -> Dashboard {
+        let (redact, hosts) = (Redact::default(), Hosts::default());
+        Dashboard { handle: self.clone(), writes: Writes::Refused, token: None, redact, hosts }
+    }
+}
+
+impl Dashboard {
+    /// Lets whoever reaches it trigger, pause, cancel and so on, without a token. It is for places that only those reach who
+    /// may do all of that: behind the program's own middleware, or on a developer's machine.
+    pub fn allow_writes(mut self) -> Self {
+        self.writes = Writes::Allowed;
+        self
+    }
+
+    /// Answers nobody, not even for looking, who does not show this token: as `Authorization: Bearer …`, or by signing in
+    /// on a page. Who shows it may change things too.
+    ///
+    /// # Errors
+    /// If it has less than 16 bytes, for it could be guessed, or holds what no header can: control characters, or what is
+    /// not ASCII.
+    pub fn token(mut self, token: impl Into<String>) -> Result<Self, Error> {
+        self.token = Some(Token::new(token.into())?);
+        Ok(self)
+    }
+
+    /// Passes errors, logs and notes through `redact` before anything shows them. They are cut at 8 KB afterwards.
+    pub fn redact(mut self, redact: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        self.redact = Redact::with(Arc::new(redact));
+        self
+    }
+
+    /// The names by which browsers may ask for it, besides `localhost` and addresses in numbers, without ports. A request
+    /// by another name is refused: a foreign page could have its own name lead here.
+    pub fn allowed_hosts<I>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.hosts = self.hosts.and(hosts.into_iter().map(Into::into));
+        self
+    }
+
+    /// The router. It can be nested below any path.
+    pub fn into_router(self) -> Router {
+        let Self { handle, writes, token, redact, hosts } = self;
+        let (sessions, actions, listeners) = (Sessions::default(), Actions::default(), Listeners::default());
+        let shared = Arc::new(Shared { handle, writes, token, redact, hosts, sessions, actions, listeners });
+        (web::routes())
+            .merge(api::routes())
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(from_fn_with_state(Arc::clone(&shared), access::guard))
+            .with_state(shared)
+    }
+}
+
+impl fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { writes, token, .. } = self;
+        f.debug_struct("Dashboard").field("writes", writes).field("token", &token.as_ref().map(|_| "***")).finish()
+    }
+}
+
+/// The path below which the router hangs, without a slash at its end: what the whole path has before the path within.
+fn base_of(whole: &Uri, within: &Uri) -> String {
+    let (whole, within) = (whole.path(), within.path());
+    whole.strip_suffix(within).unwrap_or(whole).trim_end_matches('/').to_owned()
+}

@@ -1,0 +1,259 @@
+//! Every page with hostile input: whatever a program wrote, a page holds no element, attribute or endless text of it.
+
+use serde_json::json;
+use symphra_scheduler_core::Timestamp;
+
+use super::*;
+use crate::control::view::{
+    At, BackfillView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView, TaskPage, TaskView,
+};
+
+/// An element, an end of an attribute, a mark that turns the direction of text, and the length of a book.
+fn hostile() -> String {
+    format!("<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u{202e}evil{}", "x".repeat(10_000))
+}
+
+const NOW_MS: i64 = 1_800_000_000_000;
+
+fn at() -> At {
+    At::new(Timestamp::from_millis(NOW_MS), chrono_tz::UTC)
+}
+
+fn run_of(text: &str, state: &str) -> RunView {
+    serde_json::from_value(json!({
+        "id": text, "task": text, "origin": text, "state": state, "attempt": 2, "scheduled_at": at(), "due_at": at(),
+        "started_at": at(), "finished_at": at(), "missed": { "count": 3, "first": at() }, "failure": text, "node": text,
+    }))
+    .expect("a run")
+}
+
+fn task_of(text: &str, status: &str) -> TaskView {
+    serde_json::from_value(json!({
+        "name": text, "schedule": text, "timezone": "UTC", "status": status, "next": at(),
+        "pause": { "by": text, "reason": text, "since": at() }, "tags": [text], "metadata": [[text, text]],
+        "priority": 0, "source": text, "running": 0, "total_runs": 3, "successful_runs": 1, "failed_runs": 2,
+    }))
+    .expect("a task")
+}
+
+fn frame(rights: Rights) -> Frame<'static> {
+    Frame {
+        base: "/ops",
+        language: Language::English,
+        rights,
+        session: Session::SignedIn,
+        done: Some("<script>"),
+        now: Timestamp::from_millis(NOW_MS),
+    }
+}
+
+fn page_of(text: &str) -> TaskPage {
+    TaskPage {
+        task: task_of(text, text),
+        next_occurrences: vec![at()],
+        ledger: None,
+        records: vec![
+            serde_json::from_value(json!({ "reason": text, "first": at(), "last": at(), "count": 1, "note": text }))
+                .expect("a record"),
+        ],
+        latest_runs: vec![run_of(text, "failed")],
+    }
+}
+
+/// All pages, made of `text` wherever a program or an address may have written.
+fn all_pages(frame: &Frame<'_>, text: &str) -> Vec<(&'static str, String)> {
+    let owned = || text.to_owned();
+    let query = TaskQuery { name: owned(), at: owned(), from: owned(), to: owned(), rerun: owned() };
+    let told = Told {
+        explained: Some(Ok(ExplanationView {
+            task: owned(),
+            at: at(),
+            outcome: owned(),
+            sentence: owned(),
+            run: Some(run_of(text, "failed")),
+            record: None,
+            previous: Some(at()),
+            next: None,
+        })),
+        preview: Some(Ok(BackfillView {
+            task: owned(),
+            id: None,
+            occurrences: vec![at(); 30],
+            runs: Vec::new(),
+            left_out: 1,
+            ended: None,
+        })),
+    };
+    let refused = Told { explained: Some(Err(owned())), preview: Some(Err(owned())) };
+    let log: LogView = LogView {
+        run: run_of(text, "running"),
+        log: Some(serde_json::from_value(json!({ "attempt": 1, "text": text })).expect("a log")),
+    };
+    let letter: LetterView = serde_json::from_value(json!({
+        "id": text, "task": text, "state": "failed", "attempt": 3, "scheduled_at": at(), "died_at": at(),
+        "failure": text, "version": 1, "arguments": { text: text },
+    }))
+    .expect("a letter");
+    let node: NodeView = serde_json::from_value(json!({
+        "node": text, "presence": text, "held_runs": 1, "backend": "sqlite", "version": text, "tzdb": text,
+    }))
+    .expect("a node");
+    let running = json!([{ "task": text, "id": text, "attempt": 1, "running_seconds": 9 }]);
+    let health: HealthView = serde_json::from_value(json!({
+        "well": false, "alive": false, "ready": false, "stuck": running, "workers_taken_by": running,
+        "store": { "unreachable_since": at(), "error": text, "lease_lost": true, "in_contact_since": at() },
+        "stale": [{ "task": text, "expected_by": at() }], "clock": { "offset_ms": 4, "is_off": true },
+    }))
+    .expect("a health");
+    let next = NextView { task: owned(), schedule: owned(), timezone: owned(), next: vec![at()] };
+    let other = NextView { task: format!("2{text}"), ..next.clone() };
+    let action = ActionView { at: at(), actor: owned(), change: owned(), outcome: owned() };
+    let search = TaskSearch { q: String::new(), status: String::new(), tag: owned(), page: owned() };
+    let runs_search = RunSearch { task: owned(), state: owned(), from: owned(), to: owned() };
+    let many: Vec<RunView> = (0..=RUNS_SHOWN).map(|_| run_of(text, "failed")).collect();
+    let page = page_of(text);
+    [
+        ("tasks", tasks(frame, &[task_of(text, "paused")], &search)),
+        ("task", task(frame, &page, &page.latest_runs, &query, &told)),
+        ("task, refused", task(frame, &page, &page.latest_runs, &query, &refused)),
+        ("timeline", timeline(frame, &[next, other], text)),
+        ("runs", runs(frame, &many, &runs_search)),
+        ("run", run(frame, &log)),
+        ("nodes", nodes(frame, &[node], &health)),
+        ("letters", letters(frame, &[letter], text)),
+        ("actions", actions(frame, &[action])),
+        ("problem", problem(frame, text, text)),
+        ("sign in", sign_in(frame, SignIn::Refused)),
+    ]
+    .map(|(name, page)| (name, page.into_string()))
+    .into()
+}
+
+#[test]
+fn what_a_program_wrote_becomes_no_element_and_no_attribute() {
+    for (name, page) in all_pages(&frame(Rights::Write), &hostile()) {
+        assert_eq!(page.matches("<script").count(), 1, "{name}: only our own");
+        assert!(!page.contains("<img src=x"), "{name}");
+        assert!(!page.contains("\"'>"), "{name}");
+        for (place, _) in page.match_indices(" onerror=") {
+            assert!(page[..place].ends_with("src=x"), "{name}: only as text");
+        }
+    }
+}
+
+#[test]
+fn a_long_text_is_cut() {
+    let told = "y".repeat(10_000);
+    let page = run(
+        &frame(Rights::Read),
+        &LogView { run: RunView { task: "t".to_owned(), id: "i".to_owned(), ..run_of(&told, "failed") }, log: None },
+    );
+    let longest = page.into_string().split(|c| c != 'y').map(str::len).max();
+    assert_eq!(longest, Some(text::LONG_BYTES_MAX));
+}
+
+#[test]
+fn text_that_turns_the_direction_stays_within_its_element() {
+    let turned = "\u{202e}desrever";
+    for (name, page) in all_pages(&frame(Rights::Write), turned) {
+        for (place, _) in page.match_indices(turned) {
+            let before = &page[..place];
+            let element = &before[before.rfind('<').expect("an element")..];
+            let apart = element.starts_with("<bdi>")
+                || element.starts_with("<pre dir=\"auto\"")
+                // In an attribute, a title or an option it is no text of the page's flow.
+                || !element.contains('>')
+                || element.starts_with("<title>");
+            assert!(apart, "{name}: {element}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_inline_and_nothing_is_asked_of_others() {
+    for (name, page) in all_pages(&frame(Rights::Write), "plain") {
+        for inline in [" style=", " onclick=", "<style", "javascript:", "http://", "https://"] {
+            assert!(!page.contains(inline), "{name}: {inline}");
+        }
+        for link in ["href=\"", "src=\"", "action=\""] {
+            for (place, _) in page.match_indices(link) {
+                let address = &page[place + link.len()..];
+                assert!(address.starts_with("/ops/") || address.starts_with("#main"), "{name}: {}", &address[..20]);
+            }
+        }
+    }
+}
+
+#[test]
+fn who_may_only_read_gets_no_form_that_changes() {
+    for (name, page) in all_pages(&frame(Rights::Read), "plain") {
+        assert!(!page.contains("/ops/do/"), "{name}");
+    }
+    let writer = all_pages(&frame(Rights::Write), "plain");
+    for change in ["trigger", "resume", "pause", "backfill", "cancel", "run-again", "drop-letter"] {
+        let action = format!("action=\"/ops/do/{change}\"");
+        assert!(writer.iter().any(|(_, page)| page.contains(&action)), "{change}");
+    }
+}
+
+#[test]
+fn every_page_has_its_landmarks_and_one_heading_of_the_first_level() {
+    for (name, page) in all_pages(&frame(Rights::Write), "plain") {
+        assert_eq!(page.matches("<h1").count(), 1, "{name}");
+        assert_eq!(page.matches("<main").count(), 1, "{name}");
+        assert!(page.contains("<html lang=\"en\">") && page.contains("href=\"#main\""), "{name}");
+        let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{name}: an id stands twice");
+    }
+}
+
+#[test]
+fn a_chinese_page_says_so_and_leaves_the_programs_words_alone() {
+    let frame = Frame { language: Language::Chinese, ..frame(Rights::Write) };
+    let page = tasks(&frame, &[task_of("rechnung", "failed")], &TaskSearch::default()).into_string();
+    assert!(page.contains("<html lang=\"zh\">") && page.contains("任务") && page.contains("失败"));
+    assert!(page.contains("rechnung"));
+}
+
+#[test]
+fn a_search_finds_every_word_of_it_and_a_page_holds_a_hundred() {
+    let named = |name: String| TaskView { name, tags: vec!["billing".to_owned()], ..task_of("", "completed") };
+    let all: Vec<TaskView> = (0..5_000).map(|n| named(format!("report_{n:04}"))).collect();
+    let of = |q: &str, page: &str| {
+        let search = TaskSearch { q: q.to_owned(), page: page.to_owned(), ..TaskSearch::default() };
+        tasks(&frame(Rights::Read), &all, &search).into_string()
+    };
+    let found = of("BILL 49", "");
+    assert!(found.contains("report_4900") && !found.contains("report_0001"));
+    assert_eq!(of("", "").matches("<th scope=\"row\"").count(), 100);
+    assert!(of("", "50").contains("report_4999"));
+    assert!(of("", "999").contains("report_4999"), "past the last page is the last page");
+    assert!(of("nowhere", "").contains("No task is like that."));
+}
+
+#[test]
+fn what_falls_into_one_minute_is_named() {
+    let daily = |task: &str| NextView {
+        task: task.to_owned(),
+        schedule: String::new(),
+        timezone: "UTC".to_owned(),
+        next: vec![at()],
+    };
+    let page = timeline(&frame(Rights::Read), &[daily("invoices"), daily("mails")], "").into_string();
+    assert!(page.contains("at most <strong>2</strong>"), "{page}");
+    let alone = timeline(&frame(Rights::Read), &[daily("invoices")], "").into_string();
+    assert!(alone.contains("No two tasks fall due in the same minute."));
+}
+
+#[test]
+fn a_word_in_the_address_is_shown_only_if_it_is_one_of_ours() {
+    let of = |done| {
+        let frame = Frame { done: Some(done), ..frame(Rights::Read) };
+        actions(&frame, &[]).into_string()
+    };
+    assert!(of("triggered").contains("A run was added."));
+    assert!(!of("pay-here").contains("pay-here"));
+}

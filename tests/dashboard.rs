@@ -1,0 +1,10 @@
+//! The dashboard as browsers and programs see it: over HTTP, on a port of its own.
+
+#[path = "dashboard/access.rs"]
+mod access;
+#[path = "dashboard/api.rs"]
+mod api;
+#[path = "dashboard/pages.rs"]
+mod pages;
+#[path = "dashboard/rig.rs"]
+mod rig;
