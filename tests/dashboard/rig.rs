@@ -35,7 +35,7 @@ impl Drop for Served {
 /// Of a scheduler with a task that is quiet, and one that fails with a hostile error of 20 KB when it is triggered.
 pub(crate) async fn scheduler() -> SchedulerHandle {
     let hour = Schedule::interval(Duration::from_secs(3_600)).expect("an hour is possible");
-    let quiet = Task::new("quiet", hour.clone(), || async {}).tags(["night<b>"]);
+    let quiet = Task::new("quiet", hour, || async {}).tags(["night<b>"]);
     let fails = Task::new("fails", hour, || async { Err::<(), String>(format!("{HOSTILE} {}", "x".repeat(20_000))) })
         .retry(RetryPolicy::none());
     Scheduler::empty().register(quiet).register(fails).start().await.expect("it starts")
