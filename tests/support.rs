@@ -65,6 +65,10 @@ pub struct Plan;
 pub struct Logging;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/dashboard.md")]
+pub struct DashboardPage;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/metrics.md")]
 pub struct Metrics;
 

@@ -143,6 +143,7 @@ impl Watched {
     }
 
     /// How all have ended; nothing, as long as one has not.
+    #[cfg(feature = "cli")]
     pub(in crate::control) fn all_ended(&self) -> Option<&BTreeMap<String, usize>> {
         self.alive.is_empty().then_some(&self.ended)
     }
