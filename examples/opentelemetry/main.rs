@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use symphra_scheduler::{RetryPolicy, Schedule, Scheduler, Task};
+use symphra_scheduler::{RetryPolicy, Schedule, Scheduler, SchedulerEvent, Task};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -35,7 +35,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let good = Task::new("good", once()?, || fetch(7)).max_runs(1);
     let bad = Task::new("bad", once()?, || fetch(0)).max_runs(1).retry(RetryPolicy::none());
     let scheduler = Scheduler::empty().register(good).register(bad).start().await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Both have but one run.
+    let (mut events, mut ended) = (scheduler.events(), 0);
+    while ended < 2 {
+        match events.next().await {
+            Some(SchedulerEvent::RunEnded { .. }) => ended += 1,
+            Some(_) => {}
+            None => break,
+        }
+    }
     scheduler.stop().await?;
     provider.shutdown()?;
     Ok(())
