@@ -17,6 +17,8 @@ mod rabbitmq_jobs;
 mod rabbitmq_only;
 #[path = "conformance/redis_claims.rs"]
 mod redis_claims;
+#[path = "conformance/redis_connections.rs"]
+mod redis_connections;
 #[path = "conformance/redis_job_ends.rs"]
 mod redis_job_ends;
 #[path = "conformance/redis_jobs.rs"]

@@ -14,7 +14,7 @@ use super::redis_only::{firing, node, open, registered};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(20)).await;

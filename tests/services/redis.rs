@@ -154,6 +154,15 @@ impl Redis {
     /// # Panics
     /// If it does not answer.
     pub fn run_with(&mut self, options: &[&str]) {
+        self.begin_with(options);
+        self.wait_until_it_answers();
+    }
+
+    /// The same, and does not wait until it has loaded what is there.
+    ///
+    /// # Panics
+    /// If no shell can be started.
+    pub fn begin_with(&mut self, options: &[&str]) {
         // When this process is gone, so is the shell's input: the server ends then, and nothing is left of it.
         let script =
             "\"$@\" & server=$!; read -r told; kill -KILL $server; wait $server; [ -n \"$told\" ] || rm -rf \"$0\"";
@@ -174,7 +183,6 @@ impl Redis {
             .spawn()
             .expect("a shell runs");
         self.running = Some(child);
-        self.wait_until_it_answers();
     }
 
     /// Kills the server, as a crash of its machine would; what it has kept stays.
@@ -239,7 +247,11 @@ impl Redis {
         self.try_ask(command).expect("the server answers")
     }
 
-    fn try_ask(&self, command: &str) -> std::io::Result<String> {
+    /// The same, of a server that may not be there.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn try_ask(&self, command: &str) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.write_all(format!("{command}\r\n").as_bytes())?;
@@ -248,7 +260,11 @@ impl Redis {
         Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
     }
 
-    fn wait_until_it_answers(&self) {
+    /// Waits until it has loaded what is there.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn wait_until_it_answers(&self) {
         let began = Instant::now();
         while began.elapsed() < START_MAX {
             if self.try_ask("PING").is_ok_and(|answer| answer.starts_with("+PONG")) {
