@@ -490,19 +490,3 @@ fn the_daemon_example_starts_tells_and_stops() {
     assert_eq!(say("nothing").0, Some(2));
     std::fs::remove_dir_all(&dir).expect("nobody needs it any more");
 }
-
-#[test]
-fn the_jobs_example_runs_each_job_once_and_tells_of_what_fails() {
-    let printed = walk_through("jobs");
-    for line in [
-        "send_welcome: from shop@example.org to ada@example.org, in fr",
-        "send_welcome: from shop@example.org to bob@example.org, in fr",
-        "the index is rebuilt once: true",
-        "called by hand: Ok(())",
-    ] {
-        assert_eq!(printed.matches(line).count(), 1, "{line}: {printed}");
-    }
-    assert_eq!(printed.matches("rebuild_index: run ").count(), 1, "{printed}");
-    let letter = r#"dead letter: "nobody" is no address with {"to":"nobody","language":"fr"}"#;
-    assert_eq!(printed.matches(letter).count(), 1, "{printed}");
-}

@@ -1,12 +1,13 @@
 //! How work with arguments is handed over: at once, later, once for a key; and what becomes of it when it fails.
 //!
-//! `cargo run -p examples --bin jobs` ends by itself after a second.
+//! `cargo run -p examples --bin jobs` ends by itself after a second, and keeps jobs in memory; with the URL of any store, there:
+//! `sqlite://jobs.db`, `postgres://…`, `redis://…`, `amqp://…`.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use symphra_scheduler::{Error, LetterFilter, RunContext, Scheduler, State, task};
+use symphra_scheduler::{BackendConfig, Error, LetterFilter, RunContext, Scheduler, SchedulerConfig, State, task};
 
 struct Outbox {
     from: &'static str,
@@ -46,7 +47,12 @@ fn welcome(to: &str) -> Welcome {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let scheduler = Scheduler::from_registry().state(Outbox { from: "shop@example.org" }).start().await?;
+    let mut config = SchedulerConfig::new();
+    if let Some(url) = std::env::args().nth(1) {
+        config = config.backend(BackendConfig::of_url(url));
+    }
+    let scheduler = Scheduler::from_registry().config(config).state(Outbox { from: "shop@example.org" });
+    let scheduler = scheduler.start().await?;
 
     scheduler.enqueue(send_welcome, welcome("ada@example.org")).await?;
     scheduler.enqueue(send_welcome, welcome("bob@example.org")).delay(Duration::from_millis(500)).priority(10).await?;

@@ -175,3 +175,27 @@ fn the_example_of_a_backend_of_ones_own_is_asked_for_by_its_name_and_goes_on_whe
     let (status, _) = Program::start("custom_backend", &[]).ends();
     assert_eq!(status.code(), Some(1), "it has to be told which folder");
 }
+
+#[test]
+fn the_jobs_example_runs_each_job_once_and_tells_of_what_fails_wherever_they_are_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = format!("sqlite://{}", folder.path().join("jobs.db").display());
+    let mut places = vec![None, Some(&*file)];
+    places.extend(has_postgres().then(|| Some(postgres_url())));
+    places.extend(has_redis().then(|| Some(redis_url())));
+    places.extend(has_rabbitmq().then(|| Some(rabbitmq_url())));
+    for place in places {
+        let (status, printed) = Program::start("jobs", place.as_slice()).ends();
+        assert_eq!(status.code(), Some(0), "{place:?}: {printed}");
+        for line in [
+            "send_welcome: from shop@example.org to ada@example.org, in fr",
+            "send_welcome: from shop@example.org to bob@example.org, in fr",
+            "the index is rebuilt once: true",
+            "rebuild_index: run ",
+            r#"dead letter: "nobody" is no address with {"to":"nobody","language":"fr"}"#,
+            "called by hand: Ok(())",
+        ] {
+            assert_eq!(printed.matches(line).count(), 1, "{place:?}: {line}: {printed}");
+        }
+    }
+}
