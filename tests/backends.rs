@@ -235,6 +235,7 @@ async fn versions<F: Future<Output = Result<Box<dyn Backend>, Error>>>(
 ) {
     by_hand(&format!("DROP TABLE {prefix}logs")).await;
     by_hand(&format!("DROP TABLE {prefix}jobs")).await;
+    by_hand(&format!("DROP TABLE {prefix}actions")).await;
     by_hand(&format!("ALTER TABLE {prefix}known DROP COLUMN reads")).await;
     by_hand(&format!("ALTER TABLE {prefix}meta DROP COLUMN store")).await;
     by_hand(&format!("ALTER TABLE {prefix}history DROP COLUMN node")).await;
@@ -245,19 +246,19 @@ async fn versions<F: Future<Output = Result<Box<dyn Backend>, Error>>>(
     by_hand(&format!("CREATE INDEX {plain}runs_task ON {prefix}runs (task, due_at)")).await;
     by_hand(&format!("UPDATE {prefix}meta SET schema_version = 1, admits = 1")).await;
     let error = format!("{:?}", open(Migrate::Check).await.expect_err("it lacks a table"));
-    assert!(error.contains("at version 1 and this program needs 5: run its command `migrate`"), "{error}");
+    assert!(error.contains("at version 1 and this program needs 6: run its command `migrate`"), "{error}");
     let store = open(Migrate::Auto).await.expect("it is brought up to date");
     let runs = store.runs(&RunQuery::default()).await.expect("what was there is there");
     assert_eq!(runs.len(), 1);
     assert_eq!(store.log(runs[0].id).await.expect("the table is there"), None);
     drop(store);
     drop(open(Migrate::Check).await.expect("it lacks nothing"));
-    by_hand(&format!("UPDATE {prefix}meta SET schema_version = 6, admits = 4")).await;
+    by_hand(&format!("UPDATE {prefix}meta SET schema_version = 7, admits = 4")).await;
     drop(open(Migrate::Auto).await.expect("a newer one admits it"));
-    by_hand(&format!("UPDATE {prefix}meta SET admits = 6")).await;
+    by_hand(&format!("UPDATE {prefix}meta SET admits = 7")).await;
     let error = format!("{:?}", open(Migrate::Auto).await.expect_err("it is too old"));
     assert!(
-        error.contains("at version 6, on which programs work that know version 6 or later, and this one knows 5"),
+        error.contains("at version 7, on which programs work that know version 7 or later, and this one knows 6"),
         "{error}"
     );
 }

@@ -8,9 +8,10 @@ use std::fmt::{self, Debug};
 use std::path::Path;
 
 use symphra_scheduler::backend::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
-    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
-    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    Unregistration,
 };
 use symphra_scheduler::chrono::Utc;
 use symphra_scheduler::{RunId, Timestamp};
@@ -163,6 +164,14 @@ impl<B: Backend> Backend for Audited<B> {
 
     fn dead_letters<'a>(&'a self, query: &'a LetterQuery) -> BackendFuture<'a, Vec<LetterRow>> {
         self.store.dead_letters(query)
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        self.store.note(action)
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.store.actions(limit)
     }
 
     fn tasks(&self) -> BackendFuture<'_, Vec<NamedTask>> {

@@ -14,6 +14,7 @@
 //! A backend reads no clock but its store's, and knows nothing of the engine. Calls are batches, and a batch names each
 //! task or run once.
 
+mod actions;
 #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod announced;
 mod changes;
@@ -55,6 +56,7 @@ use symphra_scheduler_core::Timestamp;
 use crate::outcome::BoxError;
 pub use crate::retention::Retention;
 use crate::run::RunId;
+pub use actions::{ACTIONS_MAX, Action, NewAction};
 pub use changes::{Cancelled, Changes, Command, Died, Left};
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
 #[cfg(feature = "redis")]
@@ -282,6 +284,19 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>>;
+
+    /// Keeps what somebody has asked for, under the present of the store's clock; [`ACTIONS_MAX`] are kept, the last. Repeated
+    /// after an answer that was lost, it may be kept twice.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()>;
+
+    /// What people have asked for, the last first; this many at most.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>>;
 
     /// Makes jobs, which wait to be claimed, [`JOBS_WAITING_MAX`] of a task at most. The answers are in the order of `jobs`.
     ///

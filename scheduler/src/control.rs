@@ -9,6 +9,7 @@ mod answer;
 mod client;
 #[cfg(all(not(unix), feature = "cli"))]
 mod elsewhere;
+mod noted;
 #[cfg(all(unix, feature = "cli"))]
 mod server;
 mod shown;
@@ -85,6 +86,7 @@ pub(crate) enum Question {
     Dead { task: Option<String>, count: usize },
     RunAgain { letter: String },
     DropLetter { letter: String },
+    Actions { count: usize },
 }
 
 /// What is wanted of a backfill.

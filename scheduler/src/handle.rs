@@ -3,6 +3,7 @@
 //! What changes it goes to the store first, which every node heeds, and then to this scheduler's own engine; a method
 //! returns when both have taken it in.
 
+mod actions;
 mod backfill;
 mod change;
 mod directory;

@@ -294,14 +294,14 @@ fn a_store_of_an_older_version_is_no_problem_of_a_start_and_commands_name_the_wa
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut file = SqliteConnection::connect(&kept.url).await.expect("it opens");
-        let older = "DROP TABLE kept_logs; DROP TABLE kept_jobs; ALTER TABLE kept_known DROP COLUMN reads; \
+        let older = "DROP TABLE kept_logs; DROP TABLE kept_jobs; DROP TABLE kept_actions; ALTER TABLE kept_known DROP COLUMN reads; \
                      ALTER TABLE kept_meta DROP COLUMN store; DROP INDEX kept_runs_begun; DROP INDEX kept_runs_waiting; \
                      DROP INDEX kept_runs_lane; ALTER TABLE kept_history DROP COLUMN node; \
                      CREATE INDEX kept_runs_task ON kept_runs (task, due_at); UPDATE kept_meta SET schema_version = 1";
         sqlx::raw_sql(older).execute(&mut file).await.expect("it is done");
     });
     assert_eq!(kept.app(&["check"]).code, Some(0), "its start brings it up to date");
-    let says = "its tables are at version 1 and this program needs 5: run its command `migrate`";
+    let says = "its tables are at version 1 and this program needs 6: run its command `migrate`";
     kept.symphra(&["list"]).fails(1, &[says]);
     let mut checked = kept.configured(kept.home.command(APP, "app", &["check"]));
     let said = Said::of(checked.env("SCHEDULER_BACKEND_MIGRATE", "check").output().expect("it runs"));
@@ -337,4 +337,33 @@ fn a_password_in_the_arguments_is_warned_of_and_never_shown() {
     let mut command = home.command(SYMPHRA, "symphra", &["list", "--namespace", "a"]);
     let said = Said::of(command.env("SCHEDULER_BACKEND_URL", url).output().expect("it runs"));
     assert!(said.code == Some(1) && !said.err.contains("can read a password"), "{said:?}");
+}
+
+#[test]
+fn what_was_asked_for_is_listed_with_who_asked_and_what_came_of_it() {
+    for kept in Kept::everywhere() {
+        let program = kept.runs();
+        // Through the control socket, past it, and in vain.
+        let pause = ["pause", "report", "--reason", "moving house"];
+        Said::of(kept.configured(kept.home.command(APP, "app", &pause)).output().expect("it runs")).well();
+        kept.symphra(&["resume", "report"]).well();
+        kept.symphra(&["trigger", "reprot"]).fails(1, &["did you mean \"report\"?"]);
+        let actions = kept.json(&["actions"]);
+        let told: Vec<[&str; 3]> = (actions.as_array().expect("a list").iter())
+            .map(|action| ["task", "change", "outcome"].map(|field| action[field].as_str().expect("a text")))
+            .collect();
+        let pause = ["report", "pause (task: report, reason: moving house)", "done"];
+        let in_vain =
+            ["reprot", "trigger (task: reprot)", "there is no task named \"reprot\"; did you mean \"report\"?"];
+        assert_eq!(told, [in_vain, ["report", "resume (task: report)", "done"], pause]);
+        for action in actions.as_array().expect("a list") {
+            assert!(action["actor"].as_str().is_some_and(|actor| actor.contains("cli")), "{action}");
+            assert!(action["at"]["utc"].is_string(), "{action}");
+        }
+        assert_eq!(kept.json(&["actions", "-n", "1"]).as_array().map(Vec::len), Some(1));
+        let table = kept.symphra(&["actions"]).well();
+        assert!(table.contains("CHANGE") && table.contains("moving house"), "{table}");
+        program.ends_by("TERM");
+        assert_eq!(kept.json(&["actions"]), actions, "they are there when nobody runs");
+    }
 }

@@ -520,6 +520,7 @@ on_both! {
     a_store_without_jobs_gets_their_table(store) {
         drop(store.open().await);
         store.tell("DROP TABLE {}jobs").await;
+        store.tell("DROP TABLE {}actions").await;
         store.tell("ALTER TABLE {}known DROP COLUMN reads").await;
         store.tell("ALTER TABLE {}meta DROP COLUMN store").await;
         store.tell("ALTER TABLE {}history DROP COLUMN node").await;
@@ -527,7 +528,7 @@ on_both! {
         let (backend, node) = (store.open().await, Holder::new("a", DAY));
         let key = registered(&backend, &node).await;
         enqueue(&backend, job(key, now(), 1)).await;
-        assert_eq!(store.count("SELECT schema_version FROM {}meta").await, 5);
+        assert_eq!(store.count("SELECT schema_version FROM {}meta").await, 6);
         assert_eq!(store.count("SELECT admits FROM {}meta").await, 4, "programs that know none cannot go on with it");
     }
 }

@@ -35,6 +35,7 @@ mod leaving;
 mod letters;
 mod logs;
 mod looking;
+mod noting;
 mod overlapping;
 mod pausing;
 mod retrying;
@@ -131,6 +132,7 @@ pub use logs::{
     a_log_goes_with_its_run, the_log_of_the_last_attempt_is_kept, what_writes_nothing_leaves_the_log_as_it_is,
 };
 pub use looking::{the_nodes_of_a_store_are_told, the_tasks_of_a_store_are_told_by_name};
+pub use noting::what_was_asked_for_is_kept_the_last_of_it;
 pub use overlapping::{
     a_firing_that_waits_is_recognised, a_full_task_is_recorded_with_the_run_that_fills_it,
     a_run_is_alive_from_its_acceptance_to_its_end, a_run_that_has_ended_makes_room, buffer_all_is_bounded,
@@ -305,6 +307,7 @@ macro_rules! conformance_tests {
             the_log_of_the_last_attempt_is_kept
             what_writes_nothing_leaves_the_log_as_it_is
             a_log_goes_with_its_run
+            what_was_asked_for_is_kept_the_last_of_it
             submissions_of_one_batch_see_each_other
             records_are_spans_in_the_order_of_time
             records_are_bounded_and_lose_no_count

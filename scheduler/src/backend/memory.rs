@@ -16,9 +16,9 @@ use symphra_scheduler_core::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Enqueued, Finish,
-    Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow, Record, Registered,
-    Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Enqueued,
+    Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob, NodeRow,
+    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -229,6 +229,15 @@ impl Backend for MemoryBackend {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         ready(self.store().nodes(self.clock.now(), self.clock.monotonic()))
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        self.store().note(action.clone(), self.clock.now());
+        ready(())
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        ready(self.store().actions(limit))
     }
 
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {

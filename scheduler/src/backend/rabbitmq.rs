@@ -32,9 +32,10 @@ use super::line::{self, Failing, Line, Submits};
 use super::memory::replica::{Answer, Call, Question};
 use super::thread::StoreThread;
 use super::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
-    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
-    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    Unregistration,
 };
 use crate::Error;
 use crate::migrate::Migrate;
@@ -347,6 +348,14 @@ impl Backend for RabbitMqBackend {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.run("list its nodes", |store| async move { pieces::nodes(&store).await })
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        self.ask("keep what was asked for", Request::Call(Call::Note { action: action.clone() }), done)
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.ask("list what was asked for", Request::Question(Question::Actions { limit }), read!(Actions))
     }
 
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {

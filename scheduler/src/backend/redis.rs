@@ -28,9 +28,10 @@ use symphra_scheduler_core::Timestamp;
 use super::line::{self, Failing};
 use super::thread::StoreThread;
 use super::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
-    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
-    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    Unregistration,
 };
 use crate::Error;
 use crate::migrate::Migrate;
@@ -322,6 +323,15 @@ impl Backend for RedisBackend {
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.run("list its nodes", |store| async move { store.nodes().await })
     }
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        let action = action.clone();
+        self.run("keep what was asked for", |store| async move { store.note(&action).await })
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.run("list what was asked for", move |store| async move { store.actions(limit).await })
+    }
+
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {
         let jobs = jobs.to_vec();
         self.run("enqueue jobs", |store| async move { store.enqueue_jobs(&jobs).await })

@@ -38,9 +38,10 @@ use super::announced::Announced;
 use super::line::{self, Line};
 pub(crate) use super::thread::StoreThread;
 use super::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
-    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
-    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    Unregistration,
 };
 use crate::run::RunId;
 pub(crate) use dialect::{Dialect, Names};
@@ -471,6 +472,15 @@ impl<B: InSql> Backend for B {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.sql().run("list its nodes", |shared| async move { shared.nodes().await })
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        let action = action.clone();
+        self.sql().run("keep what was asked for", |shared| async move { shared.note(&action).await })
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.sql().run("list what was asked for", move |shared| async move { shared.actions(limit).await })
     }
 
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {

@@ -6,8 +6,8 @@
 use std::iter::Peekable;
 
 use super::{
-    End, Finish, Firing, LetterRow, NamedTask, NewJob, NodeRow, Pause, Record, Registered, Registration, RunLog,
-    RunRow, Submission,
+    Action, End, Finish, Firing, LetterRow, NamedTask, NewAction, NewJob, NodeRow, Pause, Record, Registered,
+    Registration, RunLog, RunRow, Submission,
 };
 
 /// When a message is full. Heavy enough that its head costs nothing beside it, and light enough that what has to be escaped in its
@@ -156,6 +156,13 @@ impl Weigh for LetterRow {
 impl Weigh for NamedTask {
     fn weight(&self) -> usize {
         60 + self.name.as_str().len()
+    }
+}
+
+impl Weigh for Action {
+    fn weight(&self) -> usize {
+        let NewAction { actor, task, change, outcome } = &self.told;
+        150 + actor.len() + task.as_ref().map_or(0, |task| task.len()) + change.len() + outcome.len()
     }
 }
 

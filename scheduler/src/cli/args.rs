@@ -279,6 +279,13 @@ pub(super) enum LiveCommand {
     },
     /// Show the nodes
     Nodes,
+    /// List what was asked for, the last first: who paused, triggered, cancelled what, and what came of it
+    Actions {
+        /// How many
+        #[arg(short = 'n', long = "count", value_name = "COUNT", default_value_t = 20)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        count: u32,
+    },
     /// Tell whether all is well: exit code 0 if it is, 1 if not
     Health,
     /// Put the mark of a task that lies in the future back to the present

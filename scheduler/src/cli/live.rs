@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::args::LiveCommand;
 use super::store::Store;
 use super::view::{
-    BackfillView, ChangeView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView, TaskPage,
-    TaskView,
+    ActionView, BackfillView, ChangeView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView,
+    RunView, TaskPage, TaskView,
 };
 use super::{Failure, Output, declared, text};
 use crate::backend::is_not_made;
@@ -156,6 +156,7 @@ fn tell(question: &Question, value: serde_json::Value, output: &Output) -> Resul
         Question::Dead { .. } => show::<Vec<LetterView>>(value, output, |all, output| text::letters(all, output)),
         Question::Log { .. } => show::<LogView>(value, output, text::log),
         Question::Explain { .. } => show::<ExplanationView>(value, output, text::explanation),
+        Question::Actions { .. } => show::<Vec<ActionView>>(value, output, |all, output| text::actions(all, output)),
         Question::Nodes => show::<Vec<NodeView>>(value, output, |all, output| text::nodes(all, output)),
         Question::Health => {
             let health: HealthView = read(value)?;
@@ -219,6 +220,7 @@ fn question(command: LiveCommand) -> Question {
             Question::Backfill { task, from, to, rerun, how }
         }
         LiveCommand::Nodes => Question::Nodes,
+        LiveCommand::Actions { count } => Question::Actions { count: many(count) },
         LiveCommand::Health => Question::Health,
         LiveCommand::Reset { task } => Question::Reset { task },
         LiveCommand::Dead { task, count } => Question::Dead { task, count: many(count) },

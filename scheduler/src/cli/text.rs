@@ -3,8 +3,8 @@
 use super::Output;
 use super::output::{Cell, Column, Tone, clean};
 use super::view::{
-    At, BackfillView, ChangeView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RecordView,
-    RunView, RunningView, TaskPage, TaskView,
+    ActionView, At, BackfillView, ChangeView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView,
+    RecordView, RunView, RunningView, TaskPage, TaskView,
 };
 use crate::terminal::clean_lines;
 
@@ -275,6 +275,15 @@ pub(crate) fn nodes(nodes: &[NodeView], output: &Output) -> String {
         ]
     };
     output.table(&columns, nodes.iter().map(row).collect(), "no node")
+}
+
+pub(crate) fn actions(actions: &[ActionView], output: &Output) -> String {
+    let columns = [Column::text("AT"), Column::text("ACTOR"), Column::text("CHANGE"), Column::text("OUTCOME")];
+    let row = |action: &ActionView| {
+        let ActionView { at, actor, change, outcome, .. } = action;
+        vec![at.local.clone().into(), actor.clone().into(), change.clone().into(), outcome.clone().into()]
+    };
+    output.table(&columns, actions.iter().map(row).collect(), "nothing was asked for")
 }
 
 pub(crate) fn health(health: &HealthView, output: &Output) -> String {

@@ -13,9 +13,10 @@ use symphra_scheduler_core::{TZDB_VERSION, Timestamp, format_duration, parse_ins
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::noted::Noted;
 use super::view::{
-    At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LetterView, LogView, NextView,
-    NodeView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
+    ActionView, At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LetterView, LogView,
+    NextView, NodeView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
 };
 use super::{Answer, How, Question, kind_of};
 use crate::backend::{BackendError, NodeRow, Presence};
@@ -52,12 +53,19 @@ pub(crate) async fn answer(
     actor: &Actor,
     progress: mpsc::Sender<(usize, usize)>,
 ) -> Answer {
+    let noted = Noted::of(&question);
     let answered = match question {
         Question::Backfill { task, from, to, rerun, how: How::Wait } => {
             waited(handle, (task, from, to, rerun), actor, &progress).await.map(|view| json(&view))
         }
         question => in_time(done(handle, question, actor)).await,
     };
+    let outcome = answered.as_ref().map(drop).map_err(|error| format!("{error:?}"));
+    if let Some(noted) = noted
+        && let Err(error) = noted.keep(handle.store(), actor, outcome).await
+    {
+        handle.logger().write(Entry::ControlNotNoted { actor: &actor.0, error: &Error::from(error) });
+    }
     match answered {
         Ok(value) => Answer::Done(value),
         Err(error) => Answer::failed(kind_of(&error), format!("{error:?}")),
@@ -120,6 +128,10 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             let filter = task.into_iter().fold(filter, LetterFilter::task);
             let letters = handle.dead_letters(&filter).await?;
             json(&letters.iter().map(|letter| LetterView::of(letter, handle.zone())).collect::<Vec<_>>())
+        }
+        Question::Actions { count } => {
+            let actions = handle.actions(count.min(COUNT_MAX)).await?;
+            json(&actions.iter().map(|action| ActionView::of(action, handle.zone())).collect::<Vec<_>>())
         }
         Question::Log { run } => {
             let id = run_id(&run)?;

@@ -4,10 +4,10 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::view::{
-    At, ExplanationView, LedgerView, LetterView, MissedView, NodeView, PauseView, RecordView, RunView, RunningView,
-    TaskView,
+    ActionView, At, ExplanationView, LedgerView, LetterView, MissedView, NodeView, PauseView, RecordView, RunView,
+    RunningView, TaskView,
 };
-use crate::backend::{Ledger, NodeRow, Pause, Record};
+use crate::backend::{Action, Ledger, NewAction, NodeRow, Pause, Record};
 use crate::executor::RunningRun;
 use crate::handle::{DeadLetter, Explanation, Run};
 use crate::task::TaskInfo;
@@ -40,6 +40,19 @@ impl PauseView {
             by: pause.by.to_string(),
             reason: pause.reason.as_deref().map(str::to_owned),
             since: At::new(pause.since, zone),
+        }
+    }
+}
+
+impl ActionView {
+    pub(super) fn of(action: &Action, zone: Tz) -> Self {
+        let NewAction { actor, task, change, outcome } = &action.told;
+        Self {
+            at: At::new(action.at, zone),
+            actor: actor.to_string(),
+            task: task.as_deref().map(str::to_owned),
+            change: change.to_string(),
+            outcome: outcome.to_string(),
         }
     }
 }

@@ -14,13 +14,14 @@ use symphra_scheduler_core::{Timestamp, nearest};
 
 use super::Question;
 use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, instant, json, no_run, run_id};
+use super::noted::Noted;
 use super::view::{
-    At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView, RecordView,
-    RunView, StaleView, TaskPage, TaskView,
+    ActionView, At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView,
+    RecordView, RunView, StaleView, TaskPage, TaskView,
 };
 use crate::backend::{
-    Backend, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted, TRIGGERS_WAITING_MAX,
-    TaskKey,
+    Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted,
+    TRIGGERS_WAITING_MAX, TaskKey,
 };
 use crate::clock::Clock;
 use crate::error::Error;
@@ -65,8 +66,22 @@ impl Stored {
         self.names.is_empty()
     }
 
-    /// The answer.
+    /// The answer. What changes something is kept in the store's audit log; that this failed is told after what was done.
     pub(crate) async fn answer(&self, question: &Question) -> Result<serde_json::Value, Error> {
+        let answer = self.done(question).await;
+        if let Some(noted) = Noted::of(question) {
+            let outcome = answer.as_ref().map(drop).map_err(|error| format!("{error:?}"));
+            let kept = noted.keep(&*self.backend, &self.actor, outcome).await;
+            if answer.is_ok() {
+                kept.map_err(|error| {
+                    BackendError::new("keep in the audit log what was asked for, and is done", error)
+                })?;
+            }
+        }
+        answer
+    }
+
+    async fn done(&self, question: &Question) -> Result<serde_json::Value, Error> {
         Ok(match question {
             Question::List { status, tag } => json(&self.listed(status.as_deref(), tag.as_deref()).await?),
             Question::Show { task } => json(&self.page(task).await?),
@@ -76,6 +91,10 @@ impl Stored {
                 json(&self.runs(&query).await?)
             }
             Question::Dead { task, count } => json(&self.letters(task.as_deref(), *count).await?),
+            Question::Actions { count } => {
+                let actions = self.backend.actions((*count).min(COUNT_MAX)).await?;
+                json(&actions.iter().map(|action| ActionView::of(action, self.zone)).collect::<Vec<_>>())
+            }
             Question::Log { run } => json(&self.log(run).await?),
             Question::Explain { task, at } => json(&self.explained(task, at).await?),
             Question::Nodes => json(&self.nodes().await?),

@@ -63,6 +63,18 @@ pub(crate) struct TaskPage {
     pub(crate) latest_runs: Vec<RunView>,
 }
 
+/// Something that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ActionView {
+    pub(crate) at: At,
+    pub(crate) actor: String,
+    /// `None` for all, and for runs.
+    pub(crate) task: Option<String>,
+    pub(crate) change: String,
+    /// `done`, or why not.
+    pub(crate) outcome: String,
+}
+
 /// The exact counts of all occurrences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LedgerView {

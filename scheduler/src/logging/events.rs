@@ -243,6 +243,8 @@ events! {
     ConfigNotRead = "config.not_read", WARN, "there are no overrides to read again: no file and no environment was read", {};
     /// A command asks for a change, through the control socket.
     ControlAsked = "control.asked", INFO, "a command asks for a change", { actor: text, change: text };
+    /// What somebody asked for could not be kept in the audit log of the store.
+    ControlNotNoted = "control.not_noted", WARN, "what was asked for is not in the audit log", { actor: text, error: shown };
     /// A process of another user has come to the control socket, and got no answer.
     ControlRefused = "control.refused", WARN, "another user was refused at the control socket", { actor: text };
     /// The control socket could not be opened, accept, answer or be removed.

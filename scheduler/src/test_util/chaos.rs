@@ -12,9 +12,10 @@ use symphra_scheduler_core::Timestamp;
 use tokio::sync::watch;
 
 use crate::backend::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, End,
-    Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow,
-    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    End, Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    Unregistration,
 };
 use crate::run::{RunId, RunState};
 
@@ -420,6 +421,14 @@ impl Backend for Chaos {
 
     fn nodes(&self) -> BackendFuture<'_, Vec<NodeRow>> {
         self.0.store.nodes()
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        through!(self, note(action))
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.0.store.actions(limit)
     }
 
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {

@@ -16,9 +16,9 @@ use super::store::image::Part;
 pub(in crate::backend) use super::store::page::{Further, Listed, ListedLetter};
 use crate::backend::weight::piece;
 use crate::backend::{
-    Admission, Cancelled, Changes, Claim, Claims, Command, Enqueued, Finish, Firing, Holder, Holding, LETTERS_LISTED,
-    Ledger, Left, LetterQuery, LetterRow, NamedTask, NewJob, NodeRow, Record, Registered, Registration, RunLog,
-    RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Cancelled, Changes, Claim, Claims, Command, Enqueued, Finish, Firing, Holder, Holding,
+    LETTERS_LISTED, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob, NodeRow, Record, Registered,
+    Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -109,6 +109,9 @@ pub(in crate::backend) enum Call {
     DropLetter {
         letter: RunId,
     },
+    Note {
+        action: NewAction,
+    },
 }
 
 /// A call that changes nothing. What has no bound is asked for in pieces.
@@ -152,6 +155,9 @@ pub(in crate::backend) enum Question {
     DeadLetters {
         query: LetterQuery,
         after: Option<ListedLetter>,
+    },
+    Actions {
+        limit: usize,
     },
 }
 
@@ -217,6 +223,7 @@ pub(in crate::backend) enum Answer {
         letters: Vec<LetterRow>,
         next: Option<ListedLetter>,
     },
+    Actions(Vec<Action>),
 }
 
 /// A part of an image.
@@ -345,6 +352,10 @@ impl Replica {
             Call::EnqueueJobs { jobs } => Answer::Enqueued(store.enqueue_jobs(jobs, now)),
             Call::RunAgain { letter, again } => Answer::RunAgain(store.run_again(*letter, *again, now)),
             Call::DropLetter { letter } => Answer::Dropped(store.drop_letter(*letter, now)),
+            Call::Note { action } => {
+                store.note(action.clone(), now);
+                Answer::Done
+            }
         }
     }
 
@@ -391,6 +402,8 @@ impl Replica {
                 let some = piece(&mut nodes, LISTED_MAX);
                 Answer::Nodes { nodes: some, is_last: nodes.peek().is_none() }
             }
+            // They are few, and short.
+            Question::Actions { limit } => Answer::Actions(store.actions(*limit)),
             Question::DeadLetters { query, after } => {
                 let mut listed = store.letters_after(query, *after, at.now).peekable();
                 let some = piece(&mut listed, LISTED_MAX.min(query.limit.unwrap_or(LETTERS_LISTED)));

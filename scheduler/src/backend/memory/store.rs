@@ -4,6 +4,7 @@
 //! is due, is in its task's `waiting`. A task is listed if one of those might be claimed: among `runnable`, or, if it has a
 //! group, with that, which is among `runnable` while it has room. It may be listed in vain, and is never missing.
 
+mod actions;
 mod admit;
 mod alive;
 mod claim;
@@ -13,6 +14,7 @@ mod holders;
 #[cfg(feature = "rabbitmq")]
 pub(super) mod image;
 mod jobs;
+mod last_ids;
 mod list;
 mod owners;
 #[cfg(feature = "rabbitmq")]
@@ -22,7 +24,7 @@ mod unclaimed;
 mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -37,10 +39,12 @@ use crate::backend::{
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
+use actions::Actions;
 use alive::{Begun, Links, Slab};
 use control::{Change, Log};
 use holders::HolderRow;
 use jobs::Jobs;
+use last_ids::LastIds;
 use owners::{Neighbours, Owner, Unowned};
 use waiting::Waiting;
 
@@ -71,26 +75,7 @@ pub(super) struct Store {
     pause_of_all: Option<Pause>,
     all_resumed_at: Option<Timestamp>,
     log: Log,
-}
-
-/// Ids that came last, to recognise those that come again.
-#[derive(Default)]
-struct LastIds {
-    in_order: VecDeque<RunId>,
-    ids: HashSet<RunId, BuildHasherDefault<RandomBits>>,
-}
-
-impl LastIds {
-    /// Remembers an id, and as many before it as `max` allows.
-    fn remember(&mut self, id: RunId, max: usize) {
-        if self.in_order.len() == max
-            && let Some(oldest) = self.in_order.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
-        self.in_order.push_back(id);
-        self.ids.insert(id);
-    }
+    actions: Actions,
 }
 
 struct TaskRow {

@@ -13,11 +13,11 @@ use crate::backend::weight::{BYTES_MAX, FULL};
 ///
 /// An owner that knows less than its predecessor reads what that has left, and writes it anew without what it does not know. So
 /// whoever adds what must not be lost by that, or must not be passed over in a record, raises [`ADMITS`] to the new version.
-pub(super) const KNOWN: u32 = 2;
+pub(super) const KNOWN: u32 = 3;
 
-/// The oldest version that a program must know to own what this one writes, and to call the owner. Version 2 has brought jobs: an
-/// image that is written without them has lost them.
-pub(super) const ADMITS: u32 = 2;
+/// The oldest version that a program must know to own what this one writes, and to call the owner. Version 2 has brought jobs, version 3
+/// what people have asked for: an image that is written without them has lost them.
+pub(super) const ADMITS: u32 = 3;
 
 /// What is asked of the owner.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -2,21 +2,60 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::store::{Failed, Runs, Store, TOGETHER_MAX};
-use super::words::{Id, Key, RecordWord, RunWord};
+use super::store::{Failed, Nothing, Runs, Store, TOGETHER_MAX};
+use super::words::{At, Id, Key, RecordWord, RunWord};
 use crate::TaskName;
-use crate::backend::{BackendError, Ledger, NamedTask, NodeRow, Presence, Record, RunLog, RunQuery, RunRow, TaskKey};
+use crate::backend::{
+    ACTIONS_MAX, Action, BackendError, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunLog, RunQuery,
+    RunRow, TaskKey,
+};
 use crate::run::RunId;
 
 /// How many ended runs are read at once.
 const PAGE: usize = 500;
 
 impl Store {
+    /// Keeps what somebody has asked for.
+    pub(super) async fn note(&self, action: &NewAction) -> Result<(), Failed> {
+        let NewAction { actor, task, change, outcome } = action;
+        let action = json!({ "actor": actor, "task": task.as_deref().unwrap_or_default(), "change": change, "outcome": outcome });
+        let _: Nothing = self.call("note", &json!({ "action": action, "kept": ACTIONS_MAX })).await?;
+        Ok(())
+    }
+
+    pub(super) async fn actions(&self, limit: usize) -> Result<Vec<Action>, Failed> {
+        #[derive(Deserialize)]
+        struct Found {
+            #[serde(default)]
+            rows: Vec<String>,
+        }
+        #[derive(Deserialize)]
+        struct Kept {
+            at: At,
+            actor: Arc<str>,
+            /// Empty, if it was about none: tables of Lua lose what is nothing.
+            task: Arc<str>,
+            change: Arc<str>,
+            outcome: Arc<str>,
+        }
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let found: Found = self.call("actions", &json!({ "limit": limit.min(ACTIONS_MAX) })).await?;
+        let actions = found.rows.into_iter().rev().map(|row| {
+            let Kept { at, actor, task, change, outcome } = serde_json::from_str(&row)?;
+            let task = Some(task).filter(|task| !task.is_empty());
+            Ok(Action::new(at.0, NewAction { actor, task, change, outcome }))
+        });
+        actions.collect()
+    }
+
     /// All fields of a hash, page by page.
     async fn scan(&self, name: &str) -> Result<HashMap<String, String>, Failed> {
         #[derive(Deserialize)]

@@ -43,7 +43,7 @@ macro_rules! script {
 }
 
 /// A script, and the calls that it knows.
-const SCRIPTS: [(&str, &[&str]); 7] = [
+const SCRIPTS: [(&str, &[&str]); 8] = [
     (script!("admit.lua"), &["enqueue", "submit"]),
     (script!("finish.lua"), &["finish", "lost", "cancel", "unclaimed"]),
     (script!("claim.lua"), &["claim", "name"]),
@@ -53,6 +53,7 @@ const SCRIPTS: [(&str, &[&str]); 7] = [
         &["version", "changes", "get", "scan", "find", "alive", "past", "planned", "letters", "open"],
     ),
     (script!("letters.lua"), &["enqueue_jobs", "run_again", "drop_letter", "prune"]),
+    (script!("actions.lua"), &["note", "actions"]),
     (script!(), &["heartbeat", "leave", "nodes"]),
 ];
 

@@ -8,8 +8,8 @@
 use super::rows::Type;
 
 /// The tables of a store.
-pub(crate) const TABLES: [&str; 11] =
-    ["meta", "pauses", "tasks", "runs", "history", "nodes", "known", "groups", "changes", "logs", "jobs"];
+pub(crate) const TABLES: [&str; 12] =
+    ["meta", "pauses", "tasks", "runs", "history", "nodes", "known", "groups", "changes", "logs", "jobs", "actions"];
 
 /// The database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,9 @@ use symphra_scheduler_core::Timestamp;
 use super::rows::{Ended, at, count, id};
 use super::{Database, Failed, Shared, text};
 use crate::TaskName;
-use crate::backend::{Holding, Ledger, NamedTask, NodeRow, Presence, Record, RunLog, RunQuery, RunRow, TaskKey};
+use crate::backend::{
+    Action, Holding, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunLog, RunQuery, RunRow, TaskKey,
+};
 use crate::run::RunId;
 
 impl<D: Database> Shared<D> {
@@ -37,6 +39,35 @@ impl<D: Database> Shared<D> {
         let mut step = self.read().await?;
         let kept: Option<Kept> = step.ask(&self.statements.log, json!({ "id": run.to_string() })).await?;
         Ok(kept.map(|Kept { attempt, log }| RunLog { attempt, text: log }))
+    }
+
+    /// Keeps what somebody has asked for, in place of the oldest that is kept.
+    pub(super) async fn note(&self, action: &NewAction) -> Result<(), Failed> {
+        let mut step = self.begin().await?;
+        let NewAction { actor, task, change, outcome } = action;
+        let input = json!({ "actor": actor, "task": task, "change": change, "outcome": outcome });
+        step.tell(&self.statements.note, input).await?;
+        step.tell(&self.statements.prune_actions, json!({})).await?;
+        self.commit(step).await
+    }
+
+    pub(super) async fn actions(&self, limit: usize) -> Result<Vec<Action>, Failed> {
+        #[derive(Deserialize)]
+        struct Kept {
+            at: i64,
+            actor: String,
+            task: Option<String>,
+            change: String,
+            outcome: String,
+        }
+        let mut step = self.read().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let kept: Vec<Kept> = step.list(&self.statements.actions, json!({ "limit": limit })).await?;
+        let actions = kept.into_iter().map(|Kept { at: told_at, actor, task, change, outcome }| {
+            let (actor, task) = (actor.into(), task.map(Into::into));
+            Action::new(at(told_at), NewAction { actor, task, change: change.into(), outcome: outcome.into() })
+        });
+        Ok(actions.collect())
     }
 
     pub(super) async fn lost(&self, held: &[Holding]) -> Result<Vec<RunId>, Failed> {

@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     // death of a node would have it end a job without a letter. So none but those that know them go on.
     Migration { statements: include_str!("../../../migrations/0004_jobs.sql"), admits: 4 },
     Migration { statements: include_str!("../../../migrations/0005_nodes.sql"), admits: 4 },
+    Migration { statements: include_str!("../../../migrations/0006_actions.sql"), admits: 4 },
 ];
 
 /// The number of the last migration that this program knows.

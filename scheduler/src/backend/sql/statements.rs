@@ -9,6 +9,7 @@ use super::rows::{
     CHANGE, CLOSED, ENDED, ENDING, FIRED, MARK_WAS, NEW_RUN, NEW_TASK, NOT_NEW, PROGRESS, RETENTION, RUN, TASK, Type,
     only, which,
 };
+use crate::backend::ACTIONS_MAX;
 use claims::{candidates, claimable, retrying};
 
 /// All statements of a store.
@@ -58,6 +59,10 @@ pub(crate) struct Statements {
     /// Gives up the logs of runs that are kept no more.
     pub(super) prune_logs: String,
     pub(super) log: String,
+    pub(super) note: String,
+    /// Gives up what was asked for before the last that are kept.
+    pub(super) prune_actions: String,
+    pub(super) actions: String,
     /// Locks groups, before they are read: what a statement counts was there before it waited.
     pub(super) lock_groups: String,
     pub(super) groups: String,
@@ -281,6 +286,18 @@ impl Statements {
                 ids("l.task")
             )),
             log: say("SELECT {object}('attempt', attempt, 'log', log) FROM {logs} WHERE run = CAST({in:id} AS {id})"),
+            note: say(
+                "INSERT INTO {actions} (at, actor, task, change, outcome) VALUES ({now}, {in:actor}, {in:task}, {in:change}, \
+                 {in:outcome})",
+            ),
+            prune_actions: say(&format!(
+                "DELETE FROM {{actions}} WHERE seq <= (SELECT seq FROM {{actions}} ORDER BY seq DESC LIMIT 1 OFFSET \
+                 {ACTIONS_MAX})"
+            )),
+            actions: say(
+                "SELECT {array}({object}('at', a.at, 'actor', a.actor, 'task', a.task, 'change', a.change, 'outcome', \
+                 a.outcome)) FROM (SELECT * FROM {actions} ORDER BY seq DESC LIMIT CAST({in:limit} AS {int})) AS a",
+            ),
             lock_groups: say(
                 "SELECT 1 FROM {groups} WHERE name IN (SELECT e.value FROM {words:names}) ORDER BY name {lock}",
             ),

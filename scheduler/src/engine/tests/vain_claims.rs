@@ -8,9 +8,9 @@ use symphra_scheduler_core::Timestamp;
 
 use super::rig::{every, seconds};
 use crate::backend::{
-    Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command, Finish,
-    Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog,
-    RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
+    Action, Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command,
+    Finish, Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NewAction, NodeRow, Record, Registered,
+    Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::{MemoryBackend, Scheduler, Task};
@@ -65,6 +65,14 @@ impl Backend for Pushy {
 
     fn capabilities(&self) -> Capabilities {
         self.store.capabilities()
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        self.store.note(action)
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.store.actions(limit)
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {

@@ -351,6 +351,26 @@ fn a_heartbeat_that_fails_or_is_not_answered_is_said() {
     }
 }
 
+#[cfg(feature = "dashboard")]
+#[test]
+fn what_cannot_be_kept_in_the_audit_log_is_done_and_said() {
+    use crate::control::{Actor, Answer, Question, answer};
+
+    let seen = seen(async |stage| {
+        let store = OddStore { store: stage.store.clone(), oddity: Oddity::RefusesNotes };
+        let scheduler = stage.scheduler([Task::new("tick", every(10), async || {})]).backend(store);
+        let handle = scheduler.start().await.expect("it starts");
+        let pause = Question::Pause { task: Some("tick".to_owned()), reason: None };
+        let progress = tokio::sync::mpsc::channel(1).0;
+        let answer = answer(&handle, pause, &Actor::named("uid 501".into()), progress).await;
+        assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
+        assert!(handle.task("tick").expect("it is there").pause.is_some());
+    });
+    let not_noted = each(&seen, "control.not_noted")[0];
+    assert_eq!(not_noted.field("actor"), "uid 501");
+    assert!(not_noted.field("error").contains("keep what was asked for"), "{not_noted:?}");
+}
+
 /// Starts a scheduler whose run never ends, and ends its runtime: the run stays alive for a lease.
 fn a_dead_node(stage: &Stage, tasks: [Task; 2]) {
     runtime().block_on(async {

@@ -6,9 +6,9 @@ use symphra_scheduler_core::Timestamp;
 
 use crate::MemoryBackend;
 use crate::backend::{
-    Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Finish,
-    Firing, Holder, Holding, Ledger, Left, NamedTask, NodeRow, Record, Registered, Registration, RunLog, RunQuery,
-    RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
+    Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NewAction, NodeRow, Record, Registered, Registration,
+    RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::RunId;
 
@@ -19,6 +19,8 @@ pub(super) enum Oddity {
     RefusesSubmissions,
     RefusesHeartbeats,
     IgnoresHeartbeats,
+    #[cfg(feature = "dashboard")]
+    RefusesNotes,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,18 @@ impl Backend for OddStore {
 
     fn capabilities(&self) -> Capabilities {
         self.store.capabilities()
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        match self.oddity {
+            #[cfg(feature = "dashboard")]
+            Oddity::RefusesNotes => refuse("keep what was asked for"),
+            _ => self.store.note(action),
+        }
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        self.store.actions(limit)
     }
 
     fn register<'a>(&'a self, holder: &'a Holder, tasks: &'a [Registration]) -> BackendFuture<'a, Vec<Registered>> {

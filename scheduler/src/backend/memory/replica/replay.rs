@@ -168,7 +168,7 @@ impl World {
 
     fn call(&mut self) -> Call {
         let holder = self.holder();
-        match self.random.usize(0..34) {
+        match self.random.usize(0..35) {
             _ if self.tasks.is_empty() => self.register(holder),
             0..2 => self.register(holder),
             2 => {
@@ -201,6 +201,14 @@ impl World {
             25..30 => self.enqueue_jobs(),
             30 => Call::RunAgain { letter: self.letter(), again: self.id() },
             31 => Call::DropLetter { letter: self.letter() },
+            32 => Call::Note {
+                action: NewAction {
+                    actor: "somebody".into(),
+                    task: None,
+                    change: self.random.u64(..).to_string().into(),
+                    outcome: "done".into(),
+                },
+            },
             _ => Call::EndUnclaimed { waited_ms: self.random.u64(0..600_000), max: 3 },
         }
     }

@@ -8,7 +8,9 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::TaskName;
-use crate::backend::{ARGUMENTS_BYTES_MAX, Backend, BackendFuture, Begin, Capabilities, JobArguments, TaskRules};
+use crate::backend::{
+    ARGUMENTS_BYTES_MAX, Action, Backend, BackendFuture, Begin, Capabilities, JobArguments, NewAction, TaskRules,
+};
 use crate::schedule::{Schedule, Timetable};
 
 /// So many of the first calls, and each of so many later, are followed by an image: one of thousands of runs takes its time.
@@ -192,6 +194,15 @@ impl Backend for Reimaged {
             panic!("another kind of answer")
         };
         Box::pin(std::future::ready(Ok(nodes)))
+    }
+
+    fn note<'a>(&'a self, action: &'a NewAction) -> BackendFuture<'a, ()> {
+        self.make(Call::Note { action: action.clone() });
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn actions(&self, limit: usize) -> BackendFuture<'_, Vec<Action>> {
+        answered!(self.ask(Question::Actions { limit }), Actions)
     }
 
     fn enqueue_jobs<'a>(&'a self, jobs: &'a [NewJob]) -> BackendFuture<'a, Vec<Enqueued>> {

@@ -21,7 +21,7 @@ use super::{AliveRun, GroupRow, Operator, Seldom, Step, Store, TaskRow, index, n
 use crate::TaskName;
 use crate::backend::memory::history::Kept;
 use crate::backend::weight::{TIMETABLE, Weigh, all_pieces};
-use crate::backend::{Ledger, Pause, Record, Refusal, RunLog, RunRow, TaskRules, Token};
+use crate::backend::{Action, Ledger, Pause, Record, Refusal, RunLog, RunRow, TaskRules, Token};
 use crate::outcome::CancelCause;
 use crate::run::{RunId, RunState};
 use crate::schedule::Timetable;
@@ -54,6 +54,8 @@ pub(in crate::backend) enum Part {
     Runs(Vec<RunImage>),
     /// Runs that have ended, in the order in which they did.
     Ended(Vec<EndedImage>),
+    /// What people have asked for, the oldest first.
+    Actions(Vec<Action>),
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -178,6 +180,7 @@ impl Store {
         let runs = runs.into_iter().map(|run| run.image(self.run_log(run.row.id)));
         parts.extend(all_pieces(runs, PART_MAX).map(Part::Runs));
         parts.extend(all_pieces(self.newest_ended().into_iter(), PART_MAX).map(Part::Ended));
+        parts.extend(all_pieces(self.actions.image(), PART_MAX).map(Part::Actions));
         parts
     }
 
@@ -224,6 +227,7 @@ impl Store {
                 Part::Unowned(tasks) => {
                     tasks.into_iter().for_each(|task| store.unowned.push(task, &mut store.tasks));
                 }
+                Part::Actions(actions) => actions.into_iter().for_each(|action| store.actions.add(action)),
                 Part::Jobs(jobs) => jobs.into_iter().for_each(|job| store.jobs.add_image(job)),
                 Part::GoneJobs(ids) => store.jobs.add_gone(ids),
                 Part::Runs(runs) => runs.into_iter().for_each(|run| store.add_image_of_run(run)),
