@@ -10,7 +10,7 @@ use std::path::Path;
 use symphra_scheduler::backend::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
     Unregistration,
 };
 use symphra_scheduler::chrono::Utc;
@@ -146,8 +146,8 @@ impl<B: Backend> Backend for Audited<B> {
         self.store.leave(holder)
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
-        self.store.runs(query)
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
+        self.store.runs_page(query)
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -20,6 +20,7 @@ mod announced;
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod cursor;
 mod declared;
 mod jobs;
 #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
@@ -58,6 +59,7 @@ pub use crate::retention::Retention;
 use crate::run::RunId;
 pub use actions::{ACTIONS_MAX, Action, NewAction};
 pub use changes::{Cancelled, Changes, Command, Died, Left};
+pub use cursor::{RunCursor, RunCursorError, RunRows};
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
 #[cfg(feature = "redis")]
 use jobs::STEP_BYTES_MAX;
@@ -247,11 +249,20 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`BackendError`] if the store cannot be reached.
     fn leave<'a>(&'a self, holder: &'a Holder) -> BackendFuture<'a, Vec<Left>>;
 
-    /// Runs, alive ones and those still in the history, newest first.
+    /// A page of runs, alive ones and those still in the history, in the [order](RunQuery) that all stores have. A further
+    /// page costs about what the first one does.
     ///
     /// # Errors
     /// [`BackendError`] if the store cannot be reached.
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>>;
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows>;
+
+    /// The runs of that page.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+        Box::pin(async { Ok(self.runs_page(query).await?.rows) })
+    }
 
     /// What is kept of what a run wrote to the log: that of its last attempt that has ended and [wrote](Finish::log)
     /// something. It is kept no longer than the run, and a store that is not [durable](Capabilities::durable) may give it up

@@ -68,25 +68,76 @@ struct Versioned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Question {
-    List { status: Option<String>, tag: Option<String> },
-    Show { task: String },
-    Next { task: Option<String>, count: usize },
-    Trigger { task: String },
-    Pause { task: Option<String>, reason: Option<String> },
-    Resume { task: Option<String> },
-    Reschedule { task: String, schedule: String },
-    Runs { task: Option<String>, states: Vec<String>, from: Option<String>, to: Option<String>, count: usize },
-    Log { run: String },
-    Cancel { run: String },
-    Explain { task: String, at: String },
-    Backfill { task: String, from: String, to: Option<String>, rerun: bool, how: How },
+    List {
+        status: Option<String>,
+        tag: Option<String>,
+    },
+    Show {
+        task: String,
+    },
+    Next {
+        task: Option<String>,
+        count: usize,
+    },
+    Trigger {
+        task: String,
+    },
+    Pause {
+        task: Option<String>,
+        reason: Option<String>,
+    },
+    Resume {
+        task: Option<String>,
+    },
+    Reschedule {
+        task: String,
+        schedule: String,
+    },
+    Runs {
+        task: Option<String>,
+        states: Vec<String>,
+        from: Option<String>,
+        to: Option<String>,
+        /// The page behind this place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        count: usize,
+    },
+    Log {
+        run: String,
+    },
+    Cancel {
+        run: String,
+    },
+    Explain {
+        task: String,
+        at: String,
+    },
+    Backfill {
+        task: String,
+        from: String,
+        to: Option<String>,
+        rerun: bool,
+        how: How,
+    },
     Nodes,
     Health,
-    Reset { task: String },
-    Dead { task: Option<String>, count: usize },
-    RunAgain { letter: String },
-    DropLetter { letter: String },
-    Actions { count: usize },
+    Reset {
+        task: String,
+    },
+    Dead {
+        task: Option<String>,
+        count: usize,
+    },
+    RunAgain {
+        letter: String,
+    },
+    DropLetter {
+        letter: String,
+    },
+    Actions {
+        count: usize,
+    },
 }
 
 /// What is wanted of a backfill.

@@ -49,7 +49,7 @@ pub(crate) use letters::{Again, again, has_jobs, no_letter};
 pub use letters::{DeadLetter, LetterFilter};
 #[cfg(feature = "metrics")]
 pub use prometheus::PROMETHEUS_CONTENT_TYPE;
-pub use query::{Run, RunFilter};
+pub use query::{Run, RunFilter, RunsPage};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.
 #[derive(Clone)]

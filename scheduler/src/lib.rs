@@ -108,7 +108,7 @@ mod terminal;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
-pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal, RunLog};
+pub use backend::{Ledger, MemoryBackend, Pause, Reason, Record, Refusal, RunCursor, RunCursorError, RunLog};
 #[cfg(feature = "postgres")]
 pub use backend::{PostgresBackend, PostgresOptions};
 #[cfg(feature = "rabbitmq")]
@@ -138,7 +138,7 @@ pub use handle::Enqueue;
 pub use handle::PROMETHEUS_CONTENT_TYPE;
 pub use handle::{
     Backfill, Backfilled, ClockHealth, DeadLetter, Explanation, Health, LetterFilter, NoOccurrence, Run, RunFilter,
-    SchedulerHandle, StaleTask, StopOnDrop, StoreHealth, Triggered,
+    RunsPage, SchedulerHandle, StaleTask, StopOnDrop, StoreHealth, Triggered,
 };
 pub use handler::{BlockingHandler, Body, Handler};
 #[cfg(feature = "jobs")]

@@ -37,6 +37,7 @@ mod logs;
 mod looking;
 mod noting;
 mod overlapping;
+mod paging;
 mod pausing;
 mod retrying;
 mod submitting;
@@ -141,6 +142,10 @@ pub use overlapping::{
     cancel_running_leaves_a_trigger_its_turn, cancel_running_lets_only_the_newest_wait,
     cancel_running_replaces_what_waits_for_its_group, cancel_running_waits_for_the_end_of_the_oldest,
     what_a_covered_occurrence_stood_for_is_covered_with_it, without_a_limit_every_occurrence_runs,
+};
+pub use paging::{
+    a_place_whose_run_is_pruned_is_one_still, pages_of_runs_meet_no_run_twice_and_leave_none_out,
+    runs_have_one_order_in_which_pages_follow,
 };
 pub use pausing::{
     a_declaration_pauses_and_an_operator_resumes, a_pause_holds_back_what_waits,
@@ -303,6 +308,9 @@ macro_rules! conformance_tests {
             ended_runs_are_kept_newest_first_and_bounded
             of_a_task_as_much_is_kept_as_it_says
             runs_are_listed_by_what_is_asked
+            runs_have_one_order_in_which_pages_follow
+            pages_of_runs_meet_no_run_twice_and_leave_none_out
+            a_place_whose_run_is_pruned_is_one_still
             any_text_is_kept
             the_log_of_the_last_attempt_is_kept
             what_writes_nothing_leaves_the_log_as_it_is

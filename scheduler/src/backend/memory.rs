@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use super::{
     Action, Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command, Enqueued,
     Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob, NodeRow,
-    Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
+    Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -207,8 +208,8 @@ impl Backend for MemoryBackend {
         ready(left)
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
-        ready(self.store().runs(query))
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
+        ready(self.store().runs_page(query))
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

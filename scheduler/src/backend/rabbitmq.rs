@@ -34,7 +34,7 @@ use super::thread::StoreThread;
 use super::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
     Unregistration,
 };
 use crate::Error;
@@ -325,9 +325,9 @@ impl Backend for RabbitMqBackend {
         self.ask("end a lease", Request::Call(Call::Leave { holder: holder.clone() }), read!(Left))
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
         let query = query.clone();
-        self.run("list runs", |store| async move { pieces::runs(&store, query).await })
+        self.run("list runs", |store| async move { pieces::runs_page(&store, query).await })
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

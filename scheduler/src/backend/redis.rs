@@ -30,7 +30,7 @@ use super::thread::StoreThread;
 use super::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
     Unregistration,
 };
 use crate::Error;
@@ -299,9 +299,9 @@ impl Backend for RedisBackend {
         self.run("end a lease", |store| async move { store.leave(&holder).await })
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
         let query = query.clone();
-        self.run("list runs", |store| async move { store.runs(&query).await })
+        self.run("list runs", |store| async move { store.runs_page(&query).await })
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
 
+use super::cursor::RunCursor;
 use super::declared::TaskKey;
 use super::jobs::JobArguments;
 use super::record::{Reason, Record};
@@ -327,7 +328,18 @@ pub enum Submitted {
     UnknownTask,
 }
 
-/// Which runs to list, newest first.
+/// Which runs to list, and from where on.
+///
+/// The list has one order on all stores. First come the runs that are alive, those of the latest nominal instant first and of one
+/// instant those with the greatest id; then those that have ended, the last to end first.
+///
+/// It is turned page by page with [`after`](Self::after). From its first page on each run has one place in it: one that ends
+/// meanwhile keeps its place among those that are alive. So a run that is there from the first page to the last, and is asked
+/// for all the while, is on one page, and on no other, whatever other runs come, end and are pruned. It is no snapshot:
+/// of runs that come meanwhile those are listed whose place is behind what was read, runs that are pruned meanwhile are
+/// missing, and a run whose [state](Self::states) is asked for at one page and not at the next is missing or not. The one
+/// exception is PostgreSQL: a run whose end is on its way to the database while another end, numbered later, is stored, and
+/// the list is begun just then, may be listed twice.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -342,6 +354,8 @@ pub struct RunQuery {
     pub from: Option<Timestamp>,
     /// Only runs whose nominal instant is this or earlier.
     pub to: Option<Timestamp>,
+    /// Only runs behind this place; `None` begins the list.
+    pub after: Option<RunCursor>,
     /// At most this many; `None` lists all that are kept.
     pub limit: Option<usize>,
 }
@@ -353,7 +367,7 @@ impl RunQuery {
         Self { task: Some(task), ..Self::default() }
     }
 
-    /// Whether a run is among those asked for, the limit apart.
+    /// Whether a run is among those asked for, its place and the limit apart.
     #[must_use]
     pub fn includes(&self, run: &RunRow) -> bool {
         self.task.is_none_or(|task| run.task == task)

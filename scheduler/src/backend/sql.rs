@@ -40,7 +40,7 @@ pub(crate) use super::thread::StoreThread;
 use super::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
     Unregistration,
 };
 use crate::run::RunId;
@@ -449,9 +449,9 @@ impl<B: InSql> Backend for B {
         self.sql().run("end a lease", |shared| async move { shared.leave(&holder).await })
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
         let query = query.clone();
-        self.sql().run("list runs", |shared| async move { shared.runs(&query).await })
+        self.sql().run("list runs", |shared| async move { shared.runs_page(&query).await })
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use symphra_scheduler_core::parse_instant;
 
 use super::plan::HOURS_MAX;
+use crate::RunCursor;
 use crate::run::{RunId, RunState};
 use crate::schedule::Schedule;
 use crate::task::TaskStatus;
@@ -215,6 +216,9 @@ pub(super) enum LiveCommand {
         /// Only runs of this instant or earlier
         #[arg(long, value_name = "INSTANT", value_parser = an_instant)]
         to: Option<String>,
+        /// Only runs behind this place in the list, which the page before ends with
+        #[arg(long, value_name = "PLACE")]
+        after: Option<RunCursor>,
         /// How many
         #[arg(short = 'n', long = "count", value_name = "COUNT", default_value_t = 20)]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]

@@ -205,8 +205,9 @@ fn question(command: LiveCommand) -> Question {
         LiveCommand::Pause { which, reason } => Question::Pause { task: which.task, reason },
         LiveCommand::Resume { which } => Question::Resume { task: which.task },
         LiveCommand::Reschedule { task, schedule } => Question::Reschedule { task, schedule },
-        LiveCommand::Runs { task, state, from, to, count } => {
-            Question::Runs { task, states: state, from, to, count: many(count) }
+        LiveCommand::Runs { task, state, from, to, after, count } => {
+            let after = after.map(|after| after.to_string());
+            Question::Runs { task, states: state, from, to, after, count: many(count) }
         }
         LiveCommand::Log { run } => Question::Log { run: run.to_string() },
         LiveCommand::Cancel { run } => Question::Cancel { run: run.to_string() },

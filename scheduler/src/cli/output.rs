@@ -240,6 +240,11 @@ impl Output {
         painted(word, tone.style().bold(), self.colors.err)
     }
 
+    /// Whether there is room for so many columns of characters: always, where nobody has said how many there are.
+    pub(crate) fn has_columns(&self, columns: u16) -> bool {
+        self.width.is_none_or(|width| width >= columns)
+    }
+
     /// A table with a line of titles; only `empty`, if there are no rows. Where the terminal is too narrow for it, each
     /// row becomes a paragraph.
     pub(crate) fn table(&self, columns: &[Column], rows: Vec<Vec<Cell>>, empty: &str) -> String {

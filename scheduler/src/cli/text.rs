@@ -1,5 +1,10 @@
 //! Views as text for people: tables and facts.
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use symphra_scheduler_core::format_duration;
+
 use super::Output;
 use super::output::{Cell, Column, Tone, clean};
 use super::view::{
@@ -119,18 +124,25 @@ pub(crate) fn next(tasks: &[NextView], output: &Output) -> String {
     output.table(&columns, rows.into_iter().map(|(_, row)| row).collect(), "nothing is to come")
 }
 
+/// From how many columns on a terminal has room for how late and how long runs were, and where.
+const WIDE: u16 = 160;
+
 pub(crate) fn runs(runs: &[RunView], output: &Output) -> String {
-    let columns = [
+    let is_wide = output.has_columns(WIDE);
+    let mut columns = vec![
         Column::word("RUN"),
         Column::text("TASK"),
         Column::word("STATE"),
         Column::text("SCHEDULED"),
         Column::text("ORIGIN"),
         Column::number("ATTEMPT"),
-        Column::text("FAILURE"),
     ];
+    if is_wide {
+        columns.extend([Column::number("LATE"), Column::number("TOOK"), Column::text("NODE")]);
+    }
+    columns.push(Column::text("FAILURE"));
     let row = |run: &RunView| {
-        vec![
+        let mut row: Vec<Cell> = vec![
             run.id.clone().into(),
             run.task.clone().into(),
             Cell::status(&run.state),
@@ -138,10 +150,23 @@ pub(crate) fn runs(runs: &[RunView], output: &Output) -> String {
             // The id that follows the word is that of the run, or of the backfill, which JSON has.
             run.origin.split(' ').next().unwrap_or_default().into(),
             run.attempt.to_string().into(),
-            run.failure.clone().unwrap_or_default().into(),
-        ]
+        ];
+        if is_wide {
+            let node = run.node.clone().unwrap_or_default();
+            row.extend([length(run.lateness_ms).into(), length(run.duration_ms).into(), node.into()]);
+        }
+        row.push(run.failure.clone().unwrap_or_default().into());
+        row
     };
-    output.table(&columns, runs.iter().map(row).collect(), "no run")
+    let mut shown = output.table(&columns, runs.iter().map(row).collect(), "no run");
+    if let Some(next) = runs.last().and_then(|last| last.next_page.as_deref()) {
+        _ = write!(shown, "\n\nthere are further runs: --after {next}");
+    }
+    shown
+}
+
+fn length(millis: Option<u64>) -> String {
+    millis.map_or_else(String::new, |millis| format_duration(Duration::from_millis(millis)))
 }
 
 pub(crate) fn letters(letters: &[LetterView], output: &Output) -> String {

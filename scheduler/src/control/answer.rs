@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use super::noted::Noted;
 use super::view::{
     ActionView, At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LetterView, LogView,
-    NextView, NodeView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView,
+    NextView, NodeView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView, runs_page,
 };
 use super::{Answer, How, Question, kind_of};
-use crate::backend::{BackendError, NodeRow, Presence};
+use crate::backend::{BackendError, NodeRow, Presence, RunCursor, RunCursorError};
 use crate::error::Error;
 use crate::handle::{Health, LetterFilter, Run, RunFilter, SchedulerHandle};
 use crate::logging::Entry;
@@ -106,7 +106,7 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
         Question::List { status, tag } => json(&listed(handle, status.as_deref(), tag.as_deref())),
         Question::Show { task } => json(&page(handle, &task).await?),
         Question::Next { task, count } => json(&next(handle, task.as_deref(), count).await?),
-        Question::Runs { task, states, from, to, count } => {
+        Question::Runs { task, states, from, to, after, count } => {
             let zone = zone_of(handle, task.as_deref())?;
             let mut filter = RunFilter::new().limit(count.min(COUNT_MAX));
             if let Some(task) = task {
@@ -121,7 +121,11 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
             if let Some(to) = to {
                 filter = filter.to(instant(&to, zone)?);
             }
-            json(&handle.runs(&filter).await?.iter().map(|run| run_view(handle, run)).collect::<Vec<_>>())
+            if let Some(after) = after {
+                filter = filter.after(cursor(&after)?);
+            }
+            let page = handle.runs_page(&filter).await?;
+            json(&runs_page(page.runs.iter().map(|run| run_view(handle, run)).collect(), page.next))
         }
         Question::Dead { task, count } => {
             let filter = LetterFilter::new().limit(count.min(COUNT_MAX));
@@ -159,6 +163,11 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
 /// The id in a question.
 pub(super) fn run_id(text: &str) -> Result<RunId, Error> {
     text.parse().map_err(|error| Error::refused(format!("{text:?} is no run: {error}")))
+}
+
+/// The place in a question.
+pub(super) fn cursor(text: &str) -> Result<RunCursor, Error> {
+    text.parse().map_err(|error: RunCursorError| Error::refused(error.to_string()))
 }
 
 pub(super) fn no_run(id: RunId) -> Error {

@@ -1,5 +1,7 @@
 //! From what the scheduler and its store know to what is shown of it.
 
+use std::time::Duration;
+
 use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
@@ -91,8 +93,15 @@ impl RunView {
             missed: run.missed.map(|missed| MissedView { count: missed.count, first: at(missed.first) }),
             failure: run.failure.as_deref().map(str::to_owned),
             node: run.node.as_deref().map(str::to_owned),
+            lateness_ms: run.lateness().map(millis),
+            duration_ms: run.duration().map(millis),
+            next_page: None,
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl LetterView {

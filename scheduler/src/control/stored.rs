@@ -13,11 +13,11 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, nearest};
 
 use super::Question;
-use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, instant, json, no_run, run_id};
+use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, cursor, instant, json, no_run, run_id};
 use super::noted::Noted;
 use super::view::{
     ActionView, At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView,
-    RecordView, RunView, StaleView, TaskPage, TaskView,
+    RecordView, RunView, StaleView, TaskPage, TaskView, runs_page,
 };
 use crate::backend::{
     Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted,
@@ -86,8 +86,9 @@ impl Stored {
             Question::List { status, tag } => json(&self.listed(status.as_deref(), tag.as_deref()).await?),
             Question::Show { task } => json(&self.page(task).await?),
             Question::Next { task, count } => json(&self.next(task.as_deref(), *count).await?),
-            Question::Runs { task, states, from, to, count } => {
-                let query = self.query(task.as_deref(), states, from.as_deref(), to.as_deref(), *count).await?;
+            Question::Runs { task, states, from, to, after, count } => {
+                let mut query = self.query(task.as_deref(), states, from.as_deref(), to.as_deref(), *count).await?;
+                query.after = after.as_deref().map(cursor).transpose()?;
                 json(&self.runs(&query).await?)
             }
             Question::Dead { task, count } => json(&self.letters(task.as_deref(), *count).await?),
@@ -293,18 +294,18 @@ impl Stored {
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunView>, Error> {
-        let rows = self.backend.runs(query).await?;
-        let mut keys: Vec<TaskKey> = rows.iter().map(|row| row.task).collect();
+        let page = self.backend.runs_page(query).await?;
+        let mut keys: Vec<TaskKey> = page.rows.iter().map(|row| row.task).collect();
         keys.sort_unstable();
         keys.dedup();
         let seen = self.all(&keys).await?;
         let of: HashMap<TaskKey, (TaskName, Tz)> =
             seen.into_iter().map(|seen| (seen.task.key, (seen.name, seen.plan.zone()))).collect();
-        let named = rows.into_iter().filter_map(|row| {
+        let named = page.rows.into_iter().filter_map(|row| {
             let (name, zone) = of.get(&row.task)?;
             Some(RunView::of(&Run::of(name.clone(), row), *zone))
         });
-        Ok(named.collect())
+        Ok(runs_page(named.collect(), page.next))
     }
 
     async fn log(&self, run: &str) -> Result<LogView, Error> {

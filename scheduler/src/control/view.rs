@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use symphra_scheduler_core::Timestamp;
 
-use crate::backend::RunLog;
+use crate::backend::{RunCursor, RunLog};
 
 /// An instant: in UTC as RFC 3339, and on the clock of its zone for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,23 @@ pub(crate) struct RunView {
     /// Which executes it, or did when it ended.
     #[serde(default)]
     pub(crate) node: Option<String>,
+    /// How long after it was due its last attempt began, of a run that has ended.
+    #[serde(default)]
+    pub(crate) lateness_ms: Option<u64>,
+    /// How long its last attempt took, of a run that has ended.
+    #[serde(default)]
+    pub(crate) duration_ms: Option<u64>,
+    /// Where the next page of a list begins, of the last run of a page that has others behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_page: Option<String>,
+}
+
+/// A page of runs as a list, the last of which says where the next page begins.
+pub(crate) fn runs_page(mut runs: Vec<RunView>, next: Option<RunCursor>) -> Vec<RunView> {
+    if let Some(last) = runs.last_mut() {
+        last.next_page = next.map(|next| next.to_string());
+    }
+    runs
 }
 
 /// A dead letter: a job that has failed for good.

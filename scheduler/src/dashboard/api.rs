@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::access::Reader;
 use super::ask::{ASKS, Ask, Does, Given};
 use super::audit::Action;
+use super::page::encoded;
 use super::source::{self, Failed};
 use super::{Shared, openapi};
 use crate::clock::Clock;
@@ -21,30 +22,47 @@ use crate::control::view::At;
 /// The longest that is kept of what was asked for: names and reasons are short.
 const CHANGE_CHARS_MAX: usize = 500;
 
+/// What an address gives after its question mark.
+type Fields = Query<Vec<(String, String)>>;
+
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let mut routes = Router::new()
         .route("/api/openapi.json", get(|| async { Json(openapi::document()) }))
         .route("/api/actions", get(|State(shared): State<Arc<Shared>>| async move { Json(shared.actions.all()) }));
     for ask in ASKS {
         let path = format!("/api/{}", ask.path);
-        routes = match ask.does {
-            Does::Look => routes.route(
-                &path,
-                get(move |State(shared): State<Arc<Shared>>, Extension(reader): Extension<Reader>, query| async move {
-                    told(looked(&shared, &reader, ask, query).await)
-                }),
-            ),
-            Does::Change => routes.route(
-                &path,
-                post(move |State(shared): State<Arc<Shared>>, Extension(reader): Extension<Reader>, body: Bytes| async move {
-                    let given = given(&body);
-                    told(match given {
-                        Ok(given) => shared.change(ask, &given, &reader).await,
-                        Err(failed) => Err(failed),
-                    })
-                }),
-            ),
-        };
+        routes =
+            match ask.does {
+                Does::Look => routes.route(
+                    &path,
+                    get(
+                        move |State(shared): State<Arc<Shared>>,
+                              Extension(reader): Extension<Reader>,
+                              query: Fields| async move {
+                            let Query(fields) = query;
+                            let answered = looked(&shared, &reader, ask, &fields).await;
+                            let further = answered.as_ref().ok().and_then(|value| further(ask, &fields, value));
+                            (further, told(answered)).into_response()
+                        },
+                    ),
+                ),
+                Does::Change => {
+                    routes.route(
+                        &path,
+                        post(
+                            move |State(shared): State<Arc<Shared>>,
+                                  Extension(reader): Extension<Reader>,
+                                  body: Bytes| async move {
+                                let given = given(&body);
+                                told(match given {
+                                    Ok(given) => shared.change(ask, &given, &reader).await,
+                                    Err(failed) => Err(failed),
+                                })
+                            },
+                        ),
+                    )
+                }
+            };
     }
     // What is not there is said in JSON too.
     routes.route("/api/{*rest}", get(nothing).post(nothing))
@@ -54,14 +72,17 @@ async fn nothing() -> Response {
     told(Err(Failed::new("not_found", "there is nothing at this path; api/openapi.json lists what there is")))
 }
 
-async fn looked(
-    shared: &Shared,
-    reader: &Reader,
-    ask: &Ask,
-    Query(fields): Query<Vec<(String, String)>>,
-) -> Result<Value, Failed> {
-    let given = Given::of(fields)?;
+async fn looked(shared: &Shared, reader: &Reader, ask: &Ask, fields: &[(String, String)]) -> Result<Value, Failed> {
+    let given = Given::of(fields.iter().cloned())?;
     shared.ask(given.question(ask)?, reader).await
+}
+
+/// Where the next page of a list begins, as RFC 8288 has it: the same question with another place.
+fn further(ask: &Ask, fields: &[(String, String)], value: &Value) -> Option<[(HeaderName, String); 1]> {
+    let next = value.as_array()?.last()?.get("next_page")?.as_str()?;
+    let asked = fields.iter().filter(|(name, _)| name != "after");
+    let asked: String = asked.map(|(name, value)| format!("{}={}&", encoded(name), encoded(value))).collect();
+    Some([(header::LINK, format!("<{}?{asked}after={}>; rel=\"next\"", ask.path, encoded(next)))])
 }
 
 /// The fields of a JSON object; of an empty body there are none.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use symphra_scheduler_core::{nearest, parse_instant};
 
 use super::source::Failed;
+use crate::RunCursor;
 use crate::control::{COUNT_MAX, How, Question};
 use crate::run::{RunId, RunState};
 use crate::schedule::Schedule;
@@ -60,6 +61,8 @@ pub(super) enum Kind {
     Schedule,
     Status,
     States,
+    /// In the list of runs.
+    Place,
     Count,
     Flag,
 }
@@ -122,6 +125,7 @@ pub(super) const ASKS: &[Ask] = &[
             maybe("state", Kind::States, "Only in these states, with commas between them."),
             FROM,
             TO,
+            maybe("after", Kind::Place, "Only behind this place in the list: the `next_page` of the page before."),
             COUNT,
         ],
         answer: Shape::Many("Run"),
@@ -130,6 +134,7 @@ pub(super) const ASKS: &[Ask] = &[
             states: given.states(),
             from: given.text("from"),
             to: given.text("to"),
+            after: given.text("after"),
             count: given.count(COUNT_DEFAULT),
         },
     },
@@ -353,6 +358,7 @@ impl Kind {
             Self::Schedule => text.parse::<Schedule>().map(drop).map_err(|says| says.to_string()),
             Self::Status => one_of(&statuses(), text),
             Self::States => text.split(',').try_for_each(|state| one_of(&states(), state)),
+            Self::Place => text.parse::<RunCursor>().map(drop).map_err(|says| says.to_string()),
             Self::Count => match text.parse::<usize>() {
                 Ok(1..=COUNT_MAX) => Ok(()),
                 _ => Err(format!("{text:?} is not possible; allowed is 1 to {COUNT_MAX}")),

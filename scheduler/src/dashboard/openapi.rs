@@ -103,7 +103,7 @@ fn answers(shape: Shape) -> Value {
 impl Kind {
     fn schema(self) -> Value {
         match self {
-            Self::Text | Self::Schedule => json!({ "type": "string" }),
+            Self::Text | Self::Schedule | Self::Place => json!({ "type": "string" }),
             Self::Instant => json!({ "type": "string", "examples": ["2026-12-31T09:30:00+08:00"] }),
             Self::Run => json!({ "type": "string", "format": "uuid" }),
             Self::Status => json!({ "type": "string", "enum": statuses() }),

@@ -16,6 +16,7 @@ use super::access::{LANGUAGE_COOKIE, Reader, SESSION_COOKIE, cookie};
 use super::ask::{ASKS, Does, Given};
 use super::page::{self, Frame, Language, RunSearch, SignIn, TaskQuery, TaskSearch, Told};
 use super::source::Failed;
+use crate::RunCursor;
 use crate::clock::Clock;
 use crate::control::view::{LogView, TaskPage};
 use crate::control::{COUNT_MAX, How, Question};
@@ -113,7 +114,7 @@ async fn task(
         let view: TaskPage = visit.ask(Question::Show { task: name.clone() }).await?;
         let (task, count) = (Some(name.clone()), page::HISTORY);
         let history: Vec<_> =
-            visit.ask(Question::Runs { task, states: Vec::new(), from: None, to: None, count }).await?;
+            visit.ask(Question::Runs { task, states: Vec::new(), from: None, to: None, after: None, count }).await?;
         let says = |failed: Failed| failed.message;
         let explained = match given(&query.at) {
             Some(at) => Some(visit.ask(Question::Explain { task: name.clone(), at }).await.map_err(says)),
@@ -167,8 +168,12 @@ async fn runs(
             let allowed = RunState::ALL.map(|state| state.to_string()).join(", ");
             return Err(Failed::new("bad_request", format!("state: {wrong:?} is not possible; allowed is {allowed}")));
         }
+        let after = given(&search.after);
+        if let Some(Err(wrong)) = after.as_ref().map(|after| after.parse::<RunCursor>()) {
+            return Err(Failed::new("bad_request", format!("after: {wrong}")));
+        }
         let (task, from, to) = (given(&search.task), given(&search.from), given(&search.to));
-        let runs: Vec<_> = visit.ask(Question::Runs { task, states, from, to, count: page::RUNS_SHOWN + 1 }).await?;
+        let runs: Vec<_> = visit.ask(Question::Runs { task, states, from, to, after, count: page::RUNS_SHOWN }).await?;
         Ok(page::runs(&visit.frame(), &runs, &search))
     };
     visit.shows(made.await)

@@ -1,13 +1,14 @@
 //! What a running scheduler is asked: its tasks, its runs, its counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
 use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
-use crate::backend::{Ledger, Record, RunLog, RunQuery, RunRow};
+use crate::backend::{Ledger, Record, RunCursor, RunLog, RunQuery, RunRow};
 use crate::error::Error;
 use crate::executor::RunningRun;
 use crate::run::{Missed, Origin, RunId, RunState};
@@ -15,7 +16,11 @@ use crate::stats::Stats;
 use crate::tally::TaskMetrics;
 use crate::task::{TaskCounts, TaskInfo, TaskName, TaskStatus};
 
-/// Which runs to list, newest first. Default: all that are kept.
+/// Which runs to list, those that are alive first, then those that have ended, the newest of each first. Default: all that are
+/// kept.
+///
+/// Many are listed in pages, each [after](Self::after) the one before; [`RunQuery`] says what that promises. [`RunQuery`] has
+/// the whole order.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
     task: Option<String>,
@@ -64,12 +69,29 @@ impl RunFilter {
         self
     }
 
+    /// Only runs behind this place: the [`next`](RunsPage::next) of the page before. The other filters stay as they were.
+    #[must_use]
+    pub fn after(mut self, place: RunCursor) -> Self {
+        self.query.after = Some(place);
+        self
+    }
+
     /// At most this many.
     #[must_use]
     pub fn limit(mut self, runs: usize) -> Self {
         self.query.limit = Some(runs);
         self
     }
+}
+
+/// A page of runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunsPage {
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// Where the next page begins; `None` if there is no run behind these. It can be written down as a text.
+    pub next: Option<RunCursor>,
 }
 
 /// A run, as its store shows it.
@@ -104,6 +126,27 @@ pub struct Run {
 }
 
 impl Run {
+    /// How long after it was due its last attempt began; zero if it is stored as begun before. `None` while the run is alive, and
+    /// of one whose last attempt did not begin: it was cancelled, or its node died, before that.
+    #[must_use]
+    pub fn lateness(&self) -> Option<Duration> {
+        Some(self.last_began()?.since(self.due_at))
+    }
+
+    /// How long its last attempt took; zero if it is stored as ended before it began. `None` while the run is alive, and of one
+    /// whose last attempt did not begin.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        Some(self.finished_at?.since(self.last_began()?))
+    }
+
+    /// When the last attempt began, of a run that has ended.
+    fn last_began(&self) -> Option<Timestamp> {
+        let cut_short = matches!(self.state, RunState::Cancelled | RunState::Abandoned);
+        // A run that was cut short before the attempt that was due has in its place when the attempt before began.
+        self.started_at.filter(|&began| self.state.is_final() && !(cut_short && began < self.due_at))
+    }
+
     pub(crate) fn of(task: TaskName, row: RunRow) -> Self {
         Self {
             task,
@@ -234,14 +277,41 @@ impl SchedulerHandle {
     /// # Cancellation
     /// Safe: asking changes nothing.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, Error> {
+        Ok(self.runs_page(filter).await?.runs)
+    }
+
+    /// The same, with where the next page begins if the filter's limit leaves runs behind.
+    ///
+    /// ```
+    /// # use symphra_scheduler::{Error, RunFilter, SchedulerHandle};
+    /// # async fn all(scheduler: &SchedulerHandle) -> Result<(), Error> {
+    /// let mut filter = RunFilter::new().task("report").limit(100);
+    /// loop {
+    ///     let page = scheduler.runs_page(&filter).await?;
+    ///     for run in page.runs {
+    ///         println!("{} {} {:?}", run.id, run.state, run.duration());
+    ///     }
+    ///     let Some(next) = page.next else { break };
+    ///     filter = filter.after(next);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`runs`](Self::runs).
+    ///
+    /// # Cancellation
+    /// Safe: asking changes nothing.
+    pub async fn runs_page(&self, filter: &RunFilter) -> Result<RunsPage, Error> {
         let mut query = filter.query.clone();
         if let Some(name) = &filter.task {
             query.task = Some(self.0.directory().key(name)?);
         }
-        let rows = self.0.backend.runs(&query).await?;
+        let page = self.0.backend.runs_page(&query).await?;
         let mut directory = self.0.directory_mut();
-        let named = rows.into_iter().filter_map(|row| directory.name(row.task).map(|name| Run::of(name, row)));
-        Ok(named.collect())
+        let named = page.rows.into_iter().filter_map(|row| directory.name(row.task).map(|name| Run::of(name, row)));
+        Ok(RunsPage { runs: named.collect(), next: page.next })
     }
 
     /// What a run wrote to the log, as an excerpt: the last 64 lines of its last attempt that has ended and wrote something, or

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::backend::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     End, Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
     Unregistration,
 };
 use crate::run::{RunId, RunState};
@@ -396,11 +396,11 @@ impl Backend for Chaos {
     }
 
     /// Tests look by this: it fails only where it is named, so that looks change nothing of what a seed says.
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
         if self.faults().on.contains_key("runs") {
             return Box::pin(std::future::ready(Err(BackendError::new("runs", "the connection was refused"))));
         }
-        self.0.store.runs(query)
+        self.0.store.runs_page(query)
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

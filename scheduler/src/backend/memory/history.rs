@@ -4,6 +4,8 @@
 //! last runs or that of the failures before them. All are kept in the order in which runs ended, so that the oldest row of
 //! each is found in one step, whatever the other tasks do.
 
+use std::collections::VecDeque;
+
 use symphra_scheduler_core::Timestamp;
 
 use super::logs::Logs;
@@ -11,7 +13,7 @@ use super::store::index;
 use crate::backend::{Retention, RunRow};
 use crate::run::RunState;
 
-/// The rows kept over all tasks; at some 130 bytes each they are 13 MB.
+/// The rows kept over all tasks; at some 140 bytes each they are 14 MB.
 pub(super) const ROWS_MAX: usize = 100_000;
 
 /// Ended runs, and what they wrote, as runs that are alive did.
@@ -20,8 +22,21 @@ pub(super) struct History {
     rows: Vec<Ended>,
     free: Vec<u32>,
     all: Chain,
+    /// The number of the last end.
+    last_end: u64,
+    /// Every so often a row with its number, the oldest first: where to begin to look for a number.
+    marks: VecDeque<(u64, Slot)>,
+    /// How many marks stand for rows that were there when that was looked at last.
+    marks_kept: usize,
     pub(super) run_logs: Logs,
 }
+
+/// As many marks are not worth a look at whose rows are gone.
+const MARKS_MIN: usize = 64;
+
+/// Each row whose number is a multiple of this is marked: from a mark to what is looked for it is not far, and marks are few
+/// beside rows.
+const MARKED_EVERY: u64 = 64;
 
 /// The rows of one task.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +74,8 @@ impl Slot {
 
 struct Ended {
     run: RunRow,
+    /// The number of its end; 0 of a slot that is free.
+    number: u64,
     in_all: Links,
     in_task: Links,
 }
@@ -84,8 +101,24 @@ impl History {
         tasks: &mut [T],
         kept: fn(&mut T) -> &mut Kept,
     ) {
+        self.put(self.last_end + 1, run, retention, tasks, kept);
+    }
+
+    /// Adds a run that has ended after all that are here, and whose end has a number already.
+    pub(super) fn put<T>(
+        &mut self,
+        number: u64,
+        run: RunRow,
+        retention: &Retention,
+        tasks: &mut [T],
+        kept: fn(&mut T) -> &mut Kept,
+    ) {
         let (task, now, failed) = (index(run.task), run.finished_at, run.state.is_failure());
-        let slot = self.slot(Ended { run, in_all: Links::default(), in_task: Links::default() });
+        let slot = self.slot(Ended { run, number, in_all: Links::default(), in_task: Links::default() });
+        self.last_end = number;
+        if number.is_multiple_of(MARKED_EVERY) {
+            self.mark(number, slot);
+        }
         append(&mut self.rows, &mut self.all, slot, ALL);
         let of_task = kept(&mut tasks[task]);
         append(&mut self.rows, &mut of_task.last, slot, TASK);
@@ -106,6 +139,15 @@ impl History {
             let task = index(self.rows[oldest.index()].run.task);
             self.forget(oldest, kept(&mut tasks[task]));
         }
+    }
+
+    fn mark(&mut self, number: u64, slot: Slot) {
+        // Marks whose rows are gone cost no more than those whose rows are there.
+        if self.marks.len() > 2 * self.marks_kept {
+            self.marks.retain(|&(number, slot)| self.rows[slot.index()].number == number);
+            self.marks_kept = self.marks.len().max(MARKS_MIN);
+        }
+        self.marks.push_back((number, slot));
     }
 
     fn slot(&mut self, ended: Ended) -> Slot {
@@ -145,7 +187,8 @@ impl History {
             kept.failed -= u32::from(self.rows[oldest.index()].run.state.is_failure());
         }
         unlink(&mut self.rows, &mut self.all, oldest, ALL);
-        let run = &mut self.rows[oldest.index()].run;
+        let Ended { run, number, .. } = &mut self.rows[oldest.index()];
+        *number = 0;
         run.failure = None;
         self.run_logs.forget_that_of(run.id);
         self.free.push(u32::try_from(oldest.index()).expect("a slot is a u32"));
@@ -169,10 +212,48 @@ impl History {
         kept.last.newest.map(|slot| &self.rows[slot.index()].run)
     }
 
+    #[cfg(test)]
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &RunRow> {
+        self.all_below(u64::MAX).map(|(_, run)| run)
+    }
+
+    /// The number of the last end.
+    pub(super) const fn last_end(&self) -> u64 {
+        self.last_end
+    }
+
+    /// Says how many runs have ended, some of which are not kept.
+    #[cfg(feature = "rabbitmq")]
+    pub(super) const fn set_last_end(&mut self, number: u64) {
+        if self.last_end < number {
+            self.last_end = number;
+        }
+    }
+
+    /// Runs whose ends have lower numbers than `end`, the last first, with these numbers.
+    pub(super) fn all_below(&self, end: u64) -> impl Iterator<Item = (u64, &RunRow)> {
+        let begin = self.marked_at(end).or(self.all.newest);
+        self.older(begin, |row| row.in_all.older).skip_while(move |&(number, _)| number >= end)
+    }
+
+    /// The nearest marked row that has this number, or a higher one.
+    fn marked_at(&self, number: u64) -> Option<Slot> {
+        let first = self.marks.partition_point(|&(marked, _)| marked < number);
+        let is_there = |&&(marked, slot): &&(u64, Slot)| self.rows[slot.index()].number == marked;
+        self.marks.range(first..).find(is_there).map(|&(_, slot)| slot)
+    }
+
+    /// The same of one task.
+    pub(super) fn of_task_below(&self, kept: &Kept, end: u64) -> impl Iterator<Item = (u64, &RunRow)> {
+        let of = |chain: Chain| self.older(chain.newest, |row| row.in_task.older);
+        of(kept.last).chain(of(kept.failures)).skip_while(move |&(number, _)| number >= end)
+    }
+
+    /// Rows from `begin` on, along a chain.
+    fn older(&self, begin: Option<Slot>, older: fn(&Ended) -> Option<Slot>) -> impl Iterator<Item = (u64, &RunRow)> {
         let row = |slot: Slot| &self.rows[slot.index()];
-        std::iter::successors(self.all.newest.map(row), move |ended| ended.in_all.older.map(row))
-            .map(|ended| &ended.run)
+        std::iter::successors(begin.map(row), move |&ended| older(ended).map(row))
+            .map(|ended| (ended.number, &ended.run))
     }
 }
 
@@ -225,6 +306,33 @@ mod tests {
 
     fn keeping(runs: u32, failures: u32, failures_for: Duration) -> Retention {
         Retention { runs, failures, failures_for }
+    }
+
+    /// However many rows there are and were, those below a number are found where they are.
+    #[test]
+    fn rows_are_found_by_the_numbers_of_their_ends() {
+        let (mut history, mut tasks) = (History::default(), vec![Kept::default(); 1_000]);
+        let retention = keeping(3, 3, Duration::MAX);
+        for at in 0..20_000 {
+            // Every other run is of one task, so that half of all rows go at once; the others are of all in turn.
+            let task = if at % 2 == 0 { 0 } else { at.unsigned_abs() / 2 % 1_000 };
+            history.push(run(task, at), &retention, &mut tasks, itself);
+        }
+        let all: Vec<u64> = history.all_below(u64::MAX).map(|(number, _)| number).collect();
+        assert!(all.len() > 2_500 && all.is_sorted_by(|newer, older| newer > older), "{} rows", all.len());
+        assert_eq!(history.last_end(), 20_000);
+        for end in (0..=20_001).step_by(37) {
+            let below: Vec<u64> = all.iter().copied().filter(|&number| number < end).take(5).collect();
+            let found: Vec<(u64, &RunRow)> = history.all_below(end).take(5).collect();
+            assert_eq!(found.iter().map(|(number, _)| *number).collect::<Vec<_>>(), below, "below {end}");
+            assert!(found.iter().all(|(number, row)| row.scheduled_at.as_millis().unsigned_abs() + 1 == *number));
+        }
+        let begun = history.marked_at(10_000).map_or(u64::MAX, |slot| history.rows[slot.index()].number);
+        assert!((10_000..10_000 + 1_000).contains(&begun), "a mark is near: {begun}");
+        assert!(history.marks.len() < 3 * all.len() / 64 + 3 * MARKS_MIN, "{} marks", history.marks.len());
+        let of_task = |task: usize, end| history.of_task_below(&tasks[task], end).map(|(number, _)| number);
+        assert_eq!(of_task(0, u64::MAX).collect::<Vec<_>>(), [19_999, 19_997, 19_995]);
+        assert_eq!(of_task(0, 19_997).collect::<Vec<_>>(), [19_995]);
     }
 
     #[test]

@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use super::store::Store;
 use super::store::image::Part;
-pub(in crate::backend) use super::store::page::{Further, Listed, ListedLetter};
+pub(in crate::backend) use super::store::page::{Further, ListedLetter};
 use crate::backend::weight::piece;
 use crate::backend::{
     Action, Admission, Cancelled, Changes, Claim, Claims, Command, Enqueued, Finish, Firing, Holder, Holding,
     LETTERS_LISTED, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob, NodeRow, Record, Registered,
-    Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -130,9 +130,8 @@ pub(in crate::backend) enum Question {
     Changes {
         since: Option<u64>,
     },
-    Runs {
+    RunsPage {
         query: RunQuery,
-        after: Option<Listed>,
     },
     Log {
         run: RunId,
@@ -200,10 +199,7 @@ pub(in crate::backend) enum Answer {
     Left(Vec<Left>),
     Ended(usize),
     Lost(Vec<RunId>),
-    Runs {
-        runs: Vec<RunRow>,
-        is_last: bool,
-    },
+    RunsPage(RunRows),
     Log(Option<RunLog>),
     Records(Vec<Record>),
     Ledger(Ledger),
@@ -383,10 +379,11 @@ impl Replica {
                 changes: Changes { version: store.version(), ..Changes::default() },
                 further: Further::Nothing,
             },
-            Question::Runs { query, after } => {
-                let mut listed = store.runs_after(query, *after).peekable();
-                let runs = piece(&mut listed, LISTED_MAX.min(query.limit.unwrap_or(usize::MAX)));
-                Answer::Runs { runs, is_last: listed.peek().is_none() }
+            Question::RunsPage { query } => {
+                let mut listed = store.listed(query).peekable();
+                let some = piece(&mut listed, LISTED_MAX.min(query.limit.unwrap_or(usize::MAX)));
+                let next = some.last().map(|&(place, _)| place).filter(|_| listed.peek().is_some());
+                Answer::RunsPage(RunRows { rows: some.into_iter().map(|(_, row)| row).collect(), next })
             }
             Question::Log { run } => Answer::Log(store.run_log(*run)),
             Question::Records { task } => Answer::Records(store.records(*task)),

@@ -16,6 +16,7 @@ pub(super) mod image;
 mod jobs;
 mod last_ids;
 mod list;
+mod listed;
 mod owners;
 #[cfg(feature = "rabbitmq")]
 pub(super) mod page;
@@ -34,8 +35,8 @@ use tokio::time::Instant;
 use super::history::{History, Kept};
 use crate::TaskName;
 use crate::backend::{
-    Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunLog, RunQuery, RunRow, TaskKey, TaskRules,
-    Token, add_record,
+    Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunLog, RunRow, TaskKey, TaskRules, Token,
+    add_record,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
@@ -422,16 +423,6 @@ impl Store {
     fn hold(&self, slot: u32) -> Hold {
         let run = self.alive.get(slot);
         Hold { token: run.token, previous_success: self.tasks[index(run.row.task)].last_success }
-    }
-
-    pub(super) fn runs(&self, query: &RunQuery) -> Vec<RunRow> {
-        let limit = query.limit.unwrap_or(usize::MAX);
-        let wanted = |row: &&RunRow| query.includes(row);
-        let mut alive: Vec<RunRow> = self.alive.iter().map(|run| &run.row).filter(wanted).cloned().collect();
-        alive.extend(self.waiting_jobs().filter(|row| wanted(&row)));
-        alive.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
-        let ended = self.history.newest_first().filter(wanted).cloned();
-        alive.into_iter().chain(ended).take(limit).collect()
     }
 
     pub(super) fn run_log(&self, run: RunId) -> Option<RunLog> {

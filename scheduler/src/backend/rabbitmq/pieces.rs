@@ -1,16 +1,15 @@
 //! What is asked of the owner in pieces, each of which is one message: what has no bound, or might be heavy.
 
-use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::ask::{Failed, Shared};
 use super::message::Request;
 use super::{TOGETHER_MAX, done};
-use crate::backend::memory::replica::{Answer, Call, Further, Listed, NAMED_MAX, Question, jobs_of};
+use crate::backend::memory::replica::{Answer, Call, Further, NAMED_MAX, Question, jobs_of};
 use crate::backend::weight::{Weigh, pieces};
 use crate::backend::{
     Changes, Claim, Claims, Command, Holder, LETTERS_LISTED, LetterQuery, LetterRow, NamedTask, NodeRow, Registered,
-    Registration, RunQuery, RunRow, TaskKey,
+    Registration, RunQuery, RunRows, TaskKey,
 };
 use crate::outcome::ERROR_TEXT_BYTES_MAX;
 
@@ -130,21 +129,18 @@ pub(super) async fn claims(store: &Shared, holder: Holder, claim: Claim) -> Resu
     store.get(call(), read).await?.ok_or(Failed::Forgotten)
 }
 
-/// Runs, newest first; none twice.
-pub(super) async fn runs(store: &Shared, mut query: RunQuery) -> Result<Vec<RunRow>, Failed> {
-    let (mut listed, mut known, mut after) = (Vec::new(), HashSet::new(), None);
+/// A page of runs.
+pub(super) async fn runs_page(store: &Shared, mut query: RunQuery) -> Result<RunRows, Failed> {
+    let mut page = RunRows::default();
     let limit = query.limit;
     loop {
-        let read = |answer| match answer {
-            Answer::Runs { runs, is_last } => Some((runs, is_last)),
-            _ => None,
-        };
-        query.limit = limit.map(|limit| limit.saturating_sub(listed.len()));
-        let (some, is_last) = store.get(question(Question::Runs { query: query.clone(), after }), read).await?;
-        after = some.last().map(Listed::of);
-        listed.extend(some.into_iter().filter(|run| known.insert(run.id)));
-        if is_last || after.is_none() || limit.is_some_and(|limit| listed.len() >= limit) {
-            return Ok(listed);
+        let read = |answer| if let Answer::RunsPage(rows) = answer { Some(rows) } else { None };
+        query.limit = limit.map(|limit| limit.saturating_sub(page.rows.len()));
+        let some = store.get(question(Question::RunsPage { query: query.clone() }), read).await?;
+        page.rows.extend(some.rows);
+        (page.next, query.after) = (some.next, some.next);
+        if page.next.is_none() || limit.is_some_and(|limit| page.rows.len() >= limit) {
+            return Ok(page);
         }
     }
 }

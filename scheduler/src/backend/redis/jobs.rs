@@ -8,8 +8,8 @@ use super::list::read_waiting;
 use super::store::{Answers, Failed, Store, TOGETHER_MAX};
 use super::words::{At, BecameWord, Id, Key, LetterWord, NewJobWord};
 use crate::backend::{
-    Enqueued, LETTERS_KEPT_FOR, LETTERS_LISTED, LetterQuery, LetterRow, NewJob, RunQuery, RunRow, STEP_BYTES_MAX,
-    in_steps,
+    Enqueued, LETTERS_KEPT_FOR, LETTERS_LISTED, LetterQuery, LetterRow, NewJob, RunCursor, RunQuery, RunRow,
+    STEP_BYTES_MAX, in_steps,
 };
 use crate::run::{RunId, RunState};
 
@@ -119,37 +119,38 @@ impl Store {
         Ok(pruned.is_cut)
     }
 
-    /// Jobs that wait, the newest instant first, `limit` at most.
+    /// Jobs that wait, the newest instant first, behind the query's place: `limit` at most.
     pub(super) async fn waiting_jobs(&self, query: &RunQuery, limit: usize) -> Result<Vec<RunRow>, Failed> {
         #[derive(Deserialize)]
         struct Found {
             #[serde(default)]
             rows: Vec<(Id, String)>,
-            upto: Option<At>,
-            skip: Option<usize>,
+            behind: Option<(At, Id)>,
         }
         let mut rows = Vec::new();
         if !query.states.is_empty() && !query.states.contains(&RunState::Queued) {
             return Ok(rows);
         }
-        let mut place = query.to.map(|to| Place { upto: At(to), skip: 0 });
+        let mut asked = json!({ "max": TOGETHER_MAX.min(PAGE.max(limit)) });
+        if let Some(task) = query.task {
+            asked["task"] = json!(Key(task));
+        }
+        if let Some(from) = query.from {
+            asked["least"] = json!(At(from));
+        }
+        if let Some(to) = query.to {
+            asked["upto"] = json!(At(to));
+        }
+        if let Some(RunCursor::Alive { scheduled_at, id, .. }) = query.after {
+            asked["behind"] = json!((At(scheduled_at), Id(id)));
+        }
         while rows.len() < limit {
-            let mut asked = json!({ "max": TOGETHER_MAX.min(PAGE.max(limit)) });
-            if let Some(task) = query.task {
-                asked["task"] = json!(Key(task));
-            }
-            if let Some(from) = query.from {
-                asked["least"] = json!(At(from));
-            }
-            Place::goes_into(place, &mut asked);
             let found: Found = self.call("planned", &asked).await?;
             for (Id(id), row) in found.rows {
                 rows.push(read_waiting(&row, id)?);
             }
-            place = Place::of(found.upto, found.skip);
-            if place.is_none() {
-                break;
-            }
+            let Some(behind) = found.behind else { break };
+            asked["behind"] = json!(behind);
         }
         rows.truncate(limit);
         Ok(rows)

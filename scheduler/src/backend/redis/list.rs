@@ -1,7 +1,7 @@
 //! What is there: runs, logs, records, ledgers, tasks, nodes. What may be long is read in pages, so that nobody waits for it.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::store::{Failed, Nothing, Runs, Store, TOGETHER_MAX};
-use super::words::{At, Id, Key, RecordWord, RunWord};
+use super::words::{At, Id, Key, Number, RecordWord, RunWord};
 use crate::TaskName;
 use crate::backend::{
-    ACTIONS_MAX, Action, BackendError, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunLog, RunQuery,
-    RunRow, TaskKey,
+    ACTIONS_MAX, Action, BackendError, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunCursor, RunLog,
+    RunQuery, RunRow, RunRows, TaskKey,
 };
 use crate::run::RunId;
 
@@ -97,48 +97,85 @@ impl Store {
         Ok(self.get_all(name, &[field]).await?.pop().flatten())
     }
 
-    /// Runs that are alive, the newest instant first, and then those that have ended, the last first.
-    pub(super) async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>, Failed> {
+    /// A page of runs.
+    pub(super) async fn runs_page(&self, query: &RunQuery) -> Result<RunRows, Failed> {
         let limit = query.limit.unwrap_or(usize::MAX);
         if let Some(id) = query.id {
-            let row = self.run(id).await?.filter(|row| query.includes(row));
-            return Ok(row.into_iter().take(limit).collect());
+            let found = self.run(id).await?.filter(|(end, row)| query.includes(row) && is_behind(query, *end, row));
+            return Ok(RunRows { rows: found.into_iter().map(|(_, row)| row).take(limit).collect(), next: None });
         }
-        // Jobs that wait come first: one that begins meanwhile is seen where it is by then.
-        let mut waiting = self.waiting_jobs(query, limit).await?;
+        let want = limit.saturating_add(1);
+        let (mut listed, mut below) = (Vec::new(), query.after.map(|after| after.ends_below()));
+        let ended_before = match query.after {
+            Some(after) => after.ended_before(),
+            None => Some(self.last_end().await?),
+        };
+        if let Some(ended_before) = ended_before {
+            let rows = self.alive_and_ended_since(query, ended_before, want).await?;
+            let place = |row: &RunRow| RunCursor::Alive { ended_before, scheduled_at: row.scheduled_at, id: row.id };
+            listed.extend(rows.into_iter().map(|row| (place(&row), row)));
+            below = Some(ended_before.saturating_add(1));
+        }
+        while listed.len() < want {
+            let page = self.past(query.task, None, below).await?;
+            let wanted = page.rows.into_iter().filter(|(_, row)| query.includes(row));
+            listed.extend(wanted.map(|(end, row)| (RunCursor::Ended { end }, row)));
+            below = page.below;
+            if below.is_none() {
+                break;
+            }
+        }
+        Ok(RunRows::first_of(listed, limit))
+    }
+
+    /// Runs that are alive, and those whose ends have later numbers than `ended_before`, the newest instant first.
+    async fn alive_and_ended_since(
+        &self,
+        query: &RunQuery,
+        ended_before: u64,
+        want: usize,
+    ) -> Result<Vec<RunRow>, Failed> {
+        // A run that goes on meanwhile is seen once more, and counts as it is seen last: so jobs that wait come first, and what has
+        // ended comes last.
+        let waiting = self.waiting_jobs(query, want).await?;
         let alive = match query.task {
             Some(task) => self.alive_of(task).await?,
             None => self.all_alive().await?,
         };
-        if !waiting.is_empty() {
-            let begun: HashSet<RunId> = alive.iter().map(|row| row.id).collect();
-            waiting.retain(|row| !begun.contains(&row.id));
-        }
-        let mut rows: Vec<RunRow> = alive.into_iter().chain(waiting).filter(|row| query.includes(row)).collect();
-        rows.sort_by_key(|row| Reverse((row.scheduled_at, row.id)));
-        rows.truncate(limit);
-        // One that has ended since it was seen alive, or has moved from page to page, is told once.
-        let mut seen: HashSet<RunId> = rows.iter().map(|row| row.id).collect();
-        let mut before = None;
-        while rows.len() < limit {
-            let page = self.page(query.task, before).await?;
-            let wanted = page.rows.into_iter().filter(|row| query.includes(row) && seen.insert(row.id));
-            rows.extend(wanted);
-            before = page.before;
-            if before.is_none() {
+        let mut rows: HashMap<RunId, RunRow> = waiting.into_iter().chain(alive).map(|row| (row.id, row)).collect();
+        let mut below = None;
+        loop {
+            let page = self.past(query.task, Some(ended_before), below).await?;
+            rows.extend(page.rows.into_iter().map(|(_, row)| (row.id, row)));
+            below = page.below;
+            if below.is_none() {
                 break;
             }
         }
-        rows.truncate(limit);
+        let is_behind = |row: &RunRow| query.after.is_none_or(|after| after.is_before_alive(row));
+        let mut rows: Vec<RunRow> = rows.into_values().filter(|row| query.includes(row) && is_behind(row)).collect();
+        rows.sort_unstable_by_key(|row| Reverse((row.scheduled_at, row.id)));
+        rows.truncate(want);
         Ok(rows)
     }
 
-    async fn run(&self, id: RunId) -> Result<Option<RunRow>, Failed> {
+    async fn last_end(&self) -> Result<u64, Failed> {
+        #[derive(Deserialize)]
+        struct Counted {
+            last: Number,
+        }
+        let Counted { last: Number(last) } = self.call("last_end", &json!({})).await?;
+        Ok(last)
+    }
+
+    /// A run, with the number of its end if it has ended.
+    async fn run(&self, id: RunId) -> Result<Option<(Option<u64>, RunRow)>, Failed> {
         #[derive(Deserialize)]
         struct Found {
             of: Option<String>,
             #[serde(default)]
             row: String,
+            number: Option<Number>,
         }
         let found: Found = self.call("find", &json!({ "run": Id(id) })).await?;
         let row = match found.of.as_deref() {
@@ -146,7 +183,7 @@ impl Store {
             Some("jobs") => read_waiting(&found.row, id)?,
             Some(_) => read_run(&found.row, id)?,
         };
-        Ok(Some(row))
+        Ok(Some((found.number.map(|Number(number)| number), row)))
     }
 
     async fn all_alive(&self) -> Result<Vec<RunRow>, Failed> {
@@ -167,23 +204,26 @@ impl Store {
         Ok(rows)
     }
 
-    async fn page(&self, task: Option<TaskKey>, before: Option<String>) -> Result<Page, Failed> {
+    /// Ended runs whose ends have numbers above the one and below the other, the last first.
+    async fn past(&self, task: Option<TaskKey>, above: Option<u64>, below: Option<u64>) -> Result<Past, Failed> {
         #[derive(Deserialize)]
         struct Found {
             #[serde(default)]
-            rows: Vec<(Id, String)>,
-            before: Option<String>,
+            rows: Vec<(Id, String, Number)>,
+            below: Option<Number>,
         }
         let mut asked = json!({ "max": PAGE });
         if let Some(task) = task {
             asked["task"] = json!(Key(task));
         }
-        if let Some(before) = before {
-            asked["before"] = before.into();
+        for (name, bound) in [("above", above), ("below", below)] {
+            if let Some(bound) = bound {
+                asked[name] = json!(Number(bound));
+            }
         }
         let found: Found = self.call("past", &asked).await?;
-        let rows = found.rows.iter().map(|(id, row)| read_run(row, id.0));
-        Ok(Page { rows: rows.collect::<Result<_, Failed>>()?, before: found.before })
+        let rows = found.rows.iter().map(|(Id(id), row, Number(end))| Ok((*end, read_run(row, *id)?)));
+        Ok(Past { rows: rows.collect::<Result<_, Failed>>()?, below: found.below.map(|Number(below)| below) })
     }
 
     /// It is stored as the number of the attempt, a line break and the text.
@@ -286,9 +326,18 @@ impl Store {
     }
 }
 
-struct Page {
-    rows: Vec<RunRow>,
-    before: Option<String>,
+/// Runs with the numbers of their ends, and below which number there may be others.
+struct Past {
+    rows: Vec<(u64, RunRow)>,
+    below: Option<u64>,
+}
+
+/// Whether a run, whose end has this number if it has ended, is behind the place from which on runs are asked for.
+fn is_behind(query: &RunQuery, end: Option<u64>, row: &RunRow) -> bool {
+    query.after.is_none_or(|after| match end {
+        Some(end) if end < after.ends_below() => true,
+        _ => after.is_before_alive(row),
+    })
 }
 
 fn read_run(row: &str, id: RunId) -> Result<RunRow, Failed> {

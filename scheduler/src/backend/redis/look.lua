@@ -42,11 +42,14 @@ function calls.scan()
   return { cursor = page[1], rows = #page[2] > 0 and page[2] or nil }
 end
 
--- A run, wherever it stands.
+-- A run, wherever it stands; of one that has ended with the number of its end.
 function calls.find()
   for _, of in ipairs({ 'runs', 'jobs', 'ended' }) do
     local row = redis.call('HGET', step.key(of), step.input.run)
-    if row then return { of = of, row = row } end
+    if row then
+      local number = of == 'ended' and step.text(step.number_of_end(step.input.run)) or nil
+      return { of = of, row = row, number = number }
+    end
   end
   return {}
 end
@@ -88,16 +91,36 @@ function step.rest_of(scores, count)
   return step.text(tonumber(last)), same + (is_begun and step.input.skip or 0)
 end
 
--- Jobs that wait, those of the latest instant first: a page of them, and where the next begins.
+-- How many entries of an index are before one that has this score and would be this member, whether it is there or not.
+function step.count_before(name, score, member)
+  local low = redis.call('ZCOUNT', name, '-inf', '(' .. score)
+  local high = low + redis.call('ZCOUNT', name, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if redis.call('ZRANGE', name, middle, middle)[1] < member then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+-- Jobs that wait, those of the latest instant first, and of one instant those of the greatest id: a page of them behind a place,
+-- and where the next begins.
 function calls.planned()
-  local ids, scores = step.page_down(step.input.task and 'planned:' .. step.input.task or 'planned', step.input.least)
+  local name, from = step.key(step.input.task and 'planned:' .. step.input.task or 'planned'), 0
+  local upto = step.input.upto and redis.call('ZCOUNT', name, '-inf', step.input.upto) or redis.call('ZCARD', name)
+  if step.input.least then from = redis.call('ZCOUNT', name, '-inf', '(' .. step.input.least) end
+  if step.input.behind then
+    upto = math.min(upto, step.count_before(name, step.input.behind[1], step.input.behind[2]))
+  end
+  local first = math.max(from, upto - step.input.max)
+  if first >= upto then return {} end
+  local page, ids = redis.call('ZRANGE', name, first, upto - 1, 'WITHSCORES'), {}
+  for at = #page - 1, 1, -2 do ids[#ids + 1] = page[at] end
   local rows = {}
   for at, row in ipairs(step.get_all('jobs', ids)) do
     if row then rows[#rows + 1] = { ids[at], row } end
   end
-  local upto, skip = nil, nil
-  if #ids == step.input.max then upto, skip = step.rest_of(scores, #ids) end
-  return { rows = #rows > 0 and rows or nil, upto = upto, skip = skip }
+  local behind = first > from and { step.text(tonumber(page[2])), page[1] } or nil
+  return { rows = #rows > 0 and rows or nil, behind = behind }
 end
 
 -- Dead letters, the last to die first: as many as go together with what they were called with, and where the next begin.
@@ -124,32 +147,65 @@ function calls.letters()
   return { rows = #rows > 0 and rows or nil, upto = upto, skip = skip }
 end
 
--- Runs that have ended, the last first: a page of them, and where the next begins.
+-- The number of the last end.
+function calls.last_end()
+  return { last = step.text(step.ended_made) }
+end
+
+function step.number_of_end(run)
+  return tonumber(redis.call('ZSCORE', step.key('history'), run)) or 0
+end
+
+-- Of the ended runs of a task those whose ends have numbers between two: so many of them, the last first, with the numbers. The
+-- failures before its last runs, and these, are one list in the order of their ends.
+function step.ended_between(task, above, below, max)
+  local lists = { step.key('failed:' .. task), step.key('past:' .. task) }
+  local failures, ids, ends = redis.call('LLEN', lists[1]), {}, {}
+  local low, high = 0, failures + redis.call('LLEN', lists[2])
+  if not below then low = high end
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local member
+    if middle < failures then
+      member = redis.call('LINDEX', lists[1], middle)
+    else
+      member = redis.call('LINDEX', lists[2], middle - failures)
+    end
+    if step.number_of_end(step.run_in(member)) < below then low = middle + 1 else high = middle end
+  end
+  local first = math.max(low - max, 0)
+  local page = first < failures and redis.call('LRANGE', lists[1], first, math.min(low, failures) - 1) or {}
+  if low > failures then
+    for _, member in ipairs(redis.call('LRANGE', lists[2], math.max(first - failures, 0), low - failures - 1)) do
+      page[#page + 1] = member
+    end
+  end
+  for at = #page, 1, -1 do
+    local run = step.run_in(page[at])
+    local number = step.number_of_end(run)
+    if above and number <= above then return ids, ends, false end
+    ids[#ids + 1], ends[#ends + 1] = run, number
+  end
+  return ids, ends, first > 0
+end
+
+-- Runs whose ends have numbers between two, the last first: a page of them, and whether there may be more.
 function calls.past()
-  local ids, cursor = {}, nil
-  if not step.input.task then
-    local page = redis.call('ZREVRANGEBYSCORE', step.key('history'), step.input.before or '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, step.input.max)
-    for at = 1, #page, 2 do ids[#ids + 1] = page[at] end
-    if #ids == step.input.max then cursor = '(' .. page[#page] end
+  local above, below, ids, ends, has_more = step.input.above, step.input.below, {}, {}, nil
+  if step.input.task then
+    ids, ends, has_more =
+      step.ended_between(step.input.task, above and tonumber(above), below and tonumber(below), step.input.max)
   else
-    -- Its last runs, then the failures before them; each list is read from its end.
-    local name, from = 'past', 0
-    if step.input.before then
-      name, from = string.match(step.input.before, '^(%a+) (%d+)$')
-    end
-    local page = redis.call('LRANGE', step.key(name .. ':' .. step.input.task), -from - step.input.max, -from - 1)
-    for at = #page, 1, -1 do ids[#ids + 1] = step.run_in(page[at]) end
-    if #page == step.input.max then
-      cursor = name .. ' ' .. step.text(from + step.input.max)
-    elseif name == 'past' then
-      cursor = 'failed 0'
-    end
+    below, above = below and '(' .. below or '+inf', above and '(' .. above or '-inf'
+    local page = redis.call('ZREVRANGEBYSCORE', step.key('history'), below, above, 'WITHSCORES', 'LIMIT', 0, step.input.max)
+    for at = 1, #page, 2 do ids[#ids + 1], ends[#ends + 1] = page[at], tonumber(page[at + 1]) end
+    has_more = #ids == step.input.max
   end
   local rows = {}
   for at, row in ipairs(step.get_all('ended', ids)) do
-    if row then rows[#rows + 1] = { ids[at], row } end
+    if row then rows[#rows + 1] = { ids[at], row, step.text(ends[at]) } end
   end
-  return { rows = #rows > 0 and rows or nil, before = cursor }
+  return { rows = #rows > 0 and rows or nil, below = has_more and step.text(ends[#ends]) or nil }
 end
 
 -- What keeps Redis from being a store, as it says itself; and the version of what is kept.

@@ -50,7 +50,7 @@ const SCRIPTS: [(&str, &[&str]); 8] = [
     (script!("declare.lua"), &["register", "unregister", "look", "control"]),
     (
         script!("look.lua"),
-        &["version", "changes", "get", "scan", "find", "alive", "past", "planned", "letters", "open"],
+        &["version", "changes", "get", "scan", "find", "alive", "last_end", "past", "planned", "letters", "open"],
     ),
     (script!("letters.lua"), &["enqueue_jobs", "run_again", "drop_letter", "prune"]),
     (script!("actions.lua"), &["note", "actions"]),

@@ -1,33 +1,102 @@
 //! What is there: runs, records, ledgers, tasks, nodes.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use symphra_scheduler_core::Timestamp;
 
 use super::rows::{Ended, at, count, id};
+use super::statements::Runs;
 use super::{Database, Failed, Shared, text};
 use crate::TaskName;
 use crate::backend::{
-    Action, Holding, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunLog, RunQuery, RunRow, TaskKey,
+    Action, Holding, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunCursor, RunLog, RunQuery, RunRows,
+    TaskKey,
 };
 use crate::run::RunId;
 
+/// A row, and the number of its end.
+#[derive(Deserialize)]
+struct Numbered<R = ()> {
+    seq: u64,
+    #[serde(flatten)]
+    row: R,
+}
+
+/// What a statement of a list is told of whatever list it is.
+fn asked(query: &RunQuery, limit: usize) -> Value {
+    json!({
+        "task": query.task.map(id),
+        "id": query.id.map(|id| id.to_string()),
+        "from": query.from.map(Timestamp::as_millis),
+        "to": query.to.map(Timestamp::as_millis),
+        "all_states": query.states.is_empty().then_some(1),
+        "states": query.states.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    })
+}
+
+fn alive_of(query: &RunQuery, ended_before: u64, limit: usize) -> Value {
+    let mut asked = asked(query, limit.saturating_add(1));
+    let (behind, behind_id) = match query.after {
+        Some(RunCursor::Alive { scheduled_at, id, .. }) => (scheduled_at.as_millis(), id.to_string()),
+        // No id has a letter that is behind this one.
+        _ => (i64::MAX, "g".to_owned()),
+    };
+    asked["behind"] = behind.into();
+    asked["behind_id"] = behind_id.into();
+    asked["ended_before"] = count(ended_before).into();
+    asked["last_end"] = i64::MAX.into();
+    asked
+}
+
+fn ended_of(query: &RunQuery, ends_below: u64, limit: usize) -> Value {
+    let mut asked = asked(query, limit);
+    asked["ends_below"] = count(ends_below).into();
+    asked
+}
+
 impl<D: Database> Shared<D> {
-    pub(super) async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>, Failed> {
+    /// A page of runs. What ends while it is read has a later number than the one that is read first.
+    pub(super) async fn runs_page(&self, query: &RunQuery) -> Result<RunRows, Failed> {
+        let limit = query.limit.unwrap_or(usize::MAX);
         let mut step = self.read().await?;
-        let input = json!({
-            "task": query.task.map(id),
-            "id": query.id.map(|id| id.to_string()),
-            "from": query.from.map(Timestamp::as_millis),
-            "to": query.to.map(Timestamp::as_millis),
-            "all_states": query.states.is_empty().then_some(1),
-            "states": query.states.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "limit": query.limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX)),
-        });
-        let rows: Vec<Ended> = step.list(&self.statements.list, input).await?;
-        Ok(rows.into_iter().map(Ended::row).collect::<Result<_, _>>()?)
+        let ended_before = match query.after {
+            Some(after) => after.ended_before(),
+            None => {
+                let last: Option<Numbered> = step.ask(&self.statements.last_end, json!({})).await?;
+                Some(last.map_or(0, |last| last.seq))
+            }
+        };
+        let mut listed = Vec::new();
+        if let Some(ended_before) = ended_before {
+            let statement = &self.statements.list_alive[Runs::of(query) as usize];
+            let rows: Vec<Numbered<Ended>> = step.list(statement, alive_of(query, ended_before, limit)).await?;
+            for Numbered { row, .. } in rows {
+                let row = row.row()?;
+                listed.push((RunCursor::Alive { ended_before, scheduled_at: row.scheduled_at, id: row.id }, row));
+            }
+        }
+        let left = limit.saturating_add(1).saturating_sub(listed.len());
+        if left > 0 {
+            let ends_below = match (ended_before, query.after) {
+                (None, Some(after)) => after.ends_below(),
+                (ended_before, _) => ended_before.unwrap_or(u64::MAX).saturating_add(1),
+            };
+            // On PostgreSQL an end that is numbered first may be stored last: who has it was alive a moment ago.
+            let known: HashSet<RunId> = listed.iter().map(|(_, row)| row.id).collect();
+            let statement = &self.statements.list_ended[Runs::of(query) as usize];
+            let rows: Vec<Numbered<Ended>> = step.list(statement, ended_of(query, ends_below, left)).await?;
+            for Numbered { seq: end, row } in rows {
+                let row = row.row()?;
+                if !known.contains(&row.id) {
+                    listed.push((RunCursor::Ended { end }, row));
+                }
+            }
+        }
+        Ok(RunRows::first_of(listed, limit))
     }
 
     pub(super) async fn run_log(&self, run: RunId) -> Result<Option<RunLog>, Failed> {

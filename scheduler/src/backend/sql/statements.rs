@@ -2,6 +2,7 @@
 //! statement, whatever its length, and nothing of a program is ever part of a statement's text.
 
 mod claims;
+mod lists;
 
 use super::dialect::{Dialect, Names, assignments, given, given_rows, names, object, row};
 use super::jobs::{JobStatements, WAITS};
@@ -11,6 +12,9 @@ use super::rows::{
 };
 use crate::backend::ACTIONS_MAX;
 use claims::{candidates, claimable, retrying};
+use lists::{each_way, list_alive, list_ended};
+
+pub(super) use lists::Runs;
 
 /// All statements of a store.
 #[derive(Debug)]
@@ -84,7 +88,10 @@ pub(crate) struct Statements {
     pub(super) changes: String,
     pub(super) version: String,
     pub(super) asked: String,
-    pub(super) list: String,
+    /// By [`Runs`].
+    pub(super) list_alive: [String; 3],
+    pub(super) list_ended: [String; 3],
+    pub(super) last_end: String,
     pub(super) ledger: String,
     pub(super) task_of_run: String,
     pub(super) unclaimed: String,
@@ -375,7 +382,9 @@ impl Statements {
                  AS j)) FROM {meta}",
             ),
             asked: say(&runs_of("r.cancelling IS NOT NULL OR (r.holder IS NOT NULL AND r.put_off_by IS NOT NULL)")),
-            list: say(&list()),
+            list_alive: each_way(list_alive, say),
+            list_ended: each_way(list_ended, say),
+            last_end: say("SELECT {object}('seq', COALESCE(MAX(seq), 0)) FROM {history}"),
             ledger: say(
                 "SELECT {object}('occurrences', occurrences, 'runs', runs, 'recorded', recorded) FROM {tasks} WHERE id = \
                  CAST({in:id} AS {int})",
@@ -465,45 +474,5 @@ fn prune() -> String {
          {{tasks}} AS t ON t.id = h.task WHERE h.place > t.keep_runs AND (h.is_failure = 0 OR h.place_of_kind > \
          t.keep_failures OR h.finished_at < {{now}} - t.keep_failures_ms))",
         ids("task")
-    )
-}
-
-/// Runs that are alive, jobs that wait among them, the newest instant first, and then those that have ended, the last first.
-fn list() -> String {
-    let which = "({in:task} IS NULL OR r.task = CAST({in:task} AS {int})) AND ({in:id} IS NULL OR r.id = CAST({in:id} AS \
-                 {id})) AND ({in:from} IS NULL OR r.scheduled_at >= CAST({in:from} AS {int})) AND ({in:to} IS NULL OR \
-                 r.scheduled_at <= CAST({in:to} AS {int})) AND ({in:all_states} IS NOT NULL OR r.state IN (SELECT e.value \
-                 FROM {words:states}))";
-    let alive: Vec<_> = ENDED
-        .iter()
-        .map(|(column, _)| match *column {
-            "finished_at" => "CAST(NULL AS {int}) AS finished_at".to_owned(),
-            "node" => "r.holder AS node".to_owned(),
-            column => format!("r.{column}"),
-        })
-        .collect();
-    let waits: Vec<_> = ENDED
-        .iter()
-        .map(|(column, kind)| match (*column, kind) {
-            ("id" | "task" | "origin" | "origin_id" | "scheduled_at" | "due_at" | "state" | "attempt", _) => {
-                format!("r.{column}")
-            }
-            (column, Type::Int) => format!("CAST(NULL AS {{int}}) AS {column}"),
-            (column, _) => format!("CAST(NULL AS {{text}}) AS {column}"),
-        })
-        .collect();
-    let jobs = "(SELECT run AS id, task, 'job' AS origin, run AS origin_id, scheduled_at, scheduled_at AS due_at, 'queued' AS state, \
-                CAST(0 AS {int}) AS attempt FROM {jobs} WHERE stand = 'waits')";
-    format!(
-        "SELECT {{array}}({}) FROM (SELECT * FROM (SELECT {}, 0 AS place, CAST(0 AS {{int}}) AS seq FROM {{runs}} AS r WHERE \
-         {which} UNION ALL SELECT * FROM (SELECT {}, 0 AS place, CAST(0 AS {{int}}) AS seq FROM {jobs} AS r WHERE {which} ORDER BY \
-         r.scheduled_at DESC, CAST(r.id AS {{text}}) DESC LIMIT CAST({{in:limit}} AS {{int}})) AS w UNION ALL SELECT {}, 1 AS \
-         place, r.seq FROM {{history}} AS r WHERE {which}) AS l ORDER BY l.place, CASE WHEN \
-         l.place = 0 THEN l.scheduled_at END DESC, CASE WHEN l.place = 0 THEN CAST(l.id AS {{text}}) END DESC, l.seq DESC \
-         LIMIT CAST({{in:limit}} AS {{int}})) AS h",
-        object("h", ENDED, &[]),
-        alive.join(", "),
-        waits.join(", "),
-        ENDED.iter().map(|(column, _)| format!("r.{column}")).collect::<Vec<_>>().join(", "),
     )
 }

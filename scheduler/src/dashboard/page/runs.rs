@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Frame;
 use super::parts::{action, badge, confirmed, instant, long, maybe_instant, short, task_link};
 use super::shell::{Section, page};
-use super::text::{encoded, millis};
+use super::text::encoded;
 use crate::control::view::{LogView, RunView};
 
 /// How many runs one page holds.
@@ -23,17 +23,18 @@ pub(in crate::dashboard) struct RunSearch {
     pub(in crate::dashboard) state: String,
     pub(in crate::dashboard) from: String,
     pub(in crate::dashboard) to: String,
+    /// The place behind which the page begins.
+    pub(in crate::dashboard) after: String,
 }
 
-/// The runs that were asked for, the newest first: [`RUNS_SHOWN`] of them, and one more if there are older ones.
+/// The runs that were asked for, the newest first: a page of at most [`RUNS_SHOWN`].
 pub(in crate::dashboard) fn runs(frame: &Frame<'_>, runs: &[RunView], search: &RunSearch) -> Markup {
     let words = frame.language.words();
-    let shown = &runs[..runs.len().min(RUNS_SHOWN)];
-    let older = runs.get(RUNS_SHOWN).map(|run| {
-        let RunSearch { task, state, from, .. } = search;
-        let (task, state, from, to) = (encoded(task), encoded(state), encoded(from), encoded(&run.scheduled_at.utc));
-        format!("{}/runs?task={task}&state={state}&from={from}&to={to}", frame.base)
-    });
+    let RunSearch { task, state, from, to, .. } = search;
+    let (of_task, in_state, since, until) = (encoded(task), encoded(state), encoded(from), encoded(to));
+    let newest = format!("{}/runs?task={of_task}&state={in_state}&from={since}&to={until}", frame.base);
+    let next = runs.last().and_then(|last| last.next_page.as_deref());
+    let older = next.map(|next| format!("{newest}&after={}", encoded(next)));
     let content = html! {
         h1 { (words.runs) }
         form.filter role="search" method="get" action={ (frame.base) "/runs" } {
@@ -52,8 +53,13 @@ pub(in crate::dashboard) fn runs(frame: &Frame<'_>, runs: &[RunView], search: &R
             a.button href={ (frame.base) "/runs" } { (words.clear) }
         }
         section #results data-live aria-label=(words.runs) {
-            (table(frame, shown, Task::Shown))
-            @if let Some(older) = older { nav.pages aria-label=(words.page) { a href=(older) { (words.older) " →" } } }
+            (table(frame, runs, Task::Shown))
+            @if older.is_some() || !search.after.is_empty() {
+                nav.pages aria-label=(words.page) {
+                    @if !search.after.is_empty() { a href=(newest) { "← " (words.newest_runs) } }
+                    @if let Some(older) = older { a href=(older) { (words.older) " →" } }
+                }
+            }
         }
     };
     page(frame, Section::Runs, words.runs, content)
@@ -81,6 +87,7 @@ pub(super) fn table(frame: &Frame<'_>, runs: &[RunView], task: Task) -> Markup {
                     th scope="col" { (words.attempt) }
                     th scope="col" { (words.lateness) }
                     th scope="col" { (words.duration) }
+                    th scope="col" { (words.node) }
                     th scope="col" { (words.error) }
                 } }
                 tbody { @for run in runs { (row(frame, run, task)) } }
@@ -97,8 +104,9 @@ fn row(frame: &Frame<'_>, run: &RunView, task: Task) -> Markup {
             @if task == Task::Shown { td data-label=(words.task) { div { (task_link(frame, &run.task)) } } }
             td data-label=(words.state) { div { (badge(frame, &run.state)) } }
             td data-label=(words.attempt) { div { (run.attempt) } }
-            td data-label=(words.lateness) { div { (length(frame, lateness(run))) } }
-            td data-label=(words.duration) { div { (length(frame, duration(run))) } }
+            td data-label=(words.lateness) { div { (length(frame, run.lateness_ms)) } }
+            td data-label=(words.duration) { div { (length(frame, run.duration_ms)) } }
+            td data-label=(words.node) { div { (node(run)) } }
             td.error data-label=(words.error) {
                 div { @match &run.failure { Some(failure) => (short(failure)), None => span.hint { "–" } } }
             }
@@ -106,18 +114,17 @@ fn row(frame: &Frame<'_>, run: &RunView, task: Task) -> Markup {
     }
 }
 
-fn length(frame: &Frame<'_>, millis: Option<i64>) -> Markup {
+fn length(frame: &Frame<'_>, millis: Option<u64>) -> Markup {
+    let millis = millis.map(|millis| i64::try_from(millis).unwrap_or(i64::MAX));
     html! {
-        @match millis { Some(millis) => (frame.language.length(millis.max(0))), None => span.hint { "–" } }
+        @match millis { Some(millis) => (frame.language.length(millis)), None => span.hint { "–" } }
     }
 }
 
-fn lateness(run: &RunView) -> Option<i64> {
-    Some(millis(run.started_at.as_ref()?)? - millis(&run.due_at)?)
-}
-
-fn duration(run: &RunView) -> Option<i64> {
-    Some(millis(run.finished_at.as_ref()?)? - millis(run.started_at.as_ref()?)?)
+fn node(run: &RunView) -> Markup {
+    html! {
+        @match &run.node { Some(node) => (short(node)), None => span.hint { "–" } }
+    }
 }
 
 /// One run, with its error and what it wrote.
@@ -136,8 +143,9 @@ pub(in crate::dashboard) fn run(frame: &Frame<'_>, view: &LogView) -> Markup {
                 div { dt { (words.due) } dd { (instant(frame, &run.due_at)) } }
                 div { dt { (words.started) } dd { (maybe_instant(frame, run.started_at.as_ref())) } }
                 div { dt { (words.ended) } dd { (maybe_instant(frame, run.finished_at.as_ref())) } }
-                div { dt { (words.lateness) } dd { (length(frame, lateness(run))) } }
-                div { dt { (words.duration) } dd { (length(frame, duration(run))) } }
+                div { dt { (words.lateness) } dd { (length(frame, run.lateness_ms)) } }
+                div { dt { (words.duration) } dd { (length(frame, run.duration_ms)) } }
+                div { dt { (words.node) } dd { (node(run)) } }
                 @if let Some(missed) = &run.missed {
                     div { dt { (words.stands_for) }
                         dd { (missed.count) ", " (words.first) " " (instant(frame, &missed.first)) } }

@@ -120,6 +120,7 @@ words! {
     all_runs: "All runs of this task", "该任务的全部运行";
     no_runs: "There are no runs like that.", "没有符合条件的运行。";
     older: "Older runs", "更早的运行";
+    newest_runs: "Newest runs", "最新的运行";
     trigger: "Run now", "立即运行";
     trigger_hint: "Adds one run; the schedule stays as it is.", "增加一次运行，计划不变。";
     pause: "Pause", "暂停";

@@ -10,7 +10,7 @@ use super::rig::{every, seconds};
 use crate::backend::{
     Action, Admission, Backend, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claimed, Claims, Command,
     Finish, Firing, Hold, Holder, Holding, Ledger, Left, NamedTask, NewAction, NodeRow, Record, Registered,
-    Registration, RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
+    Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey, Token, Unregistration,
 };
 use crate::run::{Origin, RunId, RunState};
 use crate::{MemoryBackend, Scheduler, Task};
@@ -119,8 +119,8 @@ impl Backend for Pushy {
         self.store.leave(holder)
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
-        self.store.runs(query)
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
+        self.store.runs_page(query)
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -8,7 +8,7 @@ use crate::MemoryBackend;
 use crate::backend::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Finish, Firing, Holder, Holding, Ledger, Left, NamedTask, NewAction, NodeRow, Record, Registered, Registration,
-    RunLog, RunQuery, RunRow, Stored, Submission, Submitted, TaskKey, Unregistration,
+    RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::run::RunId;
 
@@ -114,8 +114,8 @@ impl Backend for OddStore {
         self.store.leave(holder)
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
-        self.store.runs(query)
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
+        self.store.runs_page(query)
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -117,7 +117,7 @@ impl World {
         let lost = self.got.iter().map(|got| Holding { task: got.task, id: got.id, token: got.token });
         let lost = Question::Lost { held: lost.collect() };
         let states = vec![RunState::Queued, RunState::Running, RunState::Retrying];
-        let alive = Question::Runs { query: RunQuery { states, ..RunQuery::default() }, after: None };
+        let alive = Question::RunsPage { query: RunQuery { states, ..RunQuery::default() } };
         let letters = Question::DeadLetters { query: LetterQuery::default(), after: None };
         let look = Question::Look { tasks: self.tasks.clone() };
         for question in [look, lost, alive, letters, Question::Nodes { after: None }] {

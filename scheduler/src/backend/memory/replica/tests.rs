@@ -162,11 +162,8 @@ impl Backend for Reimaged {
         answered!(self.make(Call::Leave { holder: holder.clone() }), Left)
     }
 
-    fn runs<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, Vec<RunRow>> {
-        let Answer::Runs { runs, .. } = self.ask(Question::Runs { query: query.clone(), after: None }) else {
-            panic!("another kind of answer")
-        };
-        Box::pin(std::future::ready(Ok(runs)))
+    fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
+        answered!(self.ask(Question::RunsPage { query: query.clone() }), RunsPage)
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

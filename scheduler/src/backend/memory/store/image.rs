@@ -62,6 +62,9 @@ pub(in crate::backend) enum Part {
 pub(in crate::backend) struct EndedImage {
     row: RunRow,
     log: Option<RunLog>,
+    /// The number of its end; 0 of a run of an older program, which did not number them.
+    #[serde(default)]
+    end: u64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -74,6 +77,9 @@ pub(in crate::backend) struct Head {
     /// How many jobs were made; it was not said before there were any.
     #[serde(default)]
     jobs_made: u64,
+    /// The number of the last end; it was not said before ends had numbers.
+    #[serde(default)]
+    last_end: u64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -160,6 +166,7 @@ impl Store {
             pause_of_all: self.pause_of_all.clone(),
             all_resumed_at: self.all_resumed_at,
             jobs_made: self.jobs.made(),
+            last_end: self.history.last_end(),
         };
         let mut parts = vec![Part::Head(Box::new(head))];
         let groups = self.groups.iter().map(|group| GroupImage { name: Arc::clone(&group.name), max: group.max });
@@ -186,17 +193,17 @@ impl Store {
 
     /// The runs that ended last, and of each task the last: how that ended is told with the task. In the order of their ends.
     fn newest_ended(&self) -> Vec<EndedImage> {
-        let newest = self.history.newest_first().enumerate();
+        let newest = self.history.all_below(u64::MAX).enumerate();
         let is_last = |row: &RunRow| {
             let last = self.history.latest_row(&self.tasks[index(row.task)].kept);
             last.is_some_and(|last| last.id == row.id)
         };
-        let kept = newest.filter(|(place, row)| *place < ENDED_MAX || is_last(row));
+        let kept = newest.filter(|(place, (_, row))| *place < ENDED_MAX || is_last(row));
         let mut left = LOG_BYTES_MAX;
-        let with_log = |(_, row): (usize, &RunRow)| {
+        let with_log = |(_, (end, row)): (usize, (u64, &RunRow))| {
             let log = self.run_log(row.id).filter(|log| log.text.len() <= left);
             left -= log.as_ref().map_or(0, |log| log.text.len());
-            EndedImage { row: row.clone(), log }
+            EndedImage { row: row.clone(), log, end }
         };
         let mut ended: Vec<EndedImage> = kept.map(with_log).collect();
         ended.reverse();
@@ -206,11 +213,11 @@ impl Store {
     /// The store of an image.
     pub(in super::super) fn of_image(parts: Vec<Part>, base: Instant) -> Self {
         let mut store = Self::keeping_all_tasks();
-        let mut made = 0;
+        let (mut made, mut last_end) = (0, 0);
         for part in parts {
             match part {
                 Part::Head(head) => {
-                    made = head.made;
+                    (made, last_end) = (head.made, head.last_end);
                     store.jobs.set_made(head.jobs_made);
                     store.log = head.log;
                     store.submitted.ids = head.submitted.iter().copied().collect();
@@ -231,15 +238,17 @@ impl Store {
                 Part::Jobs(jobs) => jobs.into_iter().for_each(|job| store.jobs.add_image(job)),
                 Part::GoneJobs(ids) => store.jobs.add_gone(ids),
                 Part::Runs(runs) => runs.into_iter().for_each(|run| store.add_image_of_run(run)),
-                Part::Ended(ended) => ended.into_iter().for_each(|EndedImage { row, log }| {
+                Part::Ended(ended) => ended.into_iter().for_each(|EndedImage { row, log, end }| {
                     let id = row.id;
                     let retention = Arc::clone(&store.tasks[index(row.task)].rules.retention);
-                    store.history.push(row, &retention, &mut store.tasks, |task| &mut task.kept);
+                    let end = if end == 0 { store.history.last_end() + 1 } else { end };
+                    store.history.put(end, row, &retention, &mut store.tasks, |task| &mut task.kept);
                     log.into_iter().for_each(|log| store.history.run_logs.put(id, log));
                 }),
             }
         }
         store.alive.set_made(made);
+        store.history.set_last_end(last_end);
         store.index_names();
         for group in 0..number(store.groups.len()) {
             store.list_group(group);
