@@ -3,6 +3,8 @@
 
 #[path = "../examples/custom_backend/audited.rs"]
 mod audited;
+#[path = "conformance/flat.rs"]
+mod flat;
 #[path = "conformance/grouping.rs"]
 mod grouping;
 #[path = "conformance/jobs.rs"]
@@ -11,6 +13,8 @@ mod jobs;
 mod jobs_together;
 #[path = "conformance/outrun.rs"]
 mod outrun;
+#[path = "conformance/page_costs.rs"]
+mod page_costs;
 #[path = "conformance/rabbitmq_jobs.rs"]
 mod rabbitmq_jobs;
 #[path = "conformance/rabbitmq_only.rs"]

@@ -6,5 +6,7 @@ mod access;
 mod api;
 #[path = "dashboard/pages.rs"]
 mod pages;
+#[path = "dashboard/paging.rs"]
+mod paging;
 #[path = "dashboard/rig.rs"]
 mod rig;

@@ -22,6 +22,7 @@ pub(crate) mod view;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use crate::backend::RunCursor;
 use crate::error::Error;
 
 #[cfg(any(feature = "dashboard", all(unix, feature = "cli")))]

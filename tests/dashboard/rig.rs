@@ -48,7 +48,11 @@ impl Served {
 
     /// The same, nested below a path.
     pub(crate) async fn below(prefix: &str, set: impl FnOnce(Dashboard) -> Dashboard) -> Self {
-        let scheduler = scheduler().await;
+        Self::of(scheduler().await, prefix, set).await
+    }
+
+    /// The dashboard of a scheduler.
+    pub(crate) async fn of(scheduler: SchedulerHandle, prefix: &str, set: impl FnOnce(Dashboard) -> Dashboard) -> Self {
         let router = set(scheduler.dashboard()).into_router();
         let router = if prefix.is_empty() { router } else { Router::new().nest(prefix, router) };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

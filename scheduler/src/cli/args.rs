@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use symphra_scheduler_core::parse_instant;
 
 use super::plan::HOURS_MAX;
-use crate::RunCursor;
+use crate::control::RunCursor;
 use crate::run::{RunId, RunState};
 use crate::schedule::Schedule;
 use crate::task::TaskStatus;

@@ -360,6 +360,35 @@ mod tests {
     use crate::control::view::{At, ClockView, StoreView};
 
     #[test]
+    fn runs_tell_how_late_and_where_if_there_is_room_and_where_others_are() {
+        let at = At::new(Timestamp::from_millis(0), Tz::UTC);
+        let run = RunView {
+            id: "1".into(),
+            task: "pay".into(),
+            origin: "schedule".into(),
+            state: "failed".into(),
+            attempt: 2,
+            scheduled_at: at.clone(),
+            due_at: at,
+            started_at: None,
+            finished_at: None,
+            missed: None,
+            failure: Some("disk full: quota".into()),
+            node: Some("host-a".into()),
+            lateness_ms: Some(1_500),
+            duration_ms: Some(60_000),
+            next_page: Some("ended.7".into()),
+        };
+        let wide = runs(&[run.clone()], &Output::plain(Some(160)));
+        for part in ["LATE", "1s500ms", "TOOK", "1m", "NODE", "host-a", "disk full: quota", "--after ended.7"] {
+            assert!(wide.contains(part), "{part}: {wide}");
+        }
+        let narrow = runs(&[RunView { next_page: None, ..run }], &Output::plain(Some(120)));
+        assert!(!narrow.contains("LATE") && !narrow.contains("host-a") && !narrow.contains("--after"), "{narrow}");
+        assert!(narrow.contains("disk full: quota"), "{narrow}");
+    }
+
+    #[test]
     fn whatever_is_not_well_is_named() {
         let at = At::new(Timestamp::from_millis(0), Tz::UTC);
         let store = StoreView { unreachable_since: None, error: None, lease_lost: false, in_contact_since: at.clone() };

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use symphra_scheduler_core::{nearest, parse_instant};
 
 use super::source::Failed;
-use crate::RunCursor;
-use crate::control::{COUNT_MAX, How, Question};
+use crate::control::{COUNT_MAX, How, Question, RunCursor};
 use crate::run::{RunId, RunState};
 use crate::schedule::Schedule;
 use crate::task::TaskStatus;

@@ -13,6 +13,9 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 /// The fields of answers that hold what a program, or a person, wrote freely.
 const FREE: [&str; 6] = ["error", "failure", "note", "reason", "sentence", "text"];
 
+/// The fields whose values are a program's own, whatever they are.
+const OWN: [&str; 2] = ["arguments", "metadata"];
+
 /// A text without what the program wants left out.
 type Left = dyn Fn(&str) -> String + Send + Sync;
 
@@ -44,12 +47,29 @@ impl Redact {
                     match value {
                         Value::String(text) if FREE.contains(&&**name) => *text = self.text(text),
                         // A person's own names for keys are no fields of ours.
-                        _ if name == "arguments" || name == "metadata" => {}
+                        own if OWN.contains(&&**name) => self.within_own(own),
                         other => self.within(other),
                     }
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Sees every text and every number of a value that is a program's own: a number may be that of a card.
+    fn within_own(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Number(number) => {
+                let text = number.to_string();
+                let shown = self.text(&text);
+                if shown != text {
+                    *value = Value::String(shown);
+                }
+            }
+            Value::Array(all) => all.iter_mut().for_each(|one| self.within_own(one)),
+            Value::Object(fields) => fields.values_mut().for_each(|one| self.within_own(one)),
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
@@ -81,20 +101,22 @@ mod tests {
 
     #[test]
     fn free_texts_are_redacted_wherever_they_stand_and_names_are_not() {
-        let redact = Redact::with(Arc::new(|text| text.replace("secret", "…")));
+        let redact = Redact::with(Arc::new(|text| text.replace("secret", "…").replace("4111", "…")));
         let shown = redact.answer(json!({
             "name": "secret",
             "failure": "secret",
             "records": [{ "note": "secret" }],
             "log": { "text": "secret" },
-            "arguments": { "text": "secret" },
+            "arguments": { "name": "a secret", "cards": [4_111, 7, null, true] },
+            "metadata": [["owner", "secret"]],
         }));
         let expected = json!({
             "name": "secret",
             "failure": "…",
             "records": [{ "note": "…" }],
             "log": { "text": "…" },
-            "arguments": { "text": "secret" },
+            "arguments": { "name": "a …", "cards": ["…", 7, null, true] },
+            "metadata": [["owner", "…"]],
         });
         assert_eq!(shown, expected);
     }

@@ -16,10 +16,9 @@ use super::access::{LANGUAGE_COOKIE, Reader, SESSION_COOKIE, cookie};
 use super::ask::{ASKS, Does, Given};
 use super::page::{self, Frame, Language, RunSearch, SignIn, TaskQuery, TaskSearch, Told};
 use super::source::Failed;
-use crate::RunCursor;
 use crate::clock::Clock;
 use crate::control::view::{LogView, TaskPage};
-use crate::control::{COUNT_MAX, How, Question};
+use crate::control::{COUNT_MAX, How, Question, RunCursor};
 use crate::run::{RunId, RunState};
 
 /// What handlers are given: what all requests share, and who reads.

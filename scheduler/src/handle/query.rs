@@ -19,8 +19,8 @@ use crate::task::{TaskCounts, TaskInfo, TaskName, TaskStatus};
 /// Which runs to list, those that are alive first, then those that have ended, the newest of each first. Default: all that are
 /// kept.
 ///
-/// Many are listed in pages, each [after](Self::after) the one before; [`RunQuery`] says what that promises. [`RunQuery`] has
-/// the whole order.
+/// Many are listed in pages, each [after](Self::after) the one before. [`RunQuery`] says what their order is, and what is promised of
+/// runs that come, end and go between two pages.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
     task: Option<String>,
@@ -361,5 +361,41 @@ impl SchedulerHandle {
     #[cfg(any(feature = "cli", feature = "dashboard"))]
     pub(crate) async fn nodes(&self) -> Result<Vec<crate::backend::NodeRow>, Error> {
         Ok(self.0.backend.nodes().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{NewRun, TaskKey};
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    /// A run that was due at 10 s.
+    fn run(state: RunState, started_at: Option<i64>, finished_at: Option<i64>) -> Run {
+        let due_at = at(10);
+        let new = NewRun { origin: Origin::Schedule, scheduled_at: at(9), due_at, missed: None, accept_until: None };
+        let row = RunRow::accepted(RunId::from_parts(due_at, 7), TaskKey(1), &new);
+        let (started_at, finished_at) = (started_at.map(at), finished_at.map(at));
+        Run::of(TaskName::new("pay").expect("a name"), RunRow { state, started_at, finished_at, ..row })
+    }
+
+    #[test]
+    fn a_run_is_as_late_and_as_long_as_its_last_attempt() {
+        let seconds = |run: Run| (run.lateness().map(|late| late.as_secs()), run.duration().map(|long| long.as_secs()));
+        for ended in [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled] {
+            assert_eq!(seconds(run(ended, Some(12), Some(17))), (Some(2), Some(5)), "{ended}");
+        }
+        assert_eq!(seconds(run(RunState::Running, None, None)), (None, None), "it is not over");
+        assert_eq!(seconds(run(RunState::Retrying, Some(8), None)), (None, None), "what is due is another attempt");
+        assert_eq!(seconds(run(RunState::Cancelled, None, Some(17))), (None, None), "it never began");
+        for cut_short in [RunState::Cancelled, RunState::Abandoned] {
+            let before = run(cut_short, Some(8), Some(17));
+            assert_eq!(seconds(before), (None, None), "the attempt that began is the one before");
+        }
+        let set_back = run(RunState::Succeeded, Some(9), Some(8));
+        assert_eq!(seconds(set_back), (Some(0), Some(0)), "a clock that was set back makes nothing of it");
     }
 }

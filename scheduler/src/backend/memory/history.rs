@@ -313,7 +313,7 @@ mod tests {
     fn rows_are_found_by_the_numbers_of_their_ends() {
         let (mut history, mut tasks) = (History::default(), vec![Kept::default(); 1_000]);
         let retention = keeping(3, 3, Duration::MAX);
-        for at in 0..20_000 {
+        for at in 0..20_000_i64 {
             // Every other run is of one task, so that half of all rows go at once; the others are of all in turn.
             let task = if at % 2 == 0 { 0 } else { at.unsigned_abs() / 2 % 1_000 };
             history.push(run(task, at), &retention, &mut tasks, itself);
@@ -327,8 +327,8 @@ mod tests {
             assert_eq!(found.iter().map(|(number, _)| *number).collect::<Vec<_>>(), below, "below {end}");
             assert!(found.iter().all(|(number, row)| row.scheduled_at.as_millis().unsigned_abs() + 1 == *number));
         }
-        let begun = history.marked_at(10_000).map_or(u64::MAX, |slot| history.rows[slot.index()].number);
-        assert!((10_000..10_000 + 1_000).contains(&begun), "a mark is near: {begun}");
+        let begun = history.marked_at(15_000).map_or(u64::MAX, |slot| history.rows[slot.index()].number);
+        assert!((15_000..15_000 + MARKED_EVERY).contains(&begun), "a mark is near: {begun}");
         assert!(history.marks.len() < 3 * all.len() / 64 + 3 * MARKS_MIN, "{} marks", history.marks.len());
         let of_task = |task: usize, end| history.of_task_below(&tasks[task], end).map(|(number, _)| number);
         assert_eq!(of_task(0, u64::MAX).collect::<Vec<_>>(), [19_999, 19_997, 19_995]);

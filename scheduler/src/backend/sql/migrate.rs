@@ -11,15 +11,15 @@ use super::{Failed, Transaction};
 use crate::migrate::Migrate;
 
 /// One step of the tables.
-struct Migration {
+pub(super) struct Migration {
     /// The statements, each ended by a semicolon at the end of a line.
-    statements: &'static str,
+    pub(super) statements: &'static str,
     /// The number of the oldest migration that a program must know to work on the tables after this one.
     admits: i64,
 }
 
 /// All of them, in their order; the first has the number 1.
-const MIGRATIONS: &[Migration] = &[
+pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { statements: include_str!("../../../migrations/0001_initial.sql"), admits: 1 },
     Migration { statements: include_str!("../../../migrations/0002_logs.sql"), admits: 1 },
     Migration { statements: include_str!("../../../migrations/0003_waiting.sql"), admits: 1 },

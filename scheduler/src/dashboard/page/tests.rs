@@ -109,7 +109,7 @@ fn all_pages(frame: &Frame<'_>, text: &str) -> Vec<(&'static str, String)> {
     let other = NextView { task: format!("2{text}"), ..next.clone() };
     let action = ActionView { at: at(), actor: owned(), change: owned(), outcome: owned() };
     let search = TaskSearch { q: String::new(), status: String::new(), tag: owned(), page: owned() };
-    let runs_search = RunSearch { task: owned(), state: owned(), from: owned(), to: owned() };
+    let runs_search = RunSearch { task: owned(), state: owned(), from: owned(), to: owned(), after: owned() };
     let many: Vec<RunView> = (0..=RUNS_SHOWN).map(|_| run_of(text, "failed")).collect();
     let page = page_of(text);
     [

@@ -332,6 +332,7 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Reason;
 
     #[test]
     fn every_word_is_in_both_languages() {
@@ -340,6 +341,35 @@ mod tests {
             assert!(english.is_ascii(), "{name}: {english}");
             assert!(!chinese.is_ascii(), "{name}: {chinese}");
         }
+    }
+
+    /// All reasons. One that is added does not compile until it has its place here.
+    fn reasons() -> impl Iterator<Item = Reason> {
+        std::iter::successors(Some(Reason::Overlap), |reason| match reason {
+            Reason::Overlap => Some(Reason::Covered),
+            Reason::Covered => Some(Reason::BufferFull),
+            Reason::BufferFull => Some(Reason::Missed),
+            Reason::Missed => Some(Reason::TooOld),
+            Reason::TooOld => Some(Reason::TooMany),
+            Reason::TooMany => Some(Reason::Paused),
+            Reason::Paused => Some(Reason::Rescheduled),
+            Reason::Rescheduled => Some(Reason::PastAtFirstSight),
+            Reason::PastAtFirstSight => Some(Reason::ClockSetBack),
+            Reason::ClockSetBack => None,
+        })
+    }
+
+    #[test]
+    fn every_reason_is_told_in_chinese() {
+        let mut told = std::collections::BTreeSet::new();
+        for reason in reasons() {
+            let english = reason.to_string();
+            assert_eq!(Language::English.reason(&english), english);
+            let chinese = Language::Chinese.reason(&english).to_owned();
+            assert!(!chinese.is_ascii(), "{reason:?} is worded otherwise than the pages know it: {english}");
+            assert!(told.insert(chinese), "{reason:?} is told as another one");
+        }
+        assert_eq!(told.len(), 10);
     }
 
     #[test]

@@ -304,7 +304,7 @@ fn the_key_of_a_forgotten_task_is_that_of_no_other() {
     assert_eq!(stage.claim(&first, 1), 0);
     assert_eq!((stage.store.ledger(first.key).runs, stage.store.records(first.key).len()), (0, 0));
     stage.unregister(std::slice::from_ref(&first));
-    assert_eq!(stage.store.runs(&RunQuery::of(first.key)), []);
+    assert_eq!(stage.store.runs_page(&RunQuery::of(first.key)).rows, []);
     assert_eq!(stage.claim(&heir, 2), 1, "whoever has it now is not touched");
     let again = stage.register(0..1).remove(0);
     assert_ne!(again.key, first.key, "it is another task when it comes back");

@@ -97,3 +97,47 @@ pub(super) fn list_ended(which: &str) -> String {
 fn ended_columns() -> String {
     ENDED.iter().map(|(column, _)| format!("r.{column}")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row, SqlSafeStr};
+
+    use super::super::super::dialect::{Dialect, Names};
+    use super::*;
+
+    /// How SQLite looks for the rows of the history, as it says.
+    async fn plan(file: &mut sqlx::SqliteConnection, statement: &str) -> String {
+        let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")).into_sql_str();
+        let rows = sqlx::query(explained).bind("{}").fetch_all(file).await.expect("it is a statement");
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[tokio::test]
+    async fn a_further_page_is_found_by_an_index_and_not_sorted() {
+        let names = Names::new(None, "t");
+        let mut file = sqlx::SqliteConnection::connect("sqlite::memory:").await.expect("it opens");
+        for migration in super::super::super::migrate::MIGRATIONS {
+            let said = AssertSqlSafe(Dialect::OlderSqlite.say(migration.statements, &names)).into_sql_str();
+            sqlx::raw_sql(said).execute(&mut file).await.expect("it is made");
+        }
+        let say = |text: &str| Dialect::OlderSqlite.say(text, &names);
+        let [all, of_task, one] = each_way(list_ended, say);
+        for (statement, way) in [
+            (&all, "SEARCH r USING INTEGER PRIMARY KEY (rowid<?)"),
+            (&of_task, "SEARCH r USING INDEX t_history_task (task=? AND seq<?)"),
+            (&one, "SEARCH r USING INDEX t_history_id (id=? AND rowid<?)"),
+        ] {
+            let plan = plan(&mut file, statement).await;
+            assert!(plan.contains(way) && !plan.contains("TEMP B-TREE"), "{way}: {plan}");
+        }
+        let [all, of_task, one] = each_way(list_alive, say);
+        for (statement, way) in [
+            (&all, "SEARCH r USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+            (&of_task, "SEARCH r USING INDEX t_history_task (task=? AND seq>? AND seq<?)"),
+            (&one, "SEARCH r USING INDEX t_history_id (id=? AND rowid>? AND rowid<?)"),
+        ] {
+            let plan = plan(&mut file, statement).await;
+            assert!(plan.contains(way), "{way}: {plan}");
+        }
+    }
+}
