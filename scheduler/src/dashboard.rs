@@ -11,6 +11,10 @@ mod audit;
 mod live;
 mod openapi;
 mod page;
+mod probes;
+mod problem;
+#[cfg(feature = "cli")]
+mod serve;
 mod shown;
 mod source;
 mod web;
@@ -25,10 +29,15 @@ use axum::middleware::from_fn_with_state;
 
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
-use access::{Hosts, Sessions, Token};
+use access::{Attempts, Hosts, Sessions, Token};
 use audit::Actions;
 use live::Listeners;
+#[cfg(feature = "cli")]
+pub(crate) use serve::serve;
 use shown::Redact;
+#[cfg(feature = "cli")]
+pub(crate) use source::Alone;
+use source::Source;
 
 /// The longest body of a question: names, instants and reasons are short.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -51,7 +60,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// ```
 #[must_use = "it serves nothing until its router is mounted"]
 pub struct Dashboard {
-    handle: SchedulerHandle,
+    source: Source,
     writes: Writes,
     token: Option<Token>,
     redact: Redact,
@@ -67,11 +76,12 @@ enum Writes {
 
 /// What every request works with.
 struct Shared {
-    handle: SchedulerHandle,
+    source: Source,
     writes: Writes,
     token: Option<Token>,
     redact: Redact,
     hosts: Hosts,
+    attempts: Attempts,
     sessions: Sessions,
     actions: Actions,
     listeners: Listeners,
@@ -80,12 +90,16 @@ struct Shared {
 impl SchedulerHandle {
     /// Pages and an HTTP API for this scheduler.
     pub fn dashboard(&self) -> Dashboard {
-        let (redact, hosts) = (Redact::default(), Hosts::default());
-        Dashboard { handle: self.clone(), writes: Writes::Refused, token: None, redact, hosts }
+        Dashboard::of(Source::Running(self.clone()))
     }
 }
 
 impl Dashboard {
+    fn of(source: Source) -> Self {
+        let (redact, hosts) = (Redact::default(), Hosts::default());
+        Self { source, writes: Writes::Refused, token: None, redact, hosts }
+    }
+
     /// Lets whoever reaches it trigger, pause, cancel and so on, without a token. It is for places that only those reach who
     /// may do all of that: behind the program's own middleware, or on a developer's machine.
     pub fn allow_writes(mut self) -> Self {
@@ -123,10 +137,12 @@ impl Dashboard {
 
     /// The router. It can be nested below any path.
     pub fn into_router(self) -> Router {
-        let Self { handle, writes, token, redact, hosts } = self;
-        let (sessions, actions, listeners) = (Sessions::default(), Actions::default(), Listeners::default());
-        let shared = Arc::new(Shared { handle, writes, token, redact, hosts, sessions, actions, listeners });
+        let Self { source, writes, token, redact, hosts } = self;
+        let (attempts, sessions) = (Attempts::default(), Sessions::default());
+        let (actions, listeners) = (Actions::default(), Listeners::default());
+        let shared = Arc::new(Shared { source, writes, token, redact, hosts, attempts, sessions, actions, listeners });
         (web::routes())
+            .merge(probes::routes())
             .merge(api::routes())
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(from_fn_with_state(Arc::clone(&shared), access::guard))
