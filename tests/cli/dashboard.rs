@@ -65,12 +65,7 @@ impl Served {
     }
 
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Told {
-        let mut answer = Vec::new();
-        self.ask(method, path, headers, body).read_to_end(&mut answer).expect("an answer");
-        let answer = String::from_utf8(answer).expect("it is text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Told { status, body: body.to_owned() }
+        Told::of(self.ask(method, path, headers, body))
     }
 
     fn get(&self, path: &str) -> Told {
@@ -85,6 +80,16 @@ impl Served {
 }
 
 impl Told {
+    /// What is answered until the line ends.
+    fn of(mut stream: TcpStream) -> Self {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let answer = String::from_utf8(answer).expect("it is text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Self { status, body: body.to_owned() }
+    }
+
     #[track_caller]
     fn with(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
@@ -278,12 +283,14 @@ fn a_store_that_is_away_is_named_and_found_again() {
     let place = format!("127.0.0.1:{}", server.port());
     assert!(note.contains(&place) && !note.contains("hunter2"), "{note}");
     for _ in 0..2 {
-        for path in ["/", "/nodes", "/api/tasks", "/health"] {
-            let told = served.get(path).with(503);
+        // All at once, for each waits as long as a store that is there may take.
+        let asked = ["/", "/nodes", "/api/tasks", "/health", "/readyz"].map(|path| served.ask("GET", path, &[], ""));
+        served.get("/livez").with(200);
+        let [pages @ .., ready] = asked.map(|asked| Told::of(asked).with(503));
+        for told in pages {
             assert!(told.body.contains(&place) && !told.body.contains("hunter2"), "{told:?}");
         }
-        served.get("/readyz").with(503);
-        served.get("/livez").with(200);
+        assert!(!ready.body.contains(&place), "it is told to whoever asks: {ready:?}");
         server.run();
         let tasks = || served.get("/api/tasks").json();
         let found = until(tasks, &["/api/tasks"], Value::is_array);

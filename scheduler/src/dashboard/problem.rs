@@ -59,12 +59,12 @@ pub(super) async fn instead_of_plain(reader: &Reader, method: &Method, path: &st
     if !status.is_client_error() || kind.is_some_and(|kind| !kind.starts_with("text/plain")) {
         return response;
     }
-    let allow = response.headers().get(header::ALLOW).cloned();
     let failed = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or("another method");
-            Failed::new("method_not_allowed", format!("{method} is not possible here; allowed is {allowed}"))
-        }
+        // Which are, the framework writes into the header later.
+        StatusCode::METHOD_NOT_ALLOWED => Failed::new(
+            "method_not_allowed",
+            format!("{method} is not possible here; the header `Allow` names the methods that are"),
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => Failed::new(
             "too_large",
             format!("the body is longer than {BODY_BYTES_MAX} bytes, which is the most that is taken; shorten it"),
@@ -77,9 +77,6 @@ pub(super) async fn instead_of_plain(reader: &Reader, method: &Method, path: &st
     };
     let mut told = told(reader, path, &failed);
     *told.status_mut() = status;
-    if let Some(allow) = allow {
-        told.headers_mut().insert(header::ALLOW, allow);
-    }
     told
 }
 
