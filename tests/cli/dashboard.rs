@@ -128,6 +128,8 @@ fn a_store_is_shown_and_changed_by_http_while_no_program_runs_on_it() {
 
         let health = served.with_token("GET", "/health", &Value::Null).with(503).json();
         assert_eq!((&health["well"], &health["alive"], &health["ready"]), (&json!(false), &json!(false), &json!(true)));
+        let nodes = served.with_token("GET", "/nodes", &Value::Null).body;
+        assert!(nodes.contains("No program runs on this store") && !nodes.contains("timer"), "{nodes}");
         let metrics = served.with_token("GET", "/metrics", &Value::Null).with(404).message();
         assert!(metrics.contains("alone"), "{metrics}");
 

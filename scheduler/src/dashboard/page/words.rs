@@ -175,6 +175,7 @@ words! {
     well: "All is well.", "一切正常。";
     not_well: "Not all is well.", "存在问题。";
     not_alive: "The timer does not advance.", "定时器没有推进。";
+    no_program: "No program runs on this store: nothing fires until one does.", "没有程序在此存储上运行：在有程序运行之前不会触发任何任务。";
     not_ready: "The store does not answer", "存储没有响应";
     lease_lost: "This node has lost its lease.", "本节点已失去租约。";
     clock_off: "The clock of this node is off by (ms)", "本节点时钟偏差（毫秒）";
