@@ -1,4 +1,5 @@
-//! The dashboard: pages, an HTTP API and live news of a scheduler, as a router of axum that hangs wherever a program puts it.
+//! The dashboard: pages, an HTTP API and live news of a scheduler, as a router of axum that hangs wherever a program puts it,
+//! or is served on its own beside a store.
 //!
 //! It knows no scheduling. Whatever it shows or changes goes through the questions of `control`, as commands do, so its JSON
 //! is theirs. Invariant: nothing is read or changed before `access` has looked at who asks, and what programs wrote (errors,
@@ -52,7 +53,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let scheduler = Scheduler::empty().register(Task::new("tick", Schedule::interval(std::time::Duration::from_secs(10))?, || async {})).start().await?;
 /// let dashboard = scheduler.dashboard().token("long and hard to guess")?.allowed_hosts(["ops.example.com"]);
-/// let service: axum::Router = axum::Router::new().nest("/scheduler", dashboard.into_router());
+/// let service: axum::Router = axum::Router::new().nest_service("/scheduler", dashboard.into_router());
 /// # drop(service);
 /// # scheduler.stop().await?;
 /// # Ok(())
@@ -135,7 +136,11 @@ impl Dashboard {
         self
     }
 
-    /// The router. It can be nested below any path.
+    /// The router. It can hang below any path: by `nest_service`, which answers the path with a slash at its end too, or by
+    /// `nest`, which does not.
+    ///
+    /// Besides pages and API it has `livez` and `readyz` for probes, `health` (JSON, and 503 where not all is well), and with
+    /// the feature `metrics` what a scrape of Prometheus gets at `metrics`.
     pub fn into_router(self) -> Router {
         let Self { source, writes, token, redact, hosts } = self;
         let (attempts, sessions) = (Attempts::default(), Sessions::default());
