@@ -7,6 +7,8 @@ mod check;
 mod commands;
 #[path = "cli/daemon.rs"]
 mod daemon;
+#[path = "cli/dashboard.rs"]
+mod dashboard;
 #[path = "cli/ending.rs"]
 mod ending;
 #[path = "cli/json.rs"]

@@ -4,6 +4,8 @@
 mod access;
 #[path = "dashboard/api.rs"]
 mod api;
+#[path = "dashboard/doors.rs"]
+mod doors;
 #[path = "dashboard/pages.rs"]
 mod pages;
 #[path = "dashboard/paging.rs"]

@@ -17,6 +17,8 @@ mod announced;
 mod args;
 mod check;
 mod cron;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod declared;
 mod failure;
 mod live;

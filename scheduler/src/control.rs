@@ -9,6 +9,7 @@ mod answer;
 mod client;
 #[cfg(all(not(unix), feature = "cli"))]
 mod elsewhere;
+mod health;
 mod noted;
 #[cfg(all(unix, feature = "cli"))]
 mod server;

@@ -1,4 +1,5 @@
-//! The dashboard: pages, an HTTP API and live news of a scheduler, as a router of axum that hangs wherever a program puts it.
+//! The dashboard: pages, an HTTP API and live news of a scheduler, as a router of axum that hangs wherever a program puts it,
+//! or is served on its own beside a store.
 //!
 //! It knows no scheduling. Whatever it shows or changes goes through the questions of `control`, as commands do, so its JSON
 //! is theirs. Invariant: nothing is read or changed before `access` has looked at who asks, and what programs wrote (errors,
@@ -7,10 +8,13 @@
 mod access;
 mod api;
 mod ask;
-mod audit;
 mod live;
 mod openapi;
 mod page;
+mod probes;
+mod problem;
+#[cfg(feature = "cli")]
+mod serve;
 mod shown;
 mod source;
 mod web;
@@ -25,10 +29,14 @@ use axum::middleware::from_fn_with_state;
 
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
-use access::{Hosts, Sessions, Token};
-use audit::Actions;
+use access::{Attempts, Hosts, Sessions, Token};
 use live::Listeners;
+#[cfg(feature = "cli")]
+pub(crate) use serve::serve;
 use shown::Redact;
+#[cfg(feature = "cli")]
+pub(crate) use source::Alone;
+use source::Source;
 
 /// The longest body of a question: names, instants and reasons are short.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -43,7 +51,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let scheduler = Scheduler::empty().register(Task::new("tick", Schedule::interval(std::time::Duration::from_secs(10))?, || async {})).start().await?;
 /// let dashboard = scheduler.dashboard().token("long and hard to guess")?.allowed_hosts(["ops.example.com"]);
-/// let service: axum::Router = axum::Router::new().nest("/scheduler", dashboard.into_router());
+/// let service: axum::Router = axum::Router::new().nest_service("/scheduler", dashboard.into_router());
 /// # drop(service);
 /// # scheduler.stop().await?;
 /// # Ok(())
@@ -51,7 +59,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// ```
 #[must_use = "it serves nothing until its router is mounted"]
 pub struct Dashboard {
-    handle: SchedulerHandle,
+    source: Source,
     writes: Writes,
     token: Option<Token>,
     redact: Redact,
@@ -67,25 +75,29 @@ enum Writes {
 
 /// What every request works with.
 struct Shared {
-    handle: SchedulerHandle,
+    source: Source,
     writes: Writes,
     token: Option<Token>,
     redact: Redact,
     hosts: Hosts,
+    attempts: Attempts,
     sessions: Sessions,
-    actions: Actions,
     listeners: Listeners,
 }
 
 impl SchedulerHandle {
     /// Pages and an HTTP API for this scheduler.
     pub fn dashboard(&self) -> Dashboard {
-        let (redact, hosts) = (Redact::default(), Hosts::default());
-        Dashboard { handle: self.clone(), writes: Writes::Refused, token: None, redact, hosts }
+        Dashboard::of(Source::Running(self.clone()))
     }
 }
 
 impl Dashboard {
+    fn of(source: Source) -> Self {
+        let (redact, hosts) = (Redact::default(), Hosts::default());
+        Self { source, writes: Writes::Refused, token: None, redact, hosts }
+    }
+
     /// Lets whoever reaches it trigger, pause, cancel and so on, without a token. It is for places that only those reach who
     /// may do all of that: behind the program's own middleware, or on a developer's machine.
     pub fn allow_writes(mut self) -> Self {
@@ -121,12 +133,18 @@ impl Dashboard {
         self
     }
 
-    /// The router. It can be nested below any path.
+    /// The router. It can hang below any path: by `nest_service`, which answers the path with a slash at its end too, or by
+    /// `nest`, which does not.
+    ///
+    /// Besides pages and API it has `livez` and `readyz` for probes, `health` (JSON, and 503 where not all is well), and with
+    /// the feature `metrics` what a scrape of Prometheus gets at `metrics`.
     pub fn into_router(self) -> Router {
-        let Self { handle, writes, token, redact, hosts } = self;
-        let (sessions, actions, listeners) = (Sessions::default(), Actions::default(), Listeners::default());
-        let shared = Arc::new(Shared { handle, writes, token, redact, hosts, sessions, actions, listeners });
+        let Self { source, writes, token, redact, hosts } = self;
+        let (attempts, sessions) = (Attempts::default(), Sessions::default());
+        let listeners = Listeners::default();
+        let shared = Arc::new(Shared { source, writes, token, redact, hosts, attempts, sessions, listeners });
         (web::routes())
+            .merge(probes::routes())
             .merge(api::routes())
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(from_fn_with_state(Arc::clone(&shared), access::guard))

@@ -14,7 +14,8 @@ use crate::logging::Entry;
 use crate::scheduler::Scheduler;
 use printer::Printer;
 use reload::Reload;
-use signals::{Asks, Signal, Signals};
+pub(crate) use signals::Signals;
+use signals::{Asks, Signal};
 use text::Text;
 
 #[cfg(not(feature = "config"))]

@@ -72,8 +72,8 @@ impl Home {
     pub(crate) fn command(&self, program: &str, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.arg0(name).args(arguments).current_dir(&self.0).env("SYMPHRA_CONTROL_DIR", &self.0);
-        let ours =
-            |name: &str| name.starts_with("SCHEDULER_") || ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE"].contains(&name);
+        let others = ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "SYMPHRA_DASHBOARD_TOKEN"];
+        let ours = |name: &str| name.starts_with("SCHEDULER_") || others.contains(&name);
         for (variable, _) in std::env::vars().filter(|(name, _)| ours(name)) {
             command.env_remove(variable);
         }

@@ -12,21 +12,21 @@ use super::commands::not_run;
 use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said};
 
 /// A program with a store, in a folder of its own.
-struct Kept {
-    home: Home,
-    url: String,
-    namespace: String,
+pub(crate) struct Kept {
+    pub(crate) home: Home,
+    pub(crate) url: String,
+    pub(crate) namespace: String,
 }
 
 impl Kept {
-    fn in_sqlite() -> Self {
+    pub(crate) fn in_sqlite() -> Self {
         let home = Home::new();
         let url = format!("sqlite://{}", home.path("store.db").display());
         Self { home, url, namespace: "kept".to_owned() }
     }
 
     /// On every store that is there.
-    fn everywhere() -> Vec<Self> {
+    pub(crate) fn everywhere() -> Vec<Self> {
         let mut all = vec![Self::in_sqlite()];
         if has_postgres() {
             let namespace = format!("kept_{}", fastrand::u32(..));
@@ -41,12 +41,12 @@ impl Kept {
         all
     }
 
-    fn configured(&self, mut command: Command) -> Command {
+    pub(crate) fn configured(&self, mut command: Command) -> Command {
         command.env("SCHEDULER_BACKEND_URL", &self.url).env("SCHEDULER_BACKEND_NAMESPACE", &self.namespace);
         command
     }
 
-    fn runs(&self) -> Program {
+    pub(crate) fn runs(&self) -> Program {
         let mut program = Program::of(self.configured(self.home.command(APP, "app", &["run"])));
         program.prints("5 tasks");
         program
@@ -72,7 +72,7 @@ impl Kept {
         Said::of(command.stdin(Stdio::null()).output().expect("it runs"))
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let all: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         serde_json::from_str(&self.symphra(&all).well()).expect("it is JSON")
     }

@@ -176,7 +176,9 @@ async fn every_answer_carries_the_strict_policy() {
                  form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
             );
             assert_eq!(said.header("x-content-type-options"), Some("nosniff"), "{path}");
-            assert_eq!(said.header("referrer-policy"), Some("same-origin"), "{path}");
+            for name in ["referrer-policy", "cross-origin-opener-policy", "cross-origin-resource-policy"] {
+                assert_eq!(said.header(name), Some("same-origin"), "{path}: {name}");
+            }
             let cached = said.header("cache-control");
             assert!(cached == Some("no-store") || path == "/assets/style.css", "{path}: {cached:?}");
         }

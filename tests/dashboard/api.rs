@@ -34,7 +34,7 @@ async fn what_is_changed_by_the_api_is_changed_in_the_scheduler() {
         .collect();
     assert_eq!(told.len(), 6, "{told:?}");
     assert_eq!(told[5], ("trigger (task: quiet)", "done"), "the last one first");
-    assert_eq!(told[4], ("pause (reason: a move, task: quiet)", "done"));
+    assert_eq!(told[4], ("pause (task: quiet, reason: a move)", "done"));
 }
 
 #[tokio::test]

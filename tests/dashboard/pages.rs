@@ -35,6 +35,19 @@ async fn every_page_is_there_below_any_prefix_and_its_links_stay_below_it() {
     }
 }
 
+/// `nest` of axum has no route for it: `nest_service` has.
+#[tokio::test]
+async fn a_slash_at_the_end_of_a_prefix_is_answered_where_it_hangs_as_a_service() {
+    let hang = |router| axum::Router::new().nest_service("/ops/scheduler", router);
+    let served = Served::hung(Dashboard::allow_writes, hang).await;
+    for path in ["/ops/scheduler", "/ops/scheduler/", "/ops/scheduler/tasks"] {
+        let body = served.get(path).await.with(200);
+        assert!(body.contains("href=\"/ops/scheduler/runs\"") && body.contains("quiet"), "{path}: {body}");
+    }
+    let done = served.form("/ops/scheduler/do/trigger", "task=quiet").await;
+    assert_eq!(done.header("location"), Some("/ops/scheduler/task?name=quiet&done=triggered"));
+}
+
 #[tokio::test]
 async fn the_forms_of_pages_change_the_scheduler() {
     let served = Served::by(|dashboard| dashboard.allow_writes()).await;

@@ -23,7 +23,7 @@ async fn with_many_runs() -> (Served, BTreeSet<String>) {
             scheduler.enqueue("other", 7_u32).at(instant).await.expect("it is enqueued");
         }
     }
-    (Served::of(scheduler, "/ops", |dashboard| dashboard).await, ids)
+    (Served::of(scheduler, |dashboard| dashboard, |router| axum::Router::new().nest("/ops", router)).await, ids)
 }
 
 #[tokio::test]

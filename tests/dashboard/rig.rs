@@ -48,13 +48,28 @@ impl Served {
 
     /// The same, nested below a path.
     pub(crate) async fn below(prefix: &str, set: impl FnOnce(Dashboard) -> Dashboard) -> Self {
-        Self::of(scheduler().await, prefix, set).await
+        Self::of(
+            scheduler().await,
+            set,
+            |router| {
+                if prefix.is_empty() { router } else { Router::new().nest(prefix, router) }
+            },
+        )
+        .await
+    }
+
+    /// The same, hung wherever `hang` puts it.
+    pub(crate) async fn hung(set: impl FnOnce(Dashboard) -> Dashboard, hang: impl FnOnce(Router) -> Router) -> Self {
+        Self::of(scheduler().await, set, hang).await
     }
 
     /// The dashboard of a scheduler.
-    pub(crate) async fn of(scheduler: SchedulerHandle, prefix: &str, set: impl FnOnce(Dashboard) -> Dashboard) -> Self {
-        let router = set(scheduler.dashboard()).into_router();
-        let router = if prefix.is_empty() { router } else { Router::new().nest(prefix, router) };
+    pub(crate) async fn of(
+        scheduler: SchedulerHandle,
+        set: impl FnOnce(Dashboard) -> Dashboard,
+        hang: impl FnOnce(Router) -> Router,
+    ) -> Self {
+        let router = hang(set(scheduler.dashboard()).into_router());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it has an address");
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });

@@ -113,6 +113,9 @@ pub(super) enum ProgramCommand {
     Live(Box<LiveCommand>),
     /// Bring the store up to date
     Migrate,
+    /// Serve the dashboard of the store, whether or not the program runs
+    #[cfg(feature = "dashboard")]
+    Dashboard(super::dashboard::DashboardArgs),
     /// Check tasks and settings without running anything
     Check(CheckArgs),
     /// Show what would fire, and what would fire otherwise than before
@@ -130,6 +133,9 @@ pub(super) enum SymphraCommand {
     Live(Box<LiveCommand>),
     /// Make the tables of the store, or bring them up to date
     Migrate,
+    /// Serve the dashboard of the store, whether or not a program runs on it
+    #[cfg(feature = "dashboard")]
+    Dashboard(super::dashboard::DashboardArgs),
     /// Explain a cron expression, and list its next instants
     Cron(CronArgs),
     /// Print the completions of a shell

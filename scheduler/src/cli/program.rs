@@ -157,6 +157,8 @@ async fn run(line: ProgramLine, scheduler: Scheduler, arguments: &[OsString], ou
         ProgramCommand::Daemon(command) => daemon(command, scheduler, name, output).await,
         ProgramCommand::Live(command) => live::run(*command, &target, Some(&scheduler), output).await,
         ProgramCommand::Migrate => target.store.migrate(scheduler.backend_name(), output).await,
+        #[cfg(feature = "dashboard")]
+        ProgramCommand::Dashboard(args) => super::dashboard::run(&args, target.store, Some(&scheduler), output).await,
         ProgramCommand::Plan(args) => plan::run(&args, scheduler, output),
         ProgramCommand::Check(_) | ProgramCommand::Completions(_) | ProgramCommand::Man => {
             unreachable!("it was answered before the settings were asked for")

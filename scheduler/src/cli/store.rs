@@ -107,6 +107,24 @@ impl Store {
         Ok(0)
     }
 
+    /// Where it is, the password masked.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::None | Self::Open(_) => self.backend().to_owned(),
+            Self::Named(config) => config.place(),
+        }
+    }
+
+    /// The program in it, if it is known by that.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::None | Self::Open(_) => None,
+            Self::Named(config) => config.namespace_name(),
+        }
+    }
+
     /// The kind of store, by name.
     pub(super) fn backend(&self) -> &'static str {
         match self {

@@ -51,6 +51,15 @@ async fn run(line: SymphraLine, output: &Output) -> Result<u8, Failure> {
             }
             store.migrate(store.backend(), output).await
         }
+        #[cfg(feature = "dashboard")]
+        SymphraCommand::Dashboard(args) => {
+            if global.name.is_some() || global.pid.is_some() {
+                let says = "the dashboard asks the store, and no running program; drop --name and --pid";
+                return Err(Failure::Usage(says.to_owned()));
+            }
+            let store = Store::of_arguments(store, output)?;
+            super::dashboard::run(&args, store, None, output).await
+        }
         SymphraCommand::Cron(args) => cron::run(&args, output),
         SymphraCommand::Completions(args) => shells::completions(args.shell, SymphraLine::command(), output),
         SymphraCommand::Man => shells::manual(SymphraLine::command(), output),

@@ -15,13 +15,13 @@ use tokio::time::timeout;
 
 use super::noted::Noted;
 use super::view::{
-    ActionView, At, BackfillView, ChangeView, ClockView, ExplanationView, HealthView, LedgerView, LetterView, LogView,
-    NextView, NodeView, RecordView, RunView, RunningView, StaleView, StoreView, TaskPage, TaskView, runs_page,
+    ActionView, At, BackfillView, ChangeView, ExplanationView, HealthView, LedgerView, LetterView, LogView, NextView,
+    NodeView, RecordView, RunView, TaskPage, TaskView, runs_page,
 };
 use super::{Answer, How, Question, kind_of};
 use crate::backend::{BackendError, NodeRow, Presence, RunCursor, RunCursorError};
 use crate::error::Error;
-use crate::handle::{Health, LetterFilter, Run, RunFilter, SchedulerHandle};
+use crate::handle::{LetterFilter, Run, RunFilter, SchedulerHandle};
 use crate::logging::Entry;
 use crate::run::{RunId, RunState};
 use crate::schedule::{Moment, Schedule};
@@ -145,7 +145,7 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
         }
         Question::Explain { task, at } => json(&explained(handle, task, &at).await?),
         Question::Nodes => json(&nodes(handle).await?),
-        Question::Health => json(&health(handle)),
+        Question::Health => json(&HealthView::of(&handle.health(), handle.zone())),
         Question::Backfill { task, from, to, rerun, how } => {
             let asked = backfill::Asked::of(handle, task, &from, to.as_deref(), rerun)?;
             match how {
@@ -346,34 +346,5 @@ fn node(handle: &SchedulerHandle) -> NodeView {
         queued_runs: Some(stats.queued_runs),
         queue_size: Some(stats.queue_size),
         ledger: Some(LedgerView::of(stats.ledger)),
-    }
-}
-
-fn health(handle: &SchedulerHandle) -> HealthView {
-    let health = handle.health();
-    let zone = handle.zone();
-    let well = health.is_well();
-    let Health { alive, ready, store, stuck, stale, workers_taken_by, clock, clock_repeats_until } = health;
-    HealthView {
-        well,
-        alive,
-        ready,
-        store: Some(StoreView {
-            unreachable_since: store.unreachable_since.map(|at| At::new(at, zone)),
-            error: store.error.map(|error| error.to_string()),
-            lease_lost: store.lease_lost,
-            in_contact_since: At::new(store.in_contact_since, zone),
-        }),
-        stuck: stuck.iter().map(RunningView::of).collect(),
-        stale: (stale.into_iter())
-            .map(|stale| StaleView {
-                task: stale.task.to_string(),
-                last_success: stale.last_success.map(|at| At::new(at, zone)),
-                expected_by: At::new(stale.expected_by, zone),
-            })
-            .collect(),
-        workers_taken_by: workers_taken_by.iter().map(RunningView::of).collect(),
-        clock: Some(ClockView { offset_ms: clock.offset.num_milliseconds(), is_off: clock.is_off }),
-        clock_repeats_until: clock_repeats_until.map(|until| At::new(until, zone)),
     }
 }

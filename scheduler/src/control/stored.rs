@@ -61,6 +61,12 @@ impl Stored {
         Ok(Self { backend, declared, zone, clock, actor: Actor::of_process(), names })
     }
 
+    /// The same, asked by somebody else than whoever runs this process.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn for_actor(self, actor: Actor) -> Self {
+        Self { actor, ..self }
+    }
+
     /// Whether no program has ever registered a task in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()

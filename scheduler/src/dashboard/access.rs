@@ -3,27 +3,30 @@
 //! Invariant: a request by a foreign name, one without the token where there is one, and a change that a foreign page could
 //! have sent reach no handler. Secrets are compared in a time that does not tell how far they agree.
 
+mod attempts;
 mod headers;
 mod hosts;
+mod line;
 mod sessions;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{OriginalUri, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
 use subtle::ConstantTimeEq;
 use symphra_scheduler_core::Timestamp;
 
-use super::page::{self, Frame, Language, Rights, Session, SignIn};
-use super::{Shared, Writes, base_of};
+use super::page::{Frame, Language, Rights, Session};
+use super::source::Failed;
+use super::{Shared, Writes, base_of, problem};
 use crate::clock::Clock;
 use crate::control::Actor;
 use crate::error::Error;
+pub(super) use attempts::Attempts;
 pub(super) use hosts::Hosts;
+pub(super) use line::Line;
 pub(super) use sessions::{Sessions, cookie};
 
 /// The cookie of a session.
@@ -70,6 +73,7 @@ pub(super) struct Reader {
     pub(super) language: Language,
     pub(super) rights: Rights,
     pub(super) session: Session,
+    pub(super) line: Line,
     who: Who,
 }
 
@@ -99,19 +103,23 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
     let within = request.uri().clone();
     let whole =
         request.extensions().get::<OriginalUri>().map_or_else(|| within.clone(), |OriginalUri(whole)| whole.clone());
-    let reader = reader(&shared, base_of(&whole, &within), request.headers());
+    let reader = reader(&shared, base_of(&whole, &within), request.headers(), &within);
     let mut response = match refusal(&shared, &reader, &request, &within) {
-        Some(refused) => refused.told(&reader, &within, Clock::default().now()),
+        Some(failed) => {
+            let shown = Reader { rights: Rights::Read, ..reader };
+            problem::told(&shown, within.path(), &failed)
+        }
         None => {
-            request.extensions_mut().insert(reader);
-            next.run(request).await
+            let method = request.method().clone();
+            request.extensions_mut().insert(reader.clone());
+            problem::instead_of_plain(&reader, &method, within.path(), next.run(request).await).await
         }
     };
     headers::put(response.headers_mut());
     response
 }
 
-fn reader(shared: &Shared, base: String, headers: &HeaderMap) -> Reader {
+fn reader(shared: &Shared, base: String, headers: &HeaderMap, within: &Uri) -> Reader {
     let who = match &shared.token {
         None => Who::Anybody,
         Some(token) if bearer(headers).is_some_and(|shown| token.is(shown)) => Who::Bearer,
@@ -130,7 +138,8 @@ fn reader(shared: &Shared, base: String, headers: &HeaderMap) -> Reader {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     let language = Language::chosen(cookie(headers, LANGUAGE_COOKIE), accepted);
     let session = if who == Who::Session { Session::SignedIn } else { Session::Open };
-    Reader { base, language, rights, session, who }
+    let line = Line::of(headers, within);
+    Reader { base, language, rights, session, line, who }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -139,68 +148,40 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Why a request is not let through.
-struct Refused {
-    status: StatusCode,
-    kind: &'static str,
-    message: String,
-}
-
-fn refusal(shared: &Shared, reader: &Reader, request: &Request, within: &Uri) -> Option<Refused> {
-    let refused = |status, kind, message| Some(Refused { status, kind, message });
+fn refusal(shared: &Shared, reader: &Reader, request: &Request, within: &Uri) -> Option<Failed> {
+    let refused = |kind, message: &str| Some(Failed::new(kind, message));
     let headers = request.headers();
     if let Err(host) = shared.hosts.own(headers, within) {
-        let message = format!(
-            "this dashboard is not {host:?}; ask for it by its address or as localhost, or let the program name that host with \
-             `allowed_hosts`"
+        let fix = shared.source.advice(
+            "let the program name that host with `allowed_hosts`",
+            "start it with --allowed-host and that name",
         );
-        return refused(StatusCode::MISDIRECTED_REQUEST, "foreign_host", message);
+        let says = format!("this dashboard is not {host:?}; ask for it by its address or as localhost, or {fix}");
+        return refused("foreign_host", &says);
     }
     let path = within.path();
     let is_open = matches!(path, "/login" | "/livez" | "/readyz") || path.starts_with("/assets/");
     if reader.who == Who::Nobody && !is_open {
-        let message =
-            "a token is needed: as the header `Authorization: Bearer …`, or by signing in on the page".to_owned();
-        return refused(StatusCode::UNAUTHORIZED, "unauthorized", message);
+        let says = "a token is needed: as the header `Authorization: Bearer …`, or by signing in on the page";
+        return refused("unauthorized", says);
     }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     // A page of somebody else cannot send this header without being asked first, which is never allowed.
     if reader.who != Who::Bearer && !hosts::is_same_origin(headers, within) {
-        let message = "a change has to come from a page of this dashboard, or with `Authorization: Bearer …`; send an \
-                       `Origin` that is this dashboard's, if no browser sends one"
-            .to_owned();
-        return refused(StatusCode::FORBIDDEN, "foreign_origin", message);
+        let says = "a change has to come from a page of this dashboard, or with `Authorization: Bearer …`; send an `Origin` \
+                    that is this dashboard's, if no browser sends one";
+        return refused("foreign_origin", says);
     }
     if reader.rights == Rights::Read && !matches!(path, "/login" | "/logout") {
-        let message = "this dashboard can only be looked at: the program gives it a `token`, or lets everybody change \
-                       things with `allow_writes`"
-            .to_owned();
-        return refused(StatusCode::FORBIDDEN, "read_only", message);
+        let fix = shared.source.advice(
+            "the program gives it a `token`, or lets everybody change things with `allow_writes`",
+            "start it with a token, or with --allow-writes, which lets everybody who reaches it change things",
+        );
+        return refused("read_only", &format!("this dashboard can only be looked at: {fix}"));
     }
     None
-}
-
-impl Refused {
-    fn told(self, reader: &Reader, within: &Uri, now: Timestamp) -> Response {
-        let Self { status, kind, message } = self;
-        let path = within.path();
-        let mut response = if path.starts_with("/api/") || path == "/events" {
-            (status, Json(json!({ "error": { "kind": kind, "message": message } }))).into_response()
-        } else {
-            let frame = Frame { rights: Rights::Read, ..reader.frame(now) };
-            let page = match status {
-                StatusCode::UNAUTHORIZED => page::sign_in(&frame, SignIn::First),
-                _ => page::problem(&frame, kind, &message),
-            };
-            (status, axum::response::Html(page.into_string())).into_response()
-        };
-        if status == StatusCode::UNAUTHORIZED {
-            let scheme = header::HeaderValue::from_static("Bearer realm=\"Symphra Scheduler\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-        }
-        response
-    }
 }
 
 impl Reader {

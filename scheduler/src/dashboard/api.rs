@@ -4,68 +4,68 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::access::Reader;
 use super::ask::{ASKS, Ask, Does, Given};
-use super::audit::Action;
 use super::page::encoded;
-use super::source::{self, Failed};
-use super::{Shared, openapi};
-use crate::clock::Clock;
-use crate::control::view::At;
-
-/// The longest that is kept of what was asked for: names and reasons are short.
-const CHANGE_CHARS_MAX: usize = 500;
+use super::source::Failed;
+use super::{Shared, openapi, problem};
 
 /// What an address gives after its question mark.
 type Fields = Query<Vec<(String, String)>>;
 
-pub(super) fn routes() -> Router<Arc<Shared>> {
-    let mut routes = Router::new()
-        .route("/api/openapi.json", get(|| async { Json(openapi::document()) }))
-        .route("/api/actions", get(|State(shared): State<Arc<Shared>>| async move { Json(shared.actions.all()) }));
-    for ask in ASKS {
-        let path = format!("/api/{}", ask.path);
-        routes =
-            match ask.does {
-                Does::Look => routes.route(
-                    &path,
-                    get(
-                        move |State(shared): State<Arc<Shared>>,
-                              Extension(reader): Extension<Reader>,
-                              query: Fields| async move {
-                            let Query(fields) = query;
-                            let answered = looked(&shared, &reader, ask, &fields).await;
-                            let further = answered.as_ref().ok().and_then(|value| further(ask, &fields, value));
-                            (further, told(answered)).into_response()
-                        },
-                    ),
-                ),
-                Does::Change => {
-                    routes.route(
-                        &path,
-                        post(
-                            move |State(shared): State<Arc<Shared>>,
-                                  Extension(reader): Extension<Reader>,
-                                  body: Bytes| async move {
-                                let given = given(&body);
-                                told(match given {
-                                    Ok(given) => shared.change(ask, &given, &reader).await,
-                                    Err(failed) => Err(failed),
-                                })
-                            },
-                        ),
-                    )
-                }
-            };
+/// What there is below `api/`: out of it come the routes, and the document that describes them.
+#[derive(Clone, Copy)]
+pub(super) enum Served {
+    Asked(&'static Ask),
+    Document,
+}
+
+impl Served {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        ASKS.iter().map(Self::Asked).chain([Self::Document])
     }
+
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Asked(ask) => ask.path,
+            Self::Document => "openapi.json",
+        }
+    }
+
+    fn route(self) -> MethodRouter<Arc<Shared>> {
+        match self {
+            Self::Asked(ask) if ask.does == Does::Look => get(
+                move |State(shared): State<Arc<Shared>>, Extension(reader): Extension<Reader>, query: Fields| async move {
+                    let Query(fields) = query;
+                    let answered = looked(&shared, &reader, ask, &fields).await;
+                    let further = answered.as_ref().ok().and_then(|value| further(ask, &fields, value));
+                    (further, told(answered)).into_response()
+                },
+            ),
+            Self::Asked(ask) => post(
+                move |State(shared): State<Arc<Shared>>, Extension(reader): Extension<Reader>, body: Bytes| async move {
+                    told(match given(&body) {
+                        Ok(given) => shared.change(ask, &given, &reader).await,
+                        Err(failed) => Err(failed),
+                    })
+                },
+            ),
+            Self::Document => get(|| async { Json(openapi::document()) }),
+        }
+    }
+}
+
+/// All of them; no other file has a route below `api/`.
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    let add = |routes: Router<_>, served: Served| routes.route(&format!("/api/{}", served.path()), served.route());
     // What is not there is said in JSON too.
-    routes.route("/api/{*rest}", get(nothing).post(nothing))
+    Served::all().fold(Router::new(), add).route("/api/{*rest}", any(nothing))
 }
 
 async fn nothing() -> Response {
@@ -110,21 +110,13 @@ fn given(body: &[u8]) -> Result<Given, Failed> {
 impl Shared {
     /// The answer as it may be shown.
     pub(super) async fn ask(&self, question: crate::control::Question, reader: &Reader) -> Result<Value, Failed> {
-        let answered = source::ask(&self.handle, question, &reader.actor()).await;
+        let answered = self.source.ask(question, &reader.actor()).await;
         answered.map(|value| self.redact.answer(value)).map_err(|failed| self.redact.failed(failed))
     }
 
-    /// Changes something, and keeps that it was asked for.
+    /// Changes something.
     pub(super) async fn change(&self, ask: &Ask, given: &Given, reader: &Reader) -> Result<Value, Failed> {
-        let answered = self.ask(given.question(ask)?, reader).await;
-        let outcome = match &answered {
-            Ok(_) => "done".to_owned(),
-            Err(Failed { message, .. }) => message.clone(),
-        };
-        let change: String = given.told_of(ask).chars().take(CHANGE_CHARS_MAX).collect();
-        let at = At::new(Clock::default().now(), self.handle.zone());
-        self.actions.note(Action { at, actor: reader.actor().name().to_string(), change, outcome });
-        answered
+        self.ask(given.question(ask)?, reader).await
     }
 }
 
@@ -132,24 +124,6 @@ impl Shared {
 fn told(answered: Result<Value, Failed>) -> Response {
     match answered {
         Ok(value) => Json(value).into_response(),
-        Err(failed) => {
-            let status = failed.status();
-            let Failed { kind, message } = failed;
-            (status, Json(json!({ "error": { "kind": kind, "message": message } }))).into_response()
-        }
-    }
-}
-
-impl Failed {
-    pub(super) fn status(&self) -> StatusCode {
-        match &*self.kind {
-            "bad_request" => StatusCode::BAD_REQUEST,
-            "unknown_task" | "unknown_run" | "not_found" => StatusCode::NOT_FOUND,
-            "backend" | "stopped" | "busy" => StatusCode::SERVICE_UNAVAILABLE,
-            "unsupported" => StatusCode::NOT_IMPLEMENTED,
-            // What is asked is possible, but not as things stand.
-            "failed" => StatusCode::CONFLICT,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        Err(failed) => problem::for_programs(&failed),
     }
 }

@@ -178,6 +178,14 @@ pub(super) const ASKS: &[Ask] = &[
         question: |given| Question::Dead { task: given.text("task"), count: given.count(COUNT_DEFAULT) },
     },
     Ask {
+        path: "actions",
+        does: Does::Look,
+        summary: "What was asked for by commands and here, the last first",
+        fields: &[COUNT],
+        answer: Shape::Many("Action"),
+        question: |given| Question::Actions { count: given.count(COUNT_DEFAULT) },
+    },
+    Ask {
         path: "preview",
         does: Does::Look,
         summary: "What a backfill would run",
@@ -306,12 +314,6 @@ impl Given {
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         self.0.insert(name.to_owned(), value.to_owned());
         self
-    }
-
-    /// What is asked for, in a line.
-    pub(super) fn told_of(&self, ask: &Ask) -> String {
-        let fields = self.0.iter().map(|(name, value)| format!("{name}: {value}"));
-        format!("{} ({})", ask.path, fields.collect::<Vec<_>>().join(", "))
     }
 
     pub(super) fn text(&self, name: &str) -> Option<String> {

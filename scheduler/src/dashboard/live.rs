@@ -1,7 +1,7 @@
 //! News by server-sent events: only that something has changed, a few times a second at most, so that a page looks again.
 //!
 //! Invariant: a thousand events a second are as many messages as three, and a reader who takes none holds nothing up. He who
-//! listens has a place in the engine's ring of events, and no queue.
+//! listens has a place in the engine's ring of events, or sees the latest look at a store, and has no queue.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,8 +14,7 @@ use futures_core::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use crate::events::Events;
-use crate::handle::SchedulerHandle;
+use super::source::{News, Source};
 
 /// How many may listen at once; a page without a place is one that has to be reloaded.
 pub(super) const LISTENERS_MAX: usize = 64;
@@ -36,37 +35,34 @@ impl Default for Listeners {
 }
 
 impl Listeners {
-    /// The news of a scheduler; `None` where all places are taken.
-    pub(super) fn listen(
-        &self,
-        handle: &SchedulerHandle,
-    ) -> Option<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
+    /// The news; `None` where all places are taken.
+    pub(super) fn listen(&self, source: &Source) -> Option<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
         let place = Arc::clone(&self.0).try_acquire_owned().ok()?;
-        let news = News(Box::pin(Listening { events: handle.events(), _place: place }.next(Duration::ZERO)));
-        Some(Sse::new(news).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+        let stream = Stated(Box::pin(Listening { news: source.news(), _place: place }.next(Duration::ZERO)));
+        Some(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
     }
 }
 
 /// One who listens.
 struct Listening {
-    events: Events,
+    news: News,
     _place: OwnedSemaphorePermit,
 }
 
 impl Listening {
-    /// Waits until something has changed; `None` once the scheduler has ended.
+    /// Waits until something has changed; `None` once there will be no more news.
     async fn next(mut self, quiet: Duration) -> Option<Self> {
         sleep(quiet).await;
-        self.events.next().await?;
         // One message is for all that has come meanwhile.
-        while self.events.try_next().is_some() {}
+        self.news.next().await?;
         Some(self)
     }
 }
 
-struct News(Pin<Box<dyn Future<Output = Option<Listening>> + Send>>);
+/// The stream of a response.
+struct Stated(Pin<Box<dyn Future<Output = Option<Listening>> + Send>>);
 
-impl Stream for News {
+impl Stream for Stated {
     type Item = Result<Event, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

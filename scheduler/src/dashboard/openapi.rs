@@ -1,41 +1,30 @@
-//! What the API is, for programs: OpenAPI 3.1, made of the table that its routes are made of.
+//! What the API is, for programs: OpenAPI 3.1, made of the same table as its routes, so that each is described.
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{ASKS, Ask, Does, Field, Kind, Needed, Shape, states, statuses};
+use super::api::Served;
+use super::ask::{Ask, Does, Field, Kind, Needed, Shape, states, statuses};
 use crate::control::COUNT_MAX;
 
 /// What the answers look like, by name.
 const SCHEMAS: &str = include_str!("assets/schemas.json");
 
 /// What may go wrong, and with which status.
-const ERRORS: [(&str, &str); 7] = [
+const ERRORS: [(&str, &str); 9] = [
     ("400", "What is given is impossible, or something is missing"),
     ("401", "A token is needed"),
     ("403", "It can only be looked at, or the request comes from a foreign page"),
     ("404", "There is no such task or run"),
+    ("405", "Not by this method"),
     ("409", "Not as things stand"),
+    ("413", "The body is too long"),
     ("421", "Asked for by a foreign name"),
     ("503", "The store does not answer, or the scheduler has stopped"),
 ];
 
 pub(super) fn document() -> Value {
-    let mut paths = Map::new();
-    for ask in ASKS {
-        let method = if ask.does == Does::Look { "get" } else { "post" };
-        paths.insert(format!("/{}", ask.path), json!({ method: operation(ask) }));
-    }
-    let actions = answers(Shape::Many("Action"));
-    paths.insert(
-        "/actions".to_owned(),
-        json!({ "get": { "operationId": "actions", "summary": "The latest changes that were asked for here", "responses": actions } }),
-    );
-    let itself = json!({
-        "operationId": "openapi",
-        "summary": "This document",
-        "responses": { "200": { "description": "OpenAPI 3.1", "content": { "application/json": { "schema": { "type": "object" } } } } },
-    });
-    paths.insert("/openapi.json".to_owned(), json!({ "get": itself }));
+    let paths: Map<String, Value> =
+        Served::all().map(|served| (format!("/{}", served.path()), methods(served))).collect();
     let schemas: Value = serde_json::from_str(SCHEMAS).expect("our own schemas are JSON, which a test reads");
     json!({
         "openapi": "3.1.0",
@@ -50,6 +39,18 @@ pub(super) fn document() -> Value {
         "paths": paths,
         "components": { "schemas": schemas, "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } } },
     })
+}
+
+fn methods(served: Served) -> Value {
+    match served {
+        Served::Asked(ask) if ask.does == Does::Look => json!({ "get": operation(ask) }),
+        Served::Asked(ask) => json!({ "post": operation(ask) }),
+        Served::Document => json!({ "get": {
+            "operationId": "openapi",
+            "summary": "This document",
+            "responses": { "200": { "description": "OpenAPI 3.1", "content": { "application/json": { "schema": { "type": "object" } } } } },
+        } }),
+    }
 }
 
 fn operation(ask: &Ask) -> Value {

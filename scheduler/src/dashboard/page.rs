@@ -20,7 +20,7 @@ mod words;
 
 use symphra_scheduler_core::Timestamp;
 
-pub(super) use actions::{ActionView, actions};
+pub(super) use actions::{ACTIONS_SHOWN, actions};
 pub(super) use assets::asset;
 pub(super) use letters::letters;
 pub(super) use nodes::nodes;

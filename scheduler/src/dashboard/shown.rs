@@ -11,7 +11,7 @@ use super::source::Failed;
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// The fields of answers that hold what a program, or a person, wrote freely.
-const FREE: [&str; 6] = ["error", "failure", "note", "reason", "sentence", "text"];
+const FREE: [&str; 8] = ["change", "error", "failure", "note", "outcome", "reason", "sentence", "text"];
 
 /// The fields whose values are a program's own, whatever they are.
 const OWN: [&str; 2] = ["arguments", "metadata"];

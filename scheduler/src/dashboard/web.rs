@@ -1,6 +1,7 @@
 //! The pages, by path: what each asks, and where its forms lead. What they look like is in `page`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, Form, Path, Query, State};
@@ -15,6 +16,7 @@ use super::Shared;
 use super::access::{LANGUAGE_COOKIE, Reader, SESSION_COOKIE, cookie};
 use super::ask::{ASKS, Does, Given};
 use super::page::{self, Frame, Language, RunSearch, SignIn, TaskQuery, TaskSearch, Told};
+use super::problem::{for_programs, on_page as problem};
 use super::source::Failed;
 use crate::clock::Clock;
 use crate::control::view::{LogView, TaskPage};
@@ -42,8 +44,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/do/{what}", post(changed))
         .route("/assets/{name}", get(asset))
         .route("/events", get(events))
-        .route("/livez", get(alive))
-        .route("/readyz", get(ready))
         .fallback(nothing)
 }
 
@@ -81,11 +81,6 @@ impl<'a> Visit<'a> {
             Err(failed) => problem(self.reader, &failed),
         }
     }
-}
-
-fn problem(reader: &Reader, failed: &Failed) -> Response {
-    let page = page::problem(&reader.frame(Clock::default().now()), &failed.kind, &failed.message);
-    (failed.status(), Html(page.into_string())).into_response()
 }
 
 async fn tasks(
@@ -227,8 +222,13 @@ async fn letters(
 }
 
 async fn actions((State(shared), Extension(reader)): Asked) -> Response {
-    let all: Vec<_> = shared.actions.all().into_iter().map(Into::into).collect();
-    Html(page::actions(&reader.frame(Clock::default().now()), &all).into_string()).into_response()
+    let done = Done::default();
+    let visit = Visit::new(&shared, &reader, &done);
+    let made = async {
+        let all: Vec<_> = visit.ask(Question::Actions { count: page::ACTIONS_SHOWN }).await?;
+        Ok(page::actions(&visit.frame(), &all))
+    };
+    visit.shows(made.await)
 }
 
 async fn sign_in((_, Extension(reader)): Asked) -> Response {
@@ -242,14 +242,28 @@ struct Shown {
 }
 
 async fn signed_in((State(shared), Extension(reader)): Asked, Form(shown): Form<Shown>) -> Response {
+    let attempt = match shared.attempts.begin(Clock::default().monotonic()) {
+        Ok(attempt) => attempt,
+        Err(wait) => return too_many(&reader, wait),
+    };
     if !shared.token.as_ref().is_some_and(|token| token.is(shown.token.trim())) {
         let page = page::sign_in(&reader.frame(Clock::default().now()), SignIn::Refused);
         return (StatusCode::UNAUTHORIZED, Html(page.into_string())).into_response();
     }
+    attempt.was_right();
     match shared.sessions.begin(Clock::default().monotonic()) {
         Ok(id) => with_cookie(see(&reader, "/tasks"), &reader, SESSION_COOKIE, &id, ""),
         Err(error) => problem(&reader, &Failed::new("random", format!("the system gives no random bytes: {error}"))),
     }
+}
+
+fn too_many(reader: &Reader, wait: Duration) -> Response {
+    let seconds = wait.as_secs().saturating_add(1);
+    let says =
+        format!("too many wrong tokens were shown; try again in {seconds} seconds. Who has signed in already goes on");
+    let mut response = problem(reader, &Failed::new("too_many", says));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 async fn signed_out((State(shared), Extension(reader)): Asked, headers: HeaderMap) -> Response {
@@ -278,7 +292,7 @@ fn see(reader: &Reader, path: &str) -> Response {
 /// No script reads it, and no foreign page has it sent.
 fn with_cookie(mut response: Response, reader: &Reader, name: &str, value: &str, lasts: &str) -> Response {
     let path = if reader.base.is_empty() { "/" } else { &reader.base };
-    let cookie = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict{lasts}");
+    let cookie = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Strict{}{lasts}", reader.line.flag());
     // A path that came in a request line is one that a header can hold.
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -335,26 +349,10 @@ async fn asset(Path(name): Path<String>) -> Response {
 }
 
 async fn events((State(shared), _): Asked) -> Response {
-    match shared.listeners.listen(&shared.handle) {
+    match shared.listeners.listen(&shared.source) {
         Some(news) => news.into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "too many pages listen; reload to see what is new\n").into_response(),
+        None => for_programs(&Failed::new("busy", "too many pages listen; reload to see what is new")),
     }
-}
-
-/// For probes: whether the process has to be started anew. The state of its store does not matter here.
-async fn alive((State(shared), _): Asked) -> Response {
-    probe(shared.handle.health().alive, "alive", "the timer stands still")
-}
-
-/// For probes: whether it can do its work.
-async fn ready((State(shared), _): Asked) -> Response {
-    let health = shared.handle.health();
-    probe(health.alive && health.ready, "ready", "the store does not answer, or the timer stands still")
-}
-
-fn probe(is_well: bool, well: &'static str, unwell: &'static str) -> Response {
-    let (status, says) = if is_well { (StatusCode::OK, well) } else { (StatusCode::SERVICE_UNAVAILABLE, unwell) };
-    (status, format!("{says}\n")).into_response()
 }
 
 async fn nothing((_, Extension(reader)): Asked) -> Response {

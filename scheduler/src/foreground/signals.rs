@@ -20,7 +20,7 @@ pub(super) trait Asks {
 }
 
 /// The signals of this process, from the moment they are listened to.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -38,7 +38,7 @@ pub(super) struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -49,13 +49,13 @@ impl Signals {
     }
 
     #[cfg(windows)]
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         use tokio::signal::windows::{ctrl_break, ctrl_c};
         Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
     }
 
     /// Waits for the next signal that asks to stop.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         while self.next().await != Signal::Stop {}
     }
 }

@@ -19,6 +19,9 @@ const WORKERS_TAKEN_FOR: Duration = Duration::from_secs(60);
 const STALE_GRACE: Duration = Duration::from_secs(60);
 
 /// How a scheduler is.
+///
+/// With the feature `cli` or `dashboard` it is `serde::Serialize`: the JSON that the command `health --json` prints, with local
+/// instants in UTC.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {

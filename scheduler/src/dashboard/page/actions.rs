@@ -5,16 +5,10 @@ use maud::{Markup, html};
 use super::Frame;
 use super::parts::{instant, short};
 use super::shell::{Section, page};
-use crate::control::view::At;
+use crate::control::view::ActionView;
 
-/// One change.
-#[derive(Clone, Debug)]
-pub(in crate::dashboard) struct ActionView {
-    pub(in crate::dashboard) at: At,
-    pub(in crate::dashboard) actor: String,
-    pub(in crate::dashboard) change: String,
-    pub(in crate::dashboard) outcome: String,
-}
+/// How many changes are shown: what a person looks through.
+pub(in crate::dashboard) const ACTIONS_SHOWN: usize = 200;
 
 /// The changes, in the order in which they come.
 pub(in crate::dashboard) fn actions(frame: &Frame<'_>, actions: &[ActionView]) -> Markup {

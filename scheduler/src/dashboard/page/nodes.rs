@@ -32,7 +32,7 @@ fn state(frame: &Frame<'_>, health: &HealthView) -> Markup {
             div.notice.bad {
                 p { span aria-hidden="true" { "✕ " } (words.not_well) }
                 ul {
-                    @if !health.alive { li { (words.not_alive) } }
+                    @if !health.alive { li { (if store.is_some() { words.not_alive } else { words.no_program }) } }
                     @if !health.ready {
                         li {
                             (words.not_ready)

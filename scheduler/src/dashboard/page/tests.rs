@@ -5,7 +5,8 @@ use symphra_scheduler_core::Timestamp;
 
 use super::*;
 use crate::control::view::{
-    At, BackfillView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView, TaskPage, TaskView,
+    ActionView, At, BackfillView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView,
+    TaskPage, TaskView,
 };
 
 /// An element, an end of an attribute, a mark that turns the direction of text, and the length of a book.
@@ -107,7 +108,7 @@ fn all_pages(frame: &Frame<'_>, text: &str) -> Vec<(&'static str, String)> {
     .expect("a health");
     let next = NextView { task: owned(), schedule: owned(), timezone: owned(), next: vec![at()] };
     let other = NextView { task: format!("2{text}"), ..next.clone() };
-    let action = ActionView { at: at(), actor: owned(), change: owned(), outcome: owned() };
+    let action = ActionView { at: at(), actor: owned(), task: Some(owned()), change: owned(), outcome: owned() };
     let search = TaskSearch { q: String::new(), status: String::new(), tag: owned(), page: owned() };
     let runs_search = RunSearch { task: owned(), state: owned(), from: owned(), to: owned(), after: owned() };
     let many: Vec<RunView> = (0..=RUNS_SHOWN).map(|_| run_of(text, "failed")).collect();

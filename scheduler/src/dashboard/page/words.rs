@@ -176,6 +176,7 @@ words! {
     well: "All is well.", "一切正常。";
     not_well: "Not all is well.", "存在问题。";
     not_alive: "The timer does not advance.", "定时器没有推进。";
+    no_program: "No program runs on this store: nothing fires until one does.", "没有程序在此存储上运行：在有程序运行之前不会触发任何任务。";
     not_ready: "The store does not answer", "存储没有响应";
     lease_lost: "This node has lost its lease.", "本节点已失去租约。";
     clock_off: "The clock of this node is off by (ms)", "本节点时钟偏差（毫秒）";
@@ -204,7 +205,7 @@ words! {
     drop: "Drop", "丢弃";
     sure_drop: "Yes, drop it for good", "确认永久丢弃";
     drop_hint: "Its arguments are gone then.", "参数将不可恢复。";
-    actions_hint: "What was changed through this dashboard since its start, the newest first.", "本仪表盘启动以来的更改，最新的在前。";
+    actions_hint: "What was asked for by commands, on dashboards and through their API, by whom, and what came of it: the last first.", "通过命令、仪表盘及其 API 请求的更改：由谁请求、结果如何；最新的在前。";
     no_actions: "Nothing was changed.", "没有更改。";
     when: "When", "时间";
     actor: "Actor", "操作者";
