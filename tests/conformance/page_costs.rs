@@ -64,10 +64,9 @@ async fn postgres_finds_a_page_by_an_index_whatever_it_knows_of_the_numbers() {
     let found_by = ["history_", "history_pkey", "history_", "history_task", "history_", "history_id"];
     for (number, (statement, index)) in statements.iter().zip(found_by).enumerate() {
         for plan in plans(&mut by_hand, number, statement).await {
-            let is_found = plan.contains(&format!(" using costs_{index}"));
+            let is_found = plan.contains(&format!(" costs_{index}"));
             assert!(is_found && !plan.contains("Seq Scan on costs_history"), "{index}: {plan}");
-            let has_ended = number % 2 == 1;
-            assert!(!has_ended || index == "history_id" || !plan.contains("Sort"), "in the order of the index: {plan}");
+            assert!(index != "history_pkey" || !plan.contains("Sort"), "in the order of the index: {plan}");
         }
     }
 }

@@ -379,7 +379,7 @@ mod tests {
             duration_ms: Some(60_000),
             next_page: Some("ended.7".into()),
         };
-        let wide = runs(&[run.clone()], &Output::plain(Some(160)));
+        let wide = runs(std::slice::from_ref(&run), &Output::plain(Some(160)));
         for part in ["LATE", "1s500ms", "TOOK", "1m", "NODE", "host-a", "disk full: quota", "--after ended.7"] {
             assert!(wide.contains(part), "{part}: {wide}");
         }
