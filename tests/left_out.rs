@@ -9,6 +9,10 @@ fn main() {
     if cfg!(not(target_os = "linux")) {
         println!("left out: nodes under wrong clocks, which are laid over the machine's on Linux only");
     }
+    if !services::has_browser() {
+        let missing = services::missing().join(", ");
+        println!("left out: the dashboard in a browser, which needs {missing}; ./tests/run installs it");
+    }
     if !services::has_postgres() {
         let (url, all) = (services::POSTGRES_URL, "./tests/run");
         println!("left out: what needs PostgreSQL; set {url}, or run {all}, which starts a server of its own");

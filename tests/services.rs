@@ -3,6 +3,7 @@
 //! `./tests/run` sets `SYMPHRA_TEST_SERVICES`, and then a server that cannot be started is a failure. Plain `cargo test` runs
 //! what needs no service; `left_out.rs` prints what that leaves out.
 
+mod browser;
 mod rabbitmq;
 mod redis;
 
@@ -14,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use browser::{chromium, has_browser, missing};
 pub use rabbitmq::{RABBITMQ_URL, RabbitMq, has_rabbitmq, rabbitmq_url};
 pub use redis::{REDIS_URL, Redis, has_redis, redis_namespace, redis_url};
 

@@ -1,0 +1,125 @@
+// What the tests share: the program under test, a browser, and how to wait for what becomes true.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+// How long anything at all may take, on a machine under load.
+export const PATIENCE_MS = 30_000;
+
+export const TOKEN = "0123456789abcdef-token";
+
+export const WIDE = { width: 1280, height: 860 };
+export const NARROW = { width: 390, height: 844 };
+
+// A Chromium that asks nobody for anything.
+export const launch = () =>
+  chromium.launch({
+    executablePath: process.env.SYMPHRA_CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      // Names that lead here without being ours, as a hostile name server has them.
+      "--host-resolver-rules=MAP evil.example 127.0.0.1",
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync",
+    ],
+  });
+
+let launched = null;
+// The one browser of all tests.
+export const browser = () => (launched ??= launch());
+const hosts = new Set();
+
+// Ends whatever a failed test has left.
+export const closeAll = async () => {
+  await (await launched)?.close();
+  for (const host of hosts) await host.stop();
+};
+
+// A program with a dashboard. It ends with its standard input, so with this process at the latest.
+export class Host {
+  static async start(...given) {
+    const program = process.env.SYMPHRA_DASHBOARD_FIXTURE;
+    if (!program) throw new Error("SYMPHRA_DASHBOARD_FIXTURE names no program; `cargo test --test browser` sets it");
+    const host = new Host();
+    host.child = spawn(program, given, { stdio: ["pipe", "pipe", "inherit"] });
+    host.ended = new Promise((resolve) => host.child.once("exit", resolve));
+    hosts.add(host);
+    const lines = createInterface({ input: host.child.stdout });
+    const listens = new Promise((resolve) => lines.on("line", (line) => resolve(line.match(/http:\S+/)?.[0])));
+    host.url = await Promise.race([listens, host.ended.then((code) => Promise.reject(new Error(`it ended: ${code}`)))]);
+    return host;
+  }
+
+  async stop() {
+    this.child.stdin.end();
+    await this.ended;
+    hosts.delete(this);
+  }
+
+  get origin() {
+    return new URL(this.url).origin;
+  }
+
+  // What the HTTP API answers: the scheduler's own word on what a page has changed.
+  async api(path, token) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const answer = await fetch(`${this.url}/api/${path}`, { headers });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+
+  async change(path, fields) {
+    const answer = await fetch(`${this.url}/api/${path}`, {
+      method: "POST",
+      headers: { Origin: this.origin, "Content-Type": "application/json" },
+      body: JSON.stringify(fields),
+    });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+
+  task(name) {
+    return this.api(`task?task=${encodeURIComponent(name)}`);
+  }
+
+  runs(query) {
+    return this.api(`runs?count=100&${query}`);
+  }
+}
+
+// A page of its own browser context, which fails a test by what must not happen: dialogs, errors of scripts, refusals of the
+// content-security policy, requests to anybody else.
+export const visit = async (host, settings = {}) => {
+  const context = await (await browser()).newContext({ viewport: WIDE, locale: "en", ...settings });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  page.harm = [];
+  page.on("dialog", (dialog) => {
+    page.harm.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  page.on("pageerror", (error) => page.harm.push(`error: ${error}`));
+  page.on("console", (message) => {
+    // Of an answer with an error status the browser says so itself.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load")) page.harm.push(message.text());
+  });
+  page.on("request", (request) => {
+    const to = new URL(request.url());
+    if (to.protocol !== "data:" && to.origin !== host.origin) page.harm.push(`request to ${to}`);
+  });
+  page.open = (path) => page.goto(host.url + path);
+  page.leave = () => context.close();
+  return page;
+};
+
+// Waits until `holds` answers something, and answers that.
+export const until = async (what, holds) => {
+  const began = Date.now();
+  for (;;) {
+    const answer = await holds();
+    if (answer) return answer;
+    if (Date.now() - began > PATIENCE_MS) throw new Error(`in ${PATIENCE_MS} ms it never was so: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+};
+
+export const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
