@@ -117,7 +117,7 @@ fn is_json(command: &[&str], said: &Said) {
 /// The commands that a program and the binary of the library have in common; `run` is one that waits or executes.
 fn of_both(run: &str) -> Vec<Vec<&str>> {
     let of_the_run = [vec!["log", run], vec!["cancel", run], vec!["run-again", run], vec!["drop-letter", run]];
-    let others: [&[&str]; 16] = [
+    let others: [&[&str]; 17] = [
         &["list"],
         &["show", "report"],
         &["next"],
@@ -130,6 +130,7 @@ fn of_both(run: &str) -> Vec<Vec<&str>> {
         &["explain", "report", "2026-01-01"],
         &["backfill", "report", "--from", "2026-01-01", "--preview"],
         &["nodes"],
+        &["actions"],
         &["health"],
         &["reset", "report"],
         &["completions", "bash"],
@@ -151,8 +152,8 @@ fn every_command_prints_json_if_it_is_asked_to() {
     }
     assert_eq!(home.ended("slow")["state"], "cancelled", "it was done");
     let help = home.app(&["--help"]).well();
-    // What `run` prints is looked at above.
-    let looked_at = commands.iter().map(|command| command[0]).chain(["run"]).collect();
+    // What `run` prints is looked at above, and that of `dashboard` by its own tests.
+    let looked_at = commands.iter().map(|command| command[0]).chain(["run", "dashboard"]).collect();
     assert_eq!(commands_of(&help), looked_at);
 }
 
@@ -186,6 +187,6 @@ fn every_command_of_the_binary_prints_json_if_it_is_asked_to() {
         is_json(command, &home.symphra(&[&command[..], &store].concat()));
     }
     let help = home.symphra(&["--help"]).well();
-    let looked_at = commands.iter().map(|command| command[0]).chain(["migrate"]).collect();
+    let looked_at = commands.iter().map(|command| command[0]).chain(["migrate", "dashboard"]).collect();
     assert_eq!(commands_of(&help), looked_at);
 }

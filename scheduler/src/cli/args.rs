@@ -289,7 +289,7 @@ pub(super) enum LiveCommand {
     },
     /// Show the nodes
     Nodes,
-    /// List what was asked for, the last first: who paused, triggered, cancelled what, and what came of it
+    /// List what was asked for, the last first: by whom, and what came of it
     Actions {
         /// How many
         #[arg(short = 'n', long = "count", value_name = "COUNT", default_value_t = 20)]
