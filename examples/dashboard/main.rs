@@ -61,7 +61,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // On one's own machine whoever reaches it may use it; elsewhere `.token(…)` says who.
     let dashboard = scheduler.dashboard().allow_writes().into_router();
-    let service = Router::new().route("/", get(Redirect::temporary("/scheduler"))).nest_service("/scheduler", dashboard);
+    let service =
+        Router::new().route("/", get(Redirect::temporary("/scheduler"))).nest_service("/scheduler", dashboard);
     let listener = TcpListener::bind(&address).await?;
     println!("listening on http://{}/scheduler", listener.local_addr()?);
 
