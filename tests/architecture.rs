@@ -217,7 +217,9 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of the source") {
         let path = entry.expect("an entry of the source").path();
-        if path.is_dir() && !["assets", "target", "benches", "snapshots"].iter().any(|other| path.ends_with(other)) {
+        if path.is_dir()
+            && !["assets", "target", "benches", "snapshots", "browser"].iter().any(|other| path.ends_with(other))
+        {
             found.extend(rust_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);

@@ -160,7 +160,9 @@ fn without_a_token_it_is_looked_at_by_its_own_names_and_changed_only_where_that_
     let says = served.send("POST", "/api/trigger", &[("Origin", &own)], body).with(403).message();
     assert!(says.contains("--allow-writes"), "{says}");
 
-    let served = Served::beside(&kept, &["--allow-writes"], None);
+    let mut served = Served::beside(&kept, &["--allow-writes"], None);
+    served.program.prints("\"store\": \"sqlite://");
+    served.program.prints("\"changes\": \"everybody\"");
     let own = format!("http://{}", served.address);
     served.send("POST", "/api/trigger", &[("Origin", "http://evil.example")], body).with(403);
     assert_eq!(kept.json(&["runs", "report"]).as_array().map(Vec::len), Some(0));

@@ -152,7 +152,7 @@ fn every_command_prints_json_if_it_is_asked_to() {
     }
     assert_eq!(home.ended("slow")["state"], "cancelled", "it was done");
     let help = home.app(&["--help"]).well();
-    // What `run` prints is looked at above, and that of `dashboard` by its own tests.
+    // What `run` prints is looked at above, and what `dashboard` does in its own tests.
     let looked_at = commands.iter().map(|command| command[0]).chain(["run", "dashboard"]).collect();
     assert_eq!(commands_of(&help), looked_at);
 }

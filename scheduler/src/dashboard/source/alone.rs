@@ -237,18 +237,29 @@ mod tests {
     async fn a_look_differs_when_something_has_changed_and_only_then() {
         let memory = MemoryBackend::new();
         let hour = Schedule::interval(Duration::from_secs(3_600)).expect("an hour is possible");
-        let scheduler = Scheduler::empty().backend(memory.clone()).register(Task::new("quiet", hour, || async {}));
-        let scheduler = scheduler.start().await.expect("it starts");
+        let go = Arc::new(Notify::new());
+        let waits = Task::new("waits", hour, {
+            let go = Arc::clone(&go);
+            move || {
+                let go = Arc::clone(&go);
+                async move { go.notified().await }
+            }
+        });
+        let scheduler = Scheduler::empty().backend(memory.clone()).register(waits).start().await.expect("it starts");
         let mut seen = look(&memory).await.expect("it answers");
         assert_eq!(seen, look(&memory).await.expect("it answers"), "nothing has happened");
-        let mut is_news = async || seen != std::mem::replace(&mut seen, look(&memory).await.expect("it answers"));
-        scheduler.pause_task("quiet").await.expect("it is there");
+        let mut is_news = async || {
+            let before = std::mem::replace(&mut seen, look(&memory).await.expect("it answers"));
+            before != seen
+        };
+        scheduler.pause_task("waits").await.expect("it is there");
         assert!(is_news().await, "a pause");
-        scheduler.resume_task("quiet").await.expect("it is there");
+        scheduler.resume_task("waits").await.expect("it is there");
         assert!(is_news().await, "its end");
         let mut events = scheduler.events();
-        scheduler.trigger_task("quiet").await.expect("it is there");
+        scheduler.trigger_task("waits").await.expect("it is there");
         assert!(is_news().await, "a run");
+        go.notify_one();
         while !matches!(events.next().await, Some(crate::events::SchedulerEvent::RunEnded { .. })) {}
         assert!(is_news().await, "its end");
         scheduler.stop().await.expect("it stops");
