@@ -9,6 +9,7 @@ mod answer;
 mod client;
 #[cfg(all(not(unix), feature = "cli"))]
 mod elsewhere;
+mod found;
 mod health;
 mod noted;
 #[cfg(all(unix, feature = "cli"))]
@@ -34,6 +35,9 @@ pub(crate) use answer::{Actor, COUNT_MAX, answer};
 pub(crate) use client::{Connection, find};
 #[cfg(all(not(unix), feature = "cli"))]
 pub(crate) use elsewhere::{Connection, Server, find};
+#[cfg(any(feature = "dashboard", feature = "cli"))]
+pub(crate) use found::FoundView;
+pub(crate) use found::Search;
 #[cfg(all(unix, feature = "cli"))]
 pub(crate) use server::Server;
 #[cfg(feature = "cli")]
@@ -74,6 +78,7 @@ pub(crate) enum Question {
         status: Option<String>,
         tag: Option<String>,
     },
+    Find(Search),
     Show {
         task: String,
     },

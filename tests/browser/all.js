@@ -6,3 +6,7 @@ after(closeAll);
 
 await import("./actions.js");
 await import("./access.js");
+await import("./live.js");
+await import("./hostile.js");
+await import("./reading.js");
+await import("./many.js");

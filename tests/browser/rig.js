@@ -111,6 +111,33 @@ export const visit = async (host, settings = {}) => {
   return page;
 };
 
+// Every page there is, by a name; of a program that has just begun.
+export const pages = async (host) => {
+  const [slow] = await until("it runs", async () => {
+    const runs = await host.runs("task=slow");
+    return runs.length && runs;
+  });
+  await until("there are letters", async () => (await host.api("dead-letters")).length === 3);
+  const [letter] = await host.runs("task=send_mail");
+  const range = `from=${encodeURIComponent(new Date(Date.now() - 3_600_000).toISOString())}`;
+  return {
+    tasks: "/tasks",
+    task: "/task?name=overlaps",
+    paused: "/task?name=report",
+    explained: "/task?name=report&at=2026-06-01T09:30:00",
+    previewed: `/task?name=backlog&${range}`,
+    refused: "/task?name=report&at=soon&from=soon",
+    timeline: "/timeline",
+    runs: "/runs",
+    failed: `/run?id=${letter.id}`,
+    alive: `/run?id=${slow.id}`,
+    nodes: "/nodes",
+    dead: "/dead",
+    actions: "/actions",
+    unknown: "/nothing",
+  };
+};
+
 // Waits until `holds` answers something, and answers that.
 export const until = async (what, holds) => {
   const began = Date.now();

@@ -101,6 +101,7 @@ impl Declared {
         TaskView {
             name: task.name().to_owned(),
             schedule: task.schedule().describe(),
+            schedule_zh: task.schedule().describe_in(symphra_scheduler_core::Language::Chinese),
             timezone: task.timetable(self.zone).zone.to_string(),
             status: STATUSES[usize::from(options.disabled)].to_owned(),
             next: self.next(task, 1).pop(),

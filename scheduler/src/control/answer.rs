@@ -104,6 +104,7 @@ pub(crate) const INSTANTS_MAX: usize = 100_000;
 async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Result<serde_json::Value, Error> {
     Ok(match question {
         Question::List { status, tag } => json(&listed(handle, status.as_deref(), tag.as_deref())),
+        Question::Find(search) => json(&search.among(handle.list_tasks())),
         Question::Show { task } => json(&page(handle, &task).await?),
         Question::Next { task, count } => json(&next(handle, task.as_deref(), count).await?),
         Question::Runs { task, states, from, to, after, count } => {

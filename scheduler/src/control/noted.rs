@@ -27,6 +27,7 @@ impl Noted {
     pub(super) fn of(question: &Question) -> Option<Self> {
         let is_change = match question {
             Question::List { .. }
+            | Question::Find(_)
             | Question::Show { .. }
             | Question::Next { .. }
             | Question::Runs { .. }

@@ -20,6 +20,7 @@ impl TaskView {
         Self {
             name: task.name.to_string(),
             schedule: task.schedule.describe(),
+            schedule_zh: task.schedule.describe_in(symphra_scheduler_core::Language::Chinese),
             timezone: zone.to_string(),
             status: task.status.to_string(),
             next: task.next.map(|next| At::new(next.into(), zone)),

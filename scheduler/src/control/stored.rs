@@ -90,6 +90,7 @@ impl Stored {
     async fn done(&self, question: &Question) -> Result<serde_json::Value, Error> {
         Ok(match question {
             Question::List { status, tag } => json(&self.listed(status.as_deref(), tag.as_deref()).await?),
+            Question::Find(search) => json(&search.among(self.listed(None, None).await?)),
             Question::Show { task } => json(&self.page(task).await?),
             Question::Next { task, count } => json(&self.next(task.as_deref(), *count).await?),
             Question::Runs { task, states, from, to, after, count } => {
@@ -192,6 +193,7 @@ impl Stored {
         Ok(TaskView {
             name: name.to_string(),
             schedule: plan.schedule().describe(),
+            schedule_zh: plan.schedule().describe_in(symphra_scheduler_core::Language::Chinese),
             timezone: zone.to_string(),
             status: status.to_string(),
             next: self.next_of(seen, 1).pop(),

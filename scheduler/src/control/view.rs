@@ -28,6 +28,9 @@ pub(crate) struct TaskView {
     pub(crate) name: String,
     /// In words.
     pub(crate) schedule: String,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub(crate) schedule_zh: String,
     pub(crate) timezone: String,
     /// `declared`, where nothing is running.
     pub(crate) status: String,

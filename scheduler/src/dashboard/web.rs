@@ -90,9 +90,8 @@ async fn tasks(
 ) -> Response {
     let visit = Visit::new(&shared, &reader, &done);
     let made = async {
-        // The page filters: it has to know the words for which there are tasks.
-        let all: Vec<_> = visit.ask(Question::List { status: None, tag: None }).await?;
-        Ok(page::tasks(&visit.frame(), &all, &search))
+        let found = visit.ask(Question::Find(search.asked())).await?;
+        Ok(page::tasks(&visit.frame(), &found, &search))
     };
     visit.shows(made.await)
 }

@@ -6,6 +6,9 @@ use super::Frame;
 use super::text::millis;
 use crate::control::view::RunView;
 
+/// How many bars a chart has room for: all that are asked for.
+const PLACES: usize = super::task::HISTORY;
+
 /// One run in a chart.
 #[derive(Clone, Copy, Debug)]
 struct Bar<'a> {
@@ -55,12 +58,13 @@ fn chart(frame: &Frame<'_>, title: &str, bars: &[Bar<'_>]) -> Markup {
     );
     html! {
         figure {
-            svg.chart viewBox={ "0 0 " (bars.len().max(1) * 10) " 70" } preserveAspectRatio="none" role="img"
+            // As wide as a full history, the newest at the right: a few bars are a few bars.
+            svg.chart viewBox={ "0 0 " (PLACES * 10) " 70" } preserveAspectRatio="none" role="img"
                 aria-label=(caption) {
                 @for (place, bar) in bars.iter().enumerate() {
                     // Whole units of 60; even a run that took no time is seen.
                     @let height = (bar.millis.saturating_mul(58) / longest.max(1)).max(0) + 2;
-                    @let x = place * 10;
+                    @let x = (PLACES.saturating_sub(bars.len()) + place) * 10;
                     @if is_bad(bar.run) {
                         // A cap above the bar, for who does not tell the colours apart.
                         rect.bad.cap x=(x) y=(64 - height) width="8" height="3" {}

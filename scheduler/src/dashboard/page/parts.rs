@@ -9,7 +9,7 @@ use crate::control::view::{At, PauseView};
 /// A short text that others wrote: cut, and apart from the direction of what surrounds it.
 pub(super) fn short(text: &str) -> Markup {
     let (shown, whole) = cut(text, SHORT_BYTES_MAX);
-    html! { bdi { (shown) @if !whole { "…" } } }
+    html! { bdi { (shown) } @if !whole { "…" } }
 }
 
 /// A long text that others wrote, with its lines.
@@ -36,10 +36,26 @@ pub(super) fn badge(frame: &Frame<'_>, word: &str) -> Markup {
     html! { span class={ "badge " (class) } { span aria-hidden="true" { (sign) } " " (short(frame.language.value(word))) } }
 }
 
+/// How far off an instant is, which is what a person looks for in a list, and below it the clock of its zone.
+pub(super) fn when(frame: &Frame<'_>, at: &At) -> Markup {
+    html! {
+        @if let Some(millis) = millis(at) { span.whole { (frame.language.distance(millis - frame.now.as_millis())) } " " }
+        time.hint.under.whole datetime=(at.utc) title=(at.utc) { (clock(at)) }
+    }
+}
+
+/// The clock without the parts of a second, which its title has.
+fn clock(at: &At) -> String {
+    match at.local.split_once('.') {
+        Some((before, rest)) => format!("{before}{}", rest.trim_start_matches(|digit: char| digit.is_ascii_digit())),
+        None => at.local.clone(),
+    }
+}
+
 /// An instant on the clock of its zone, and how far off it is.
 pub(super) fn instant(frame: &Frame<'_>, at: &At) -> Markup {
     html! {
-        time datetime=(at.utc) title=(at.utc) { (at.local) }
+        time.whole datetime=(at.utc) title=(at.utc) { (clock(at)) }
         @if let Some(millis) = millis(at) {
             " " span.hint.whole { (frame.language.distance(millis - frame.now.as_millis())) }
         }

@@ -49,7 +49,7 @@ pub(in crate::dashboard) fn task(
     let content = html! {
         div #task data-live {
             h1 { (short(&task.name)) " " (badge(frame, &task.status)) }
-            p.lead { (short(&task.schedule)) " " span.hint { (task.timezone) } }
+            p.lead { (tasks::schedule(frame, task)) }
             @if let Some(by) = &task.pause { (pause(frame, by)) }
         }
         (buttons(frame, view))

@@ -1,21 +1,14 @@
 //! The page of all tasks: search, filter, and a hundred of them at a time.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::Frame;
-use super::parts::{action, badge, confirmed, maybe_instant, short, task_link};
+use super::parts::{action, badge, confirmed, short, task_link, when};
 use super::shell::{Section, page};
 use super::text::encoded;
+use super::{Frame, Language};
 use crate::control::view::TaskView;
-
-/// How many tasks one page holds: what a browser lays out at once, whatever number there is.
-const TASKS_SHOWN: usize = 100;
-
-/// How many tags are offered in the list: past it a person searches.
-const TAGS_OFFERED_MAX: usize = 200;
+use crate::control::{FoundView, Search};
 
 /// The statuses in the order in which they want to be looked at.
 const STATUSES: [&str; 8] =
@@ -33,14 +26,10 @@ pub(in crate::dashboard) struct TaskSearch {
 }
 
 impl TaskSearch {
-    /// Every word of the search is in the name, a tag or the schedule.
-    fn finds(&self, task: &TaskView, words: &[String]) -> bool {
-        let holds = |text: &str, word: &str| text.to_lowercase().contains(word);
-        (self.status.is_empty() || task.status == self.status)
-            && (self.tag.is_empty() || task.tags.contains(&self.tag))
-            && words.iter().all(|word| {
-                holds(&task.name, word) || holds(&task.schedule, word) || task.tags.iter().any(|tag| holds(tag, word))
-            })
+    /// What is asked of the scheduler.
+    pub(in crate::dashboard) fn asked(&self) -> Search {
+        let Self { q, status, tag, page } = self.clone();
+        Search { text: q, status, tag, page: page.parse().unwrap_or(1) }
     }
 
     /// The address of another page of the same search.
@@ -50,25 +39,20 @@ impl TaskSearch {
     }
 }
 
-/// The tasks that are asked for, out of all.
-pub(in crate::dashboard) fn tasks(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
+/// The tasks that are asked for: a page of those that were found.
+pub(in crate::dashboard) fn tasks(frame: &Frame<'_>, found: &FoundView, search: &TaskSearch) -> Markup {
     let words = frame.language.words();
-    let wanted: Vec<String> = search.q.split_whitespace().map(str::to_lowercase).collect();
-    let found: Vec<&TaskView> = all.iter().filter(|task| search.finds(task, &wanted)).collect();
-    let pages = found.len().div_ceil(TASKS_SHOWN).max(1);
-    let number = search.page.parse::<usize>().unwrap_or(1).clamp(1, pages);
-    let from = (number - 1) * TASKS_SHOWN;
-    let shown = &found[from..found.len().min(from + TASKS_SHOWN)];
+    let (number, pages) = (found.page, found.pages);
     let content = html! {
         h1 { (words.tasks) }
-        div #statuses data-live { (statuses(frame, all, search)) }
-        (form(frame, all, search))
+        div #statuses data-live { (statuses(frame, found, search)) }
+        (form(frame, found, search))
         section #results data-live aria-label=(words.tasks) {
-            p.hint role="status" { (frame.language.so_many(found.len(), all.len())) }
-            @if shown.is_empty() {
-                p.empty { (if all.is_empty() { words.no_tasks } else { words.nothing_found }) }
+            p.hint role="status" { (frame.language.so_many(found.found, found.all)) }
+            @if found.tasks.is_empty() {
+                p.empty { (if found.all == 0 { words.no_tasks } else { words.nothing_found }) }
             } @else {
-                (table(frame, shown))
+                (table(frame, &found.tasks))
             }
             @if pages > 1 {
                 nav.pages aria-label=(words.page) {
@@ -90,12 +74,11 @@ pub(in crate::dashboard) fn tasks(frame: &Frame<'_>, all: &[TaskView], search: &
 }
 
 /// How many tasks there are of each status, each a link that filters by it.
-fn statuses(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
+fn statuses(frame: &Frame<'_>, found: &FoundView, search: &TaskSearch) -> Markup {
     html! {
         ul.statuses {
             @for status in STATUSES {
-                @let count = all.iter().filter(|task| task.status == status).count();
-                @if count > 0 {
+                @if let Some(count) = found.statuses.get(status) {
                     li {
                         a href={ (frame.base) "/tasks?status=" (status) }
                             aria-current=[(search.status == status).then_some("true")] {
@@ -108,9 +91,8 @@ fn statuses(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup 
     }
 }
 
-fn form(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
+fn form(frame: &Frame<'_>, found: &FoundView, search: &TaskSearch) -> Markup {
     let words = frame.language.words();
-    let tags: BTreeSet<&str> = all.iter().flat_map(|task| task.tags.iter().map(String::as_str)).collect();
     html! {
         form.filter role="search" method="get" action={ (frame.base) "/tasks" } data-search="results" {
             label.wide { (words.search)
@@ -127,8 +109,8 @@ fn form(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
             label { (words.tag)
                 select name="tag" {
                     option value="" { (words.any) }
-                    @for tag in tags.into_iter().take(TAGS_OFFERED_MAX) {
-                        option value=(tag) selected[search.tag == tag] { (short(tag)) }
+                    @for tag in &found.tags {
+                        option value=(tag) selected[search.tag == *tag] { (short(tag)) }
                     }
                 }
             }
@@ -138,10 +120,10 @@ fn form(frame: &Frame<'_>, all: &[TaskView], search: &TaskSearch) -> Markup {
     }
 }
 
-fn table(frame: &Frame<'_>, tasks: &[&TaskView]) -> Markup {
+fn table(frame: &Frame<'_>, tasks: &[TaskView]) -> Markup {
     let words = frame.language.words();
     html! {
-        table.cards {
+        table.cards.tasks {
             thead { tr {
                 th scope="col" { (words.name) }
                 th scope="col" { (words.status) }
@@ -151,12 +133,12 @@ fn table(frame: &Frame<'_>, tasks: &[&TaskView]) -> Markup {
             } }
             tbody {
                 @for task in tasks {
-                    tr {
+                    tr.bad[task.status == "failed"] {
                         th scope="row" {
                             (task_link(frame, &task.name))
                             @if !task.tags.is_empty() { (tags(frame, &task.tags)) }
                         }
-                        td data-label=(words.status) {
+                        td.status data-label=(words.status) {
                             div {
                                 (badge(frame, &task.status))
                                 @if let Some(reason) = task.pause.as_ref().and_then(|pause| pause.reason.as_ref()) {
@@ -164,14 +146,25 @@ fn table(frame: &Frame<'_>, tasks: &[&TaskView]) -> Markup {
                                 }
                             }
                         }
-                        td data-label=(words.schedule) { div { (short(&task.schedule)) " " span.hint { (task.timezone) } } }
-                        td data-label=(words.next) { div { (maybe_instant(frame, task.next.as_ref())) } }
+                        td data-label=(words.schedule) { div { (schedule(frame, task)) } }
+                        td data-label=(words.next) {
+                            div { @match &task.next { Some(at) => (when(frame, at)), None => span.hint { "–" } } }
+                        }
                         td data-label=(words.runs) { div { (counts(frame, task)) } }
                     }
                 }
             }
         }
     }
+}
+
+/// The schedule in words of the page, and the zone of its clock. What has no occurrences needs none.
+pub(super) fn schedule(frame: &Frame<'_>, task: &TaskView) -> Markup {
+    let told = match frame.language {
+        Language::Chinese if !task.schedule_zh.is_empty() => &task.schedule_zh,
+        _ => &task.schedule,
+    };
+    html! { (short(told)) @if task.next.is_some() { " " span.hint.whole { (task.timezone) } } }
 }
 
 /// The tags of a task, each a link to all that have it.
@@ -188,9 +181,10 @@ pub(super) fn counts(frame: &Frame<'_>, task: &TaskView) -> Markup {
     let words = frame.language.words();
     html! {
         @match (task.successful_runs, task.failed_runs, task.total_runs) {
+            (Some(0), Some(0), _) => span.hint { (words.none_yet) },
             (Some(good), Some(bad), _) => {
-                (good) " " span.hint { (words.succeeded_runs) }
-                @if bad > 0 { ", " strong.bad { (bad) " " (words.failed_runs) } }
+                @if good > 0 { span.whole { (good) " " span.hint { (words.succeeded_runs) } } " " }
+                @if bad > 0 { strong.bad.whole { (bad) " " (words.failed_runs) } }
             }
             (_, _, Some(all)) => (all),
             _ => span.hint { "–" },

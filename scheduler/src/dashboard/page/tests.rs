@@ -4,6 +4,7 @@ use serde_json::json;
 use symphra_scheduler_core::Timestamp;
 
 use super::*;
+use crate::control::FoundView;
 use crate::control::view::{
     ActionView, At, BackfillView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView,
     TaskPage, TaskView,
@@ -35,6 +36,13 @@ fn task_of(text: &str, status: &str) -> TaskView {
         "priority": 0, "source": text, "running": 0, "total_runs": 3, "successful_runs": 1, "failed_runs": 2,
     }))
     .expect("a task")
+}
+
+fn found_of(tasks: &[TaskView], page: usize) -> FoundView {
+    let statuses = tasks.iter().map(|task| (task.status.clone(), 1)).collect();
+    let tags = tasks.iter().flat_map(|task| task.tags.clone()).collect();
+    let found = tasks.len();
+    FoundView { tasks: tasks.to_vec(), found, page, pages: 1, all: found, statuses, tags }
 }
 
 fn frame(rights: Rights) -> Frame<'static> {
@@ -114,7 +122,7 @@ fn all_pages(frame: &Frame<'_>, text: &str) -> Vec<(&'static str, String)> {
     let many: Vec<RunView> = (0..=RUNS_SHOWN).map(|_| run_of(text, "failed")).collect();
     let page = page_of(text);
     [
-        ("tasks", tasks(frame, &[task_of(text, "paused")], &search)),
+        ("tasks", tasks(frame, &found_of(&[task_of(text, "paused")], 1), &search)),
         ("task", task(frame, &page, &page.latest_runs, &query, &told)),
         ("task, refused", task(frame, &page, &page.latest_runs, &query, &refused)),
         ("timeline", timeline(frame, &[next, other], text)),
@@ -214,25 +222,40 @@ fn every_page_has_its_landmarks_and_one_heading_of_the_first_level() {
 #[test]
 fn a_chinese_page_says_so_and_leaves_the_programs_words_alone() {
     let frame = Frame { language: Language::Chinese, ..frame(Rights::Write) };
-    let page = tasks(&frame, &[task_of("rechnung", "failed")], &TaskSearch::default()).into_string();
+    let view = TaskView { schedule_zh: "每小时".to_owned(), ..task_of("rechnung", "failed") };
+    let page = tasks(&frame, &found_of(&[view], 1), &TaskSearch::default()).into_string();
+    assert!(page.contains("每小时"));
     assert!(page.contains("<html lang=\"zh\">") && page.contains("任务") && page.contains("失败"));
     assert!(page.contains("rechnung"));
 }
 
 #[test]
-fn a_search_finds_every_word_of_it_and_a_page_holds_a_hundred() {
-    let named = |name: String| TaskView { name, tags: vec!["billing".to_owned()], ..task_of("", "completed") };
-    let all: Vec<TaskView> = (0..5_000).map(|n| named(format!("report_{n:04}"))).collect();
-    let of = |q: &str, page: &str| {
-        let search = TaskSearch { q: q.to_owned(), page: page.to_owned(), ..TaskSearch::default() };
-        tasks(&frame(Rights::Read), &all, &search).into_string()
+fn a_page_of_many_tasks_leads_to_those_beside_it_with_the_same_search() {
+    let of = |page: usize| {
+        let search = TaskSearch { q: "a b".to_owned(), tag: "x".to_owned(), ..TaskSearch::default() };
+        let found = FoundView { pages: 3, ..found_of(&[task_of("report", "pending")], page) };
+        tasks(&frame(Rights::Read), &found, &search).into_string()
     };
-    let found = of("BILL 49", "");
-    assert!(found.contains("report_4900") && !found.contains("report_0001"));
-    assert_eq!(of("", "").matches("<th scope=\"row\"").count(), 100);
-    assert!(of("", "50").contains("report_4999"));
-    assert!(of("", "999").contains("report_4999"), "past the last page is the last page");
-    assert!(of("nowhere", "").contains("No task is like that."));
+    let (before, after) = ("/ops/tasks?q=a%20b&amp;status=&amp;tag=x&amp;page=1", "tag=x&amp;page=3");
+    assert!(of(2).contains(before) && of(2).contains(after) && of(2).contains("2 / 3"));
+    assert!(!of(1).contains("&amp;page=0") && !of(3).contains("&amp;page=4"));
+    let none = FoundView { all: 7, ..found_of(&[], 1) };
+    assert!(tasks(&frame(Rights::Read), &none, &TaskSearch::default()).into_string().contains("No task is like that."));
+}
+
+#[test]
+fn one_occurrence_is_told_as_one_and_tasks_without_any_are_named_below() {
+    let view = |task: &str, next: Vec<At>| NextView {
+        task: task.to_owned(),
+        schedule: String::new(),
+        timezone: "UTC".to_owned(),
+        next,
+    };
+    let all = [view("daily", vec![at()]), view("never", Vec::new())];
+    let page = timeline(&frame(Rights::Read), &all, "").into_string();
+    assert!(page.contains("1 occurrence<") && !page.contains("1 occurrences"), "{page}");
+    let (rows, below) = page.split_once("Not within 24 hours").expect("it is said");
+    assert!(!rows.contains("task?name=never") && below.contains("task?name=never"), "{page}");
 }
 
 #[test]

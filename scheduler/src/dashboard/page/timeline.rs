@@ -23,6 +23,9 @@ const ROWS_SHOWN: usize = 100;
 const BUSIEST_SHOWN: usize = 8;
 const NAMED_MAX: usize = 12;
 
+/// How long a page waits between two looks at all tasks' day.
+const QUIET_MS: u32 = 10_000;
+
 const MINUTE_MS: i64 = 60_000;
 const QUARTER_MS: i64 = 15 * MINUTE_MS;
 const QUARTERS: usize = 96;
@@ -78,31 +81,44 @@ pub(in crate::dashboard) fn timeline(frame: &Frame<'_>, next: &[NextView], page_
     let from = frame.now.as_millis() / QUARTER_MS * QUARTER_MS;
     // Of very many tasks fewer occurrences of each are answered.
     let asked = OCCURRENCES_ASKED.min(INSTANTS_MAX / next.len().max(1)).max(2);
-    let rows: Vec<Row<'_>> = next.iter().map(|view| Row::of(view, from, asked)).collect();
+    let all = next.iter().map(|view| Row::of(view, from, asked));
+    let (rows, idle): (Vec<Row<'_>>, Vec<Row<'_>>) =
+        all.partition(|row| row.goes_on.is_some() || !row.instants.is_empty());
     let pages = rows.len().div_ceil(ROWS_SHOWN).max(1);
     let number = page_asked.parse::<usize>().unwrap_or(1).clamp(1, pages);
     let content = html! {
         h1 { (words.timeline_title) }
         p.hint { (words.timeline_hint) }
-        section #timeline data-live aria-label=(words.timeline_title) {
-            @if rows.is_empty() {
+        // The day ahead changes with the clock and with what people do, not with every run.
+        section #timeline data-live data-quiet=(QUIET_MS) aria-label=(words.timeline_title) {
+            @if next.is_empty() {
                 p.empty { (words.no_tasks) }
+            } @else if rows.is_empty() {
+                p.empty { (words.none_in_a_day) }
             } @else {
-                div.scrolled tabindex="0" role="region" aria-label=(words.timeline_title) {
-                    table.timeline {
-                        thead { tr {
-                            th scope="col" { (words.task) }
-                            th scope="col" { (hours(from)) }
-                        } }
-                        tbody {
-                            @for row in rows.iter().skip((number - 1) * ROWS_SHOWN).take(ROWS_SHOWN) {
-                                tr {
-                                    th scope="row" { (task_link(frame, &row.view.task)) }
-                                    td { (marks(frame, row)) }
-                                }
+                table.timeline {
+                    thead { tr {
+                        th scope="col" { (words.task) }
+                        th scope="col" { (hours(from)) }
+                    } }
+                    tbody {
+                        @for row in rows.iter().skip((number - 1) * ROWS_SHOWN).take(ROWS_SHOWN) {
+                            tr {
+                                th scope="row" { (task_link(frame, &row.view.task)) }
+                                td { (marks(frame, row, from)) }
                             }
                         }
                     }
+                }
+            }
+            @if !idle.is_empty() && !rows.is_empty() {
+                p.hint {
+                    (words.not_in_a_day) ": "
+                    @for (place, row) in idle.iter().take(NAMED_MAX).enumerate() {
+                        @if place > 0 { ", " }
+                        (task_link(frame, &row.view.task))
+                    }
+                    @if idle.len() > NAMED_MAX { " +" (idle.len() - NAMED_MAX) }
                 }
             }
             @if pages > 1 {
@@ -122,26 +138,40 @@ pub(in crate::dashboard) fn timeline(frame: &Frame<'_>, next: &[NextView], page_
     page(frame, Section::Timeline, words.timeline, content)
 }
 
+/// The quarters in which a third hour begins, each with whether that is every sixth.
+fn thirds(from: i64) -> impl Iterator<Item = (usize, bool)> {
+    (0..QUARTERS).filter_map(move |place| {
+        let quarter = from / QUARTER_MS + place as i64;
+        (quarter % 12 == 0).then_some((place, quarter % 24 == 0))
+    })
+}
+
+/// Without a `viewBox` a text keeps its size, however narrow the page is.
 fn hours(from: i64) -> Markup {
     html! {
-        svg.hours viewBox="0 0 960 16" role="presentation" aria-hidden="true" {
-            @for place in (0..QUARTERS).filter(|place| (from / QUARTER_MS + *place as i64) % 12 == 0) {
-                text x=(place * 10) y="12" { (utc(from + QUARTER_MS * place as i64)) }
+        svg.hours role="presentation" aria-hidden="true" {
+            @for (place, is_sixth) in thirds(from).filter(|(place, _)| *place < QUARTERS - 6) {
+                text.fine[!is_sixth] x={ (percent(place)) "%" } y="12" { (utc(from + QUARTER_MS * place as i64)) }
             }
         }
     }
 }
 
-fn marks(frame: &Frame<'_>, row: &Row<'_>) -> Markup {
+/// Where a quarter begins, in hundredths of the day.
+fn percent(place: usize) -> f64 {
+    place as f64 * 100.0 / QUARTERS as f64
+}
+
+fn marks(frame: &Frame<'_>, row: &Row<'_>, from: i64) -> Markup {
     let words = frame.language.words();
-    let told = match (row.goes_on, row.instants.len()) {
-        (Some(pace), _) => format!("{}, {} {}", words.all_the_time, words.about_every, frame.language.length(pace)),
-        (None, 0) => words.not_in_a_day.to_owned(),
-        (None, count) => format!("{count} {}", words.occurrences),
+    let told = match row.goes_on {
+        Some(pace) => format!("{}, {} {}", words.all_the_time, words.about_every, frame.language.length(pace)),
+        None => frame.language.occurrences(row.instants.len()),
     };
     html! {
         svg.marks viewBox="0 0 960 20" preserveAspectRatio="none" role="img" aria-label=(told) {
             title { (told) }
+            @for (place, _) in thirds(from) { rect.hour x=(place * 10) y="0" width="1" height="20" {} }
             @for (place, count) in row.quarters.iter().enumerate().filter(|(_, count)| **count > 0) {
                 @let height = (6 + 2 * count).min(20);
                 rect.mark x=(place * 10 + 1) y=(20 - height) width="8" height=(height) {}

@@ -79,8 +79,6 @@ words! {
     any: "any", "不限";
     filter: "Filter", "筛选";
     clear: "Clear", "清除";
-    shown: "shown", "项显示";
-    of: "of", "／共";
     nothing_found: "No task is like that.", "没有符合条件的任务。";
     no_tasks: "There are no tasks.", "没有任务。";
     previous_page: "Previous page", "上一页";
@@ -102,6 +100,7 @@ words! {
     no_next: "Nothing is to come.", "之后没有触发。";
     ledger: "All occurrences so far", "迄今的全部触发";
     occurrences: "occurrences", "次触发";
+    none_yet: "none yet", "尚无";
     became_runs: "became runs", "已成为运行";
     recorded: "did not run, with a reason on record", "未运行，原因已记录";
     history: "Latest runs at a glance", "最近运行一览";
@@ -153,7 +152,8 @@ words! {
     no_collisions: "No two tasks fall due in the same minute.", "没有两个任务在同一分钟到期。";
     all_the_time: "all the time", "持续触发";
     about_every: "about every", "约每";
-    not_in_a_day: "not within 24 hours", "24 小时内没有";
+    not_in_a_day: "Not within 24 hours", "24 小时内没有触发";
+    none_in_a_day: "Nothing falls due within 24 hours.", "24 小时内没有触发。";
     minute: "Minute (UTC)", "分钟（UTC）";
     state: "State", "状态";
     scheduled: "Scheduled", "计划时刻";
@@ -320,12 +320,19 @@ impl Language {
         }
     }
 
+    /// `1 occurrence`, `24 occurrences`.
+    pub(super) fn occurrences(self, count: usize) -> String {
+        match (self, count) {
+            (Self::English, 1) => "1 occurrence".to_owned(),
+            _ => format!("{count} {}", self.words().occurrences),
+        }
+    }
+
     /// `12 of 5000 shown`.
     pub(super) fn so_many(self, shown: impl Display, all: impl Display) -> String {
-        let words = self.words();
         match self {
-            Self::English => format!("{shown} {} {all} {}", words.of, words.shown),
-            Self::Chinese => format!("{shown} {}{all} {}", words.of, words.shown),
+            Self::English => format!("{shown} of {all} shown"),
+            Self::Chinese => format!("显示 {shown} 项，共 {all} 项"),
         }
     }
 }
