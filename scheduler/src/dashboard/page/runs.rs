@@ -117,7 +117,7 @@ fn row(frame: &Frame<'_>, run: &RunView, task: Task) -> Markup {
 fn length(frame: &Frame<'_>, millis: Option<u64>) -> Markup {
     let millis = millis.map(|millis| i64::try_from(millis).unwrap_or(i64::MAX));
     html! {
-        @match millis { Some(millis) => (frame.language.length(millis)), None => span.hint { "–" } }
+        @match millis { Some(millis) => span.whole { (frame.language.length(millis)) }, None => span.hint { "–" } }
     }
 }
 

@@ -111,7 +111,7 @@ fn facts(frame: &Frame<'_>, view: &TaskPage) -> Markup {
         h2 { (words.ledger) }
         dl.facts {
             @if let Some(ledger) = view.ledger {
-                div { dt { (words.occurrences) } dd { (ledger.occurrences) } }
+                div { dt { (words.all_occurrences) } dd { (ledger.occurrences) } }
                 div { dt { (words.became_runs) } dd { (ledger.runs) } }
                 div { dt { (words.recorded) } dd { (ledger.recorded) } }
             }

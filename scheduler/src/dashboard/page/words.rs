@@ -100,6 +100,7 @@ words! {
     no_next: "Nothing is to come.", "之后没有触发。";
     ledger: "All occurrences so far", "迄今的全部触发";
     occurrences: "occurrences", "次触发";
+    all_occurrences: "occurrences", "触发次数";
     none_yet: "none yet", "尚无";
     became_runs: "became runs", "已成为运行";
     recorded: "did not run, with a reason on record", "未运行，原因已记录";
