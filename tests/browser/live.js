@@ -80,6 +80,34 @@ describe("live", () => {
     await host.stop();
   });
 
+  test("what is costly is asked for seldom: the day ahead, and a page that is long in coming", async () => {
+    const host = await Host.start("may=write");
+    const page = await visit(host);
+    let asked = 0;
+    // There is news each second: a task overlaps with itself.
+    const seconds = async (count) => {
+      asked = 0;
+      const { ledger } = await host.task("overlaps");
+      const wanted = ledger.occurrences + count;
+      await until("so many more are recorded", async () => (await host.task("overlaps")).ledger.occurrences >= wanted);
+      return asked;
+    };
+    page.on("request", (request) => (asked += request.resourceType() === "fetch"));
+    await page.open("/timeline");
+    assert.ok((await seconds(4)) <= 1, `it asked ${asked} times for the day ahead`);
+
+    await page.open("/tasks");
+    assert.ok((await seconds(4)) > 1, `it asked ${asked} times for the tasks`);
+    await page.route("**/tasks", async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await route.continue();
+    });
+    await until("an answer was long in coming", () => seconds(2));
+    assert.ok((await seconds(4)) <= 1, `it asked ${asked} times for what takes a second`);
+    await page.leave();
+    await host.stop();
+  });
+
   test("a thousand events a second are a few messages, and the page answers", async (t) => {
     const host = await Host.start("may=write", "events=1000");
     const page = await visit(host);

@@ -73,14 +73,4 @@ describe("five thousand tasks", () => {
     await page.locator(".statuses a", { hasText: "paused" }).click();
     await until("only what is paused", async () => (await rows(page).count()) === (await host.api("tasks?status=paused")).length);
   });
-
-  test("the day of all tasks, which is costly, is asked for seldom, whatever happens", async () => {
-    await page.open("/timeline");
-    let asked = 0;
-    page.on("request", (request) => (asked += request.url().endsWith("/timeline")));
-    // There is news each second: a task overlaps with itself.
-    const { ledger } = await host.task("overlaps");
-    await until("four more are recorded", async () => (await host.task("overlaps")).ledger.occurrences >= ledger.occurrences + 4);
-    assert.ok(asked <= 1, `it asked ${asked} times`);
-  });
 });
