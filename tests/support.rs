@@ -1,4 +1,4 @@
-//! What the black-box tests share: servers, when those under virtual time begin, and the examples of the book, each of
+//! What the black-box tests share: servers, requests as they are written, when those under virtual time begin, and the examples of the book, each of
 //! which compiles.
 
 pub mod services;
@@ -10,6 +10,17 @@ use symphra_scheduler::test_util::Instant;
 
 /// When every test under virtual time begins.
 pub const START: &str = "2026-06-01T09:00:00Z";
+
+/// A request as it is written on the line, of which the connection ends with the answer. `Host` is `host` unless one of the
+/// headers is another.
+#[must_use]
+pub fn http_request(method: &str, path: &str, host: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let length = body.len().to_string();
+    let own = [("Connection", "close"), ("Content-Length", &*length), ("Host", host)];
+    let own = own.iter().filter(|(name, _)| headers.iter().all(|(other, _)| other != name));
+    let headers: String = own.chain(headers).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("{method} {path} HTTP/1.1\r\n{headers}\r\n{body}")
+}
 
 /// How many milliseconds after [`START`] an instant lies.
 pub fn millis(instant: impl Into<Timestamp>) -> i64 {

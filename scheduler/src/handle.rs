@@ -31,9 +31,9 @@ use crate::executor::{Executor, Surroundings};
 use crate::logging::Logger;
 use crate::run::{RunId, RunIds};
 
-#[cfg(feature = "cli")]
-pub(crate) use backfill::BackfillOf;
 pub use backfill::{Backfill, Backfilled};
+#[cfg(feature = "cli")]
+pub(crate) use backfill::{BackfillOf, Wanted};
 pub use change::Triggered;
 pub(crate) use directory::Directory;
 #[cfg(feature = "cli")]

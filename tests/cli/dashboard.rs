@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use symphra_scheduler_tests::http_request;
 use symphra_scheduler_tests::services::{Postgres, has_postgres};
 
 use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said, until};
@@ -52,15 +53,8 @@ impl Served {
     fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("it is possible");
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            request.push_str(&format!("Host: {}\r\n", self.address));
-        }
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        stream.write_all(format!("{request}\r\n{body}").as_bytes()).expect("it takes the request");
+        let request = http_request(method, path, &self.address.to_string(), headers, body);
+        stream.write_all(request.as_bytes()).expect("it takes the request");
         stream
     }
 

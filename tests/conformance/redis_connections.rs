@@ -1,15 +1,16 @@
 //! How many connections a program makes to Redis, and a server that is there and loads its data.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use symphra_scheduler::backend::Backend;
 use symphra_scheduler::{RedisBackend, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, Task};
 use symphra_scheduler_tests::services::{Redis, has_redis};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::redis_only::node;
-use super::redis_servers::until;
+use super::redis_servers::{PATIENCE, until};
 
 /// The connections that others have made to a server: it counts the one too by which it is asked.
 fn connected(server: &Redis) -> usize {
@@ -18,7 +19,7 @@ fn connected(server: &Redis) -> usize {
     count.expect("a server counts its clients") - 1
 }
 
-/// Of how many connections a server has told since it was started, the one apart by which it is asked now.
+/// Waits until there are so many: a server tells of them only when it is asked.
 async fn are_as_many(server: &Redis, expected: usize) {
     until(&format!("there are {expected} connections"), || connected(server) == expected).await;
 }
@@ -65,16 +66,20 @@ async fn max_connections_of_a_file_is_heeded() {
 }
 
 /// A scheduler on a server, and how often its task has run.
-async fn ticking(server: &Redis) -> Result<(SchedulerHandle, Arc<AtomicUsize>), symphra_scheduler::Error> {
-    let ran = Arc::new(AtomicUsize::new(0));
-    let counts = Arc::clone(&ran);
+async fn ticking(server: &Redis) -> Result<(SchedulerHandle, watch::Receiver<u64>), symphra_scheduler::Error> {
+    let (runs, ran) = watch::channel(0);
     let body = move || {
-        counts.fetch_add(1, Ordering::Relaxed);
+        runs.send_modify(|ran| *ran += 1);
         async {}
     };
     let tick = Task::new("tick", Schedule::interval(Duration::from_secs(1)).expect("a period"), body);
     let store = RedisBackend::options().namespace("billing").connect(&server.url()).await?;
     Ok((Scheduler::empty().backend(store).register(tick).start().await?, ran))
+}
+
+/// Waits until it has run so often.
+async fn has_run(ran: &mut watch::Receiver<u64>, times: u64) {
+    timeout(PATIENCE, ran.wait_for(|ran| *ran >= times)).await.expect("in time").expect("it is there");
 }
 
 #[tokio::test]
@@ -83,8 +88,8 @@ async fn a_server_that_loads_its_data_is_waited_for_and_refuses_a_start() {
         return;
     }
     let mut server = Redis::start();
-    let (scheduler, ran) = ticking(&server).await.expect("it starts");
-    until("it has run", || ran.load(Ordering::Relaxed) > 0).await;
+    let (scheduler, mut ran) = ticking(&server).await.expect("it starts");
+    has_run(&mut ran, 1).await;
     // Some seconds' worth of loading, at half a millisecond for each key.
     server.ask("EVAL \"for key = 1, 10000 do redis.call('SET', 'other:' .. key, 1) end\" 0");
     server.stop();
@@ -97,13 +102,13 @@ async fn a_server_that_loads_its_data_is_waited_for_and_refuses_a_start() {
     assert!(is_loading(&server), "and it loads still");
     server.wait_until_it_answers();
     until("the program has its store again", || scheduler.health().ready).await;
-    let before = ran.load(Ordering::Relaxed);
-    until("it fires again", || ran.load(Ordering::Relaxed) > before + 1).await;
+    let before = *ran.borrow();
+    has_run(&mut ran, before + 2).await;
     scheduler.stop().await.expect("it stops");
     // What fell due meanwhile was recorded or run: nothing is missing, and nothing ran twice.
     let (again, _) = ticking(&server).await.expect("and starts are served");
     let ledger = again.ledger("tick").await.expect("it is there");
     assert_eq!(ledger.occurrences, ledger.runs + ledger.recorded, "{ledger:?}");
-    assert!(ledger.runs >= ran.load(Ordering::Relaxed) as u64, "{ledger:?}");
+    assert!(ledger.runs >= *ran.borrow(), "{ledger:?}");
     again.stop().await.expect("it stops");
 }

@@ -2,7 +2,6 @@
 //! restart and a loss leave of them, and what becomes of those that nobody claims.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use symphra_scheduler::backend::{
@@ -12,6 +11,7 @@ use symphra_scheduler::{
     LetterFilter, Outcome, RedisBackend, RetryPolicy, RunFilter, RunId, RunState, Scheduler, Task,
 };
 use symphra_scheduler_tests::services::{Redis, has_redis};
+use tokio::sync::watch;
 
 use super::redis_jobs::{
     DAY, claim, claim_by, end_all, enqueue, ids, job, nothing_is_left, now, registered, registered_as, rules, unique,
@@ -353,11 +353,11 @@ async fn a_program_enqueues_and_looks_after_jobs_by_its_handle() {
     if !has_redis() {
         return;
     }
-    let (server, done) = (Redis::start(), Arc::new(AtomicUsize::new(0)));
+    let (server, done) = (Redis::start(), Arc::new(watch::Sender::new(0)));
     let start = async || {
         let done = Arc::clone(&done);
         let note = Task::job("note", move |order: i64| {
-            done.fetch_add(1, Ordering::Relaxed);
+            done.send_modify(|done| *done += 1);
             async move { if order < 0 { Err(format!("no order {order}")) } else { Ok(()) } }
         });
         let (task, store) = (note.retry(RetryPolicy::none()), open(&server).await.expect("it opens"));
@@ -365,12 +365,9 @@ async fn a_program_enqueues_and_looks_after_jobs_by_its_handle() {
     };
     let (one, other) = (start().await, start().await);
     let many = one.enqueue_all("note", 1..=2_500_i64).await.expect("they are enqueued");
-    let all_are_done = async {
-        while done.load(Ordering::Relaxed) < many.len() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, all_are_done).await.expect("all are done");
+    let mut counts = done.subscribe();
+    let all_are_done = counts.wait_for(|&done| done == many.len());
+    tokio::time::timeout(PATIENCE, all_are_done).await.expect("in time").expect("all are done");
     let stands = async |id: RunId, wanted: RunState| {
         let waiting = async {
             loop {
@@ -395,7 +392,7 @@ async fn a_program_enqueues_and_looks_after_jobs_by_its_handle() {
     one.drop_letter(again).await.expect("it has died again");
     assert_eq!(other.dead_letters(&LetterFilter::new()).await.expect("they are listed"), []);
     assert!(other.run_again(again).await.expect_err("it was dropped").is_unknown_run());
-    assert_eq!(done.load(Ordering::Relaxed), many.len() + 3, "each once");
+    assert_eq!(*done.borrow(), many.len() + 3, "each once");
     one.stop().await.expect("it stops");
     other.stop().await.expect("it stops");
 }

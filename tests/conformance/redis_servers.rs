@@ -12,7 +12,7 @@ use symphra_scheduler_tests::services::{Redis, has_redis};
 use super::redis_losses::WORDS;
 use super::redis_only::{firing, node, open, registered};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {

@@ -1,7 +1,11 @@
 //! The HTTP API: answers, errors, and the document that describes it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use symphra_scheduler::Dashboard;
+use symphra_scheduler::logging::{LogEvent, LoggerAdapter};
+use symphra_scheduler::test_util::{Chaos, Held};
+use symphra_scheduler::{Dashboard, MemoryBackend, Schedule, Scheduler, Task};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
@@ -239,5 +243,45 @@ async fn until(stream: &mut tokio::net::TcpStream, read: &mut String, wanted: &s
         let count = timeout(PATIENCE, stream.read(&mut some)).await.expect("in time").expect("it reads");
         assert!(count > 0, "it ended before {wanted:?} came: {read}");
         read.push_str(&String::from_utf8_lossy(&some[..count]));
+    }
+}
+
+/// Who closes his connection before the answer leaves no gap in the audit log.
+#[tokio::test]
+async fn a_change_whose_asker_has_gone_is_seen_through_and_kept() {
+    let (asked, was_asked) = tokio::sync::mpsc::unbounded_channel();
+    let store = Chaos::new(MemoryBackend::new());
+    let hour = Schedule::interval(Duration::from_secs(3_600)).expect("an hour is possible");
+    let scheduler = Scheduler::empty().register(Task::new("quiet", hour, || async {})).backend(store.clone());
+    let scheduler = scheduler.logger(Asked(asked)).start().await.expect("it starts");
+    let served = Served::of(scheduler, Dashboard::allow_writes, |router| router).await;
+    store.hold("control", Held::Call);
+    let origin = served.origin();
+    let body = json!({ "task": "quiet" }).to_string();
+    let connection = served.ask("POST", "/api/pause", &[("Origin", &origin)], &body).await;
+    let mut was_asked = was_asked;
+    timeout(PATIENCE, was_asked.recv()).await.expect("in time").expect("the change is under way");
+    drop(connection);
+    // Another answer, by which the server has looked at its connections once more.
+    assert_eq!(served.get("/api/nodes").await.status, 200);
+    store.let_go("control");
+    let kept = async {
+        while served.scheduler.actions(1).await.expect("memory answers").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, kept).await.expect("it is kept");
+    assert!(served.scheduler.task("quiet").expect("it is there").pause.is_some(), "and done");
+}
+
+/// Tells when somebody asks for a change.
+struct Asked(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl LoggerAdapter for Asked {
+    fn log(&self, event: &LogEvent<'_>) {
+        if event.name() == "control.asked" {
+            // Nobody may listen any more.
+            let _ = self.0.send(());
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use serde_json::Value;
 use symphra_scheduler::{Dashboard, RetryPolicy, RunFilter, Schedule, Scheduler, SchedulerHandle, Task};
+use symphra_scheduler_tests::http_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -107,15 +108,8 @@ impl Served {
     /// The same, and what is answered is left to be read.
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-        if !headers.iter().any(|(name, _)| *name == "Host") {
-            request.push_str(&format!("Host: {}\r\n", self.address));
-        }
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.expect("it takes the request");
+        let request = http_request(method, path, &self.address.to_string(), headers, body);
+        stream.write_all(request.as_bytes()).await.expect("it takes the request");
         stream
     }
 

@@ -56,16 +56,10 @@ pub(crate) async fn answer(
     let noted = Noted::of(&question);
     let answered = match question {
         Question::Backfill { task, from, to, rerun, how: How::Wait } => {
-            waited(handle, (task, from, to, rerun), actor, &progress).await.map(|view| json(&view))
+            waited(handle, (task, from, to, rerun), (actor, noted), &progress).await.map(|view| json(&view))
         }
-        question => in_time(done(handle, question, actor)).await,
+        question => noting(handle, (actor, noted), in_time(done(handle, question, actor))).await,
     };
-    let outcome = answered.as_ref().map(drop).map_err(|error| format!("{error:?}"));
-    if let Some(noted) = noted
-        && let Err(error) = noted.keep(handle.store(), actor, outcome).await
-    {
-        handle.logger().write(Entry::ControlNotNoted { actor: &actor.0, error: &Error::from(error) });
-    }
     match answered {
         Ok(value) => Answer::Done(value),
         Err(error) => Answer::failed(kind_of(&error), format!("{error:?}")),
@@ -75,13 +69,34 @@ pub(crate) async fn answer(
 async fn waited(
     handle: &SchedulerHandle,
     (task, from, to, rerun): (String, String, Option<String>, bool),
-    actor: &Actor,
+    (actor, noted): (&Actor, Option<Noted>),
     progress: &mpsc::Sender<(usize, usize)>,
 ) -> Result<BackfillView, Error> {
-    let asked = backfill::Asked::of(handle, task, &from, to.as_deref(), rerun)?;
     // Listened to before anything begins, so that no end is missed.
     let events = handle.events();
-    in_time(asked.begun(handle, actor)).await?.ended(handle, events, progress).await
+    let beginning = in_time(async {
+        let asked = backfill::Asked::of(handle, task, &from, to.as_deref(), rerun)?;
+        asked.begun(handle, actor).await
+    });
+    // Who waits may go before the last of its runs has ended.
+    let begun = noting(handle, (actor, noted), beginning).await?;
+    begun.ended(handle, events, progress).await
+}
+
+/// What `asked` comes to, once the store keeps that it was asked for.
+async fn noting<T>(
+    handle: &SchedulerHandle,
+    (actor, noted): (&Actor, Option<Noted>),
+    asked: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let answered = asked.await;
+    let outcome = answered.as_ref().map(drop).map_err(|error| format!("{error:?}"));
+    if let Some(noted) = noted
+        && let Err(error) = noted.keep(handle.store(), actor, outcome).await
+    {
+        handle.logger().write(Entry::ControlNotNoted { actor: &actor.0, error: &Error::from(error) });
+    }
+    answered
 }
 
 /// What `asked` comes to, unless the store says nothing: then nobody has to wait for ever, and others get an answer.

@@ -25,29 +25,7 @@ pub(super) struct Noted {
 impl Noted {
     /// Of a question that changes something.
     pub(super) fn of(question: &Question) -> Option<Self> {
-        let is_change = match question {
-            Question::List { .. }
-            | Question::Find(_)
-            | Question::Show { .. }
-            | Question::Next { .. }
-            | Question::Runs { .. }
-            | Question::Log { .. }
-            | Question::Explain { .. }
-            | Question::Nodes
-            | Question::Health
-            | Question::Actions { .. }
-            | Question::Dead { .. } => false,
-            Question::Backfill { how, .. } => *how != How::Preview,
-            Question::Trigger { .. }
-            | Question::Pause { .. }
-            | Question::Resume { .. }
-            | Question::Reschedule { .. }
-            | Question::Cancel { .. }
-            | Question::Reset { .. }
-            | Question::RunAgain { .. }
-            | Question::DropLetter { .. } => true,
-        };
-        is_change.then(|| {
+        question.is_change().then(|| {
             let (name, fields) = question.words();
             let task = fields.iter().find(|(field, _)| field == "task").map(|(_, task)| task.as_str().into());
             let fields: Vec<String> = fields.into_iter().map(|(field, value)| format!("{field}: {value}")).collect();
@@ -77,6 +55,33 @@ fn cut(text: &str) -> Arc<str> {
 }
 
 impl Question {
+    /// Whether it changes anything.
+    pub(crate) const fn is_change(&self) -> bool {
+        match self {
+            Self::List { .. }
+            | Self::Find(_)
+            | Self::Show { .. }
+            | Self::Next { .. }
+            | Self::Runs { .. }
+            | Self::Log { .. }
+            | Self::Explain { .. }
+            | Self::Backfill { how: How::Preview, .. }
+            | Self::Nodes
+            | Self::Health
+            | Self::Actions { .. }
+            | Self::Dead { .. } => false,
+            Self::Backfill { .. }
+            | Self::Trigger { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Reschedule { .. }
+            | Self::Cancel { .. }
+            | Self::Reset { .. }
+            | Self::RunAgain { .. }
+            | Self::DropLetter { .. } => true,
+        }
+    }
+
     /// Its name, and what of it is given: the task, and all else by name.
     fn words(&self) -> (String, Vec<(String, String)>) {
         use serde_json::Value;
@@ -130,5 +135,36 @@ mod tests {
     #[test]
     fn what_is_long_is_cut() {
         assert_eq!(cut(&"é".repeat(CHARS_MAX + 1)).chars().count(), CHARS_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_backfill_is_kept_when_it_begins_for_who_waits_may_go_before_it_ends() {
+        use crate::{Schedule, Scheduler, SchedulerEvent, Task};
+
+        let schedule = Schedule::interval(Duration::from_millis(50)).expect("a period");
+        let never_ends = Task::new("report", schedule, std::future::pending::<()>);
+        let handle = Scheduler::empty().register(never_ends).start().await.expect("it starts");
+        let mut events = handle.events();
+        // Of what did not run there is something to run.
+        while !matches!(events.next().await.expect("it goes on"), SchedulerEvent::Recorded { .. }) {}
+        let from = "2026-01-01T00:00:00Z".to_owned();
+        let asked = Question::Backfill { task: "report".into(), from, to: None, rerun: false, how: How::Wait };
+        let (progress, _waits) = tokio::sync::mpsc::channel(1);
+        let actor = Actor::named("uid 501".into());
+        let kept = async {
+            loop {
+                let kept = handle.actions(10).await.expect("memory answers");
+                if !kept.is_empty() {
+                    return kept;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let kept = tokio::select! {
+            answer = super::super::answer::answer(&handle, asked, &actor, progress) => panic!("it has not ended: {answer:?}"),
+            kept = timeout(Duration::from_secs(60), kept) => kept.expect("it is kept meanwhile"),
+        };
+        assert_eq!((kept.len(), &*kept[0].told.outcome), (1, "done"));
+        handle.stop_now().await.expect("it stops");
     }
 }

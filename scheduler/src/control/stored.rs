@@ -12,13 +12,13 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, nearest};
 
-use super::Question;
 use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, cursor, instant, json, no_run, run_id};
 use super::noted::Noted;
 use super::view::{
     ActionView, At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView,
     RecordView, RunView, StaleView, TaskPage, TaskView, runs_page,
 };
+use super::{How, Question};
 use crate::backend::{
     Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted,
     TRIGGERS_WAITING_MAX, TaskKey,
@@ -74,7 +74,19 @@ impl Stored {
 
     /// The answer. What changes something is kept in the store's audit log; that this failed is told after what was done.
     pub(crate) async fn answer(&self, question: &Question) -> Result<serde_json::Value, Error> {
-        let answer = self.done(question).await;
+        match question {
+            Question::Backfill { task, from, to, rerun, how: How::Wait } => {
+                // Who waits may go before the last of its runs has ended.
+                let begun = self.noting(question, self.begun(task, from, to.as_deref(), *rerun, How::Wait)).await?;
+                Ok(json(&self.ended(begun).await?))
+            }
+            question => self.noting(question, self.done(question)).await,
+        }
+    }
+
+    /// What `asked` comes to, once the store keeps that it was asked for.
+    async fn noting<T>(&self, question: &Question, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let answer = asked.await;
         if let Some(noted) = Noted::of(question) {
             let outcome = answer.as_ref().map(drop).map_err(|error| format!("{error:?}"));
             let kept = noted.keep(&*self.backend, &self.actor, outcome).await;
@@ -108,7 +120,11 @@ impl Stored {
             Question::Nodes => json(&self.nodes().await?),
             Question::Health => json(&self.health().await?),
             Question::Backfill { task, from, to, rerun, how } => {
-                json(&self.backfilled(task, from, to.as_deref(), *rerun, *how).await?)
+                let to = to.as_deref();
+                match how {
+                    How::Preview => json(&self.previewed(task, from, to, *rerun).await?),
+                    How::Begin | How::Wait => json(&self.begun(task, from, to, *rerun, *how).await?.view),
+                }
             }
             change => json(&self.changed(change).await?),
         })

@@ -16,6 +16,7 @@ pub(crate) use alone::Alone;
 use alone::Looks;
 
 /// Who answers.
+#[derive(Clone)]
 pub(super) enum Source {
     Running(SchedulerHandle),
     #[cfg(feature = "cli")]
@@ -36,8 +37,20 @@ impl Failed {
 }
 
 impl Source {
-    /// The answer, as commands print it with `--json`.
+    /// The answer, as commands print it with `--json`. What changes something is seen through, and is in the audit log, also
+    /// where who asked does not wait for the answer: the future of a request is dropped with its connection.
     pub(super) async fn ask(&self, question: Question, actor: &Actor) -> Result<Value, Failed> {
+        if !question.is_change() {
+            return self.answer(question, actor).await;
+        }
+        let (source, actor) = (self.clone(), actor.clone());
+        let seeing_through = tokio::spawn(async move { source.answer(question, &actor).await });
+        seeing_through
+            .await
+            .unwrap_or_else(|error| Err(Failed::new("failed", format!("it was not seen through: {error}"))))
+    }
+
+    async fn answer(&self, question: Question, actor: &Actor) -> Result<Value, Failed> {
         match self {
             Self::Running(handle) => {
                 // Nobody waits for runs here, so there is no progress.
