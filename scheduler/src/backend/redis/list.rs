@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -24,7 +23,8 @@ impl Store {
     /// Keeps what somebody has asked for.
     pub(super) async fn note(&self, action: &NewAction) -> Result<(), Failed> {
         let NewAction { actor, task, change, outcome } = action;
-        let action = json!({ "actor": actor, "task": task.as_deref().unwrap_or_default(), "change": change, "outcome": outcome });
+        let task = task.as_deref().unwrap_or_default();
+        let action = json!({ "actor": **actor, "task": task, "change": **change, "outcome": **outcome });
         let _: Nothing = self.call("note", &json!({ "action": action, "kept": ACTIONS_MAX })).await?;
         Ok(())
     }
@@ -38,11 +38,11 @@ impl Store {
         #[derive(Deserialize)]
         struct Kept {
             at: At,
-            actor: Arc<str>,
+            actor: String,
             /// Empty, if it was about none: tables of Lua lose what is nothing.
-            task: Arc<str>,
-            change: Arc<str>,
-            outcome: Arc<str>,
+            task: String,
+            change: String,
+            outcome: String,
         }
         if limit == 0 {
             return Ok(Vec::new());
@@ -50,8 +50,8 @@ impl Store {
         let found: Found = self.call("actions", &json!({ "limit": limit.min(ACTIONS_MAX) })).await?;
         let actions = found.rows.into_iter().rev().map(|row| {
             let Kept { at, actor, task, change, outcome } = serde_json::from_str(&row)?;
-            let task = Some(task).filter(|task| !task.is_empty());
-            Ok(Action::new(at.0, NewAction { actor, task, change, outcome }))
+            let (actor, task) = (actor.into(), Some(task).filter(|task| !task.is_empty()).map(Into::into));
+            Ok(Action::new(at.0, NewAction { actor, task, change: change.into(), outcome: outcome.into() }))
         });
         actions.collect()
     }

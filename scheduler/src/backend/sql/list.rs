@@ -114,7 +114,7 @@ impl<D: Database> Shared<D> {
     pub(super) async fn note(&self, action: &NewAction) -> Result<(), Failed> {
         let mut step = self.begin().await?;
         let NewAction { actor, task, change, outcome } = action;
-        let input = json!({ "actor": actor, "task": task, "change": change, "outcome": outcome });
+        let input = json!({ "actor": **actor, "task": task.as_deref(), "change": **change, "outcome": **outcome });
         step.tell(&self.statements.note, input).await?;
         step.tell(&self.statements.prune_actions, json!({})).await?;
         self.commit(step).await
