@@ -15,6 +15,8 @@ mod jobs_together;
 mod outrun;
 #[path = "conformance/page_costs.rs"]
 mod page_costs;
+#[path = "conformance/rabbitmq_faults.rs"]
+mod rabbitmq_faults;
 #[path = "conformance/rabbitmq_jobs.rs"]
 mod rabbitmq_jobs;
 #[path = "conformance/rabbitmq_only.rs"]

@@ -170,10 +170,20 @@ impl RabbitMqOptions {
     }
 }
 
+/// How many connections that were ended by a fault of the broker an opening outlasts: of several programs that ask for the same new
+/// queue at once, it may answer some so.
+const FAULTS_MAX: usize = 5;
+
 /// Waits for the first connection, and for the owner's word that this program may work on the store.
 async fn open(store: &Shared) -> Result<(), BoxError> {
     let mut link = store.link.subscribe();
-    let linked = link.wait_for(|link| !matches!(link, Link::Making)).await.map(|link| (*link).clone());
+    let mut linked = link.wait_for(|link| !matches!(link, Link::Making)).await.map(|link| (*link).clone());
+    for _ in 0..FAULTS_MAX {
+        if !matches!(&linked, Ok(Link::Down(lost)) if lost.is_fault_of_broker()) {
+            break;
+        }
+        linked = link.changed().await.map(|()| link.borrow_and_update().clone());
+    }
     if let Ok(Link::Down(lost)) = linked {
         let why = lost.to_string();
         let is_missing = store.migrate == Migrate::Check && why.contains("NOT_FOUND");

@@ -53,6 +53,11 @@ impl Lost {
         Self::Connection(why.into())
     }
 
+    /// Whether the broker says that it has failed, and not that anything is wrong with what it was asked.
+    pub(super) fn is_fault_of_broker(&self) -> bool {
+        matches!(self, Self::Connection(why) if why.contains("INTERNAL_ERROR"))
+    }
+
     /// The queue was another's, or is.
     pub(super) fn another() -> Self {
         Self::new("another node has owned the store meanwhile")
