@@ -163,7 +163,6 @@ pub enum RunState {
 
 impl RunState {
     /// All of them, in their order.
-    #[cfg(any(test, feature = "cli", feature = "conformance", feature = "dashboard"))]
     pub(crate) const ALL: [Self; 8] = [
         Self::Queued,
         Self::Running,

@@ -7,7 +7,7 @@ use symphra_scheduler::backend::{Backend, RunQuery, TaskKey};
 use symphra_scheduler_tests::services::{Postgres, has_postgres};
 
 /// What every such statement is told, whatever it looks for.
-const ASKED: &str = r#"{"task": 7, "id": "00000000-0000-7000-8000-000000000000", "all_states": 1, "states": [], "limit": 101,
+const ASKED: &str = r#"{"task": 7, "tasks": [7, 8], "id": "00000000-0000-7000-8000-000000000000", "all_states": 1, "states": [], "limit": 101,
     "ends_below": 10000, "ended_before": 19990, "last_end": 9223372036854775807, "behind": 9223372036854775807, "behind_id": "g"}"#;
 
 async fn does(server: &mut PgConnection, statement: &str) {
@@ -19,7 +19,8 @@ async fn does(server: &mut PgConnection, statement: &str) {
 async fn sent(server: &mut PgConnection) -> Vec<String> {
     let log: String =
         sqlx::query_scalar("SELECT pg_read_file(pg_current_logfile())").fetch_one(server).await.expect("it has a log");
-    let executed = log.lines().filter(|line| line.contains("\"costs_history\" AS r"));
+    let executed =
+        log.lines().filter(|line| line.contains("\"costs_history\" AS r") || line.contains("\"costs_history\" AS h"));
     executed.filter_map(|line| Some(line.split_once(" execute ")?.1.split_once(": ")?.1.to_owned())).collect()
 }
 
@@ -58,10 +59,15 @@ async fn postgres_finds_a_page_by_an_index_whatever_it_knows_of_the_numbers() {
         query.limit = Some(1);
         store.runs_page(&query).await.expect("they are listed");
     }
+    store.last_ended(&[TaskKey(7), TaskKey(8)]).await.expect("they are listed");
     let statements = sent(&mut by_hand).await;
-    assert_eq!(statements.len(), 6, "of each kind what is alive, and what has ended: {statements:?}");
+    assert_eq!(
+        statements.len(),
+        7,
+        "of each kind what is alive, and what has ended; and the last of tasks: {statements:?}"
+    );
     // Of what is alive few have ended since, which its planner finds by whichever index.
-    let found_by = ["history_", "history_pkey", "history_", "history_task", "history_", "history_id"];
+    let found_by = ["history_", "history_pkey", "history_", "history_task", "history_", "history_id", "history_task"];
     for (number, (statement, index)) in statements.iter().zip(found_by).enumerate() {
         for plan in plans(&mut by_hand, number, statement).await {
             let is_found = plan.contains(&format!(" costs_{index}"));

@@ -132,7 +132,9 @@ pub use letters::{
 pub use logs::{
     a_log_goes_with_its_run, the_log_of_the_last_attempt_is_kept, what_writes_nothing_leaves_the_log_as_it_is,
 };
-pub use looking::{the_nodes_of_a_store_are_told, the_tasks_of_a_store_are_told_by_name};
+pub use looking::{
+    the_last_run_to_end_of_each_task_is_told, the_nodes_of_a_store_are_told, the_tasks_of_a_store_are_told_by_name,
+};
 pub use noting::what_was_asked_for_is_kept_the_last_of_it;
 pub use overlapping::{
     a_firing_that_waits_is_recognised, a_full_task_is_recorded_with_the_run_that_fills_it,
@@ -322,6 +324,7 @@ macro_rules! conformance_tests {
             the_ledger_counts_every_occurrence_once
             the_tasks_of_a_store_are_told_by_name
             the_nodes_of_a_store_are_told
+            the_last_run_to_end_of_each_task_is_told
             a_job_is_claimed_with_its_arguments
             jobs_of_a_batch_have_their_answers
             a_job_whose_answer_was_lost_is_recognised

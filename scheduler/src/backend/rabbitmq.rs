@@ -34,8 +34,8 @@ use super::thread::StoreThread;
 use super::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
-    Unregistration,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, RunRows, Stored, Submission, Submitted,
+    TaskKey, Unregistration,
 };
 use crate::Error;
 use crate::migrate::Migrate;
@@ -338,6 +338,11 @@ impl Backend for RabbitMqBackend {
     fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
         let query = query.clone();
         self.run("list runs", |store| async move { pieces::runs_page(&store, query).await })
+    }
+
+    fn last_ended<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<RunRow>> {
+        let tasks = tasks.to_vec();
+        self.run("list runs", |store| async move { pieces::last_ended(&store, tasks).await })
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -367,6 +367,12 @@ impl RunQuery {
         Self { task: Some(task), ..Self::default() }
     }
 
+    /// The run of a task that was the last to end.
+    pub(crate) fn last_ended_of(task: TaskKey) -> Self {
+        let states = RunState::ALL.into_iter().filter(|state| state.is_final()).collect();
+        Self { states, limit: Some(1), ..Self::of(task) }
+    }
+
     /// Whether a run is among those asked for, its place and the limit apart.
     #[must_use]
     pub fn includes(&self, run: &RunRow) -> bool {

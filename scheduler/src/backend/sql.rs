@@ -40,8 +40,8 @@ pub(crate) use super::thread::StoreThread;
 use super::{
     Action, Admission, Backend, BackendError, BackendFuture, Cancelled, Capabilities, Changes, Claim, Claims, Command,
     Enqueued, Finish, Firing, Holder, Holding, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob,
-    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey,
-    Unregistration,
+    NodeRow, Record, Registered, Registration, RunLog, RunQuery, RunRow, RunRows, Stored, Submission, Submitted,
+    TaskKey, Unregistration,
 };
 use crate::run::RunId;
 pub(crate) use dialect::{Dialect, Names};
@@ -452,6 +452,11 @@ impl<B: InSql> Backend for B {
     fn runs_page<'a>(&'a self, query: &'a RunQuery) -> BackendFuture<'a, RunRows> {
         let query = query.clone();
         self.sql().run("list runs", |shared| async move { shared.runs_page(&query).await })
+    }
+
+    fn last_ended<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<RunRow>> {
+        let tasks = tasks.to_vec();
+        self.sql().run("list runs", |shared| async move { shared.last_ended(&tasks).await })
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::words::disk_full;
 use super::{Holder, PATIENCE, SHORT, Subject, Ticking, dying, node, now, pass};
-use crate::backend::{NamedTask, NodeRow, Presence, Registration, TaskRules};
+use crate::backend::{End, NamedTask, NodeRow, Presence, Registration, TaskKey, TaskRules};
+use crate::run::RunState;
 use crate::schedule::Overlap;
 
 async fn tasks(backend: &Subject) -> Vec<NamedTask> {
@@ -68,4 +70,25 @@ pub async fn the_nodes_of_a_store_are_told(backend: Subject) {
         }
     };
     tokio::time::timeout(PATIENCE, back).await.expect("who is heard of again is back");
+}
+
+/// Of many tasks a store tells the run of each that was the last to end, whatever is alive or was due later; of a task without
+/// a run that has ended it tells none.
+pub async fn the_last_run_to_end_of_each_task_is_told(backend: Subject) {
+    let pay = Ticking::overlapping(&backend, "pay", Overlap::Allow).await;
+    let [bill, idle] = [Ticking::new(&backend, "bill").await, Ticking::new(&backend, "idle").await];
+    let holder = node("a");
+    let [first, second, _alive] = [pay.hold(&holder, 1).await, pay.hold(&holder, 2).await, pay.hold(&holder, 3).await];
+    pay.succeed(2, second).await;
+    pay.end(1, first, End::Final(disk_full())).await;
+    let only = bill.hold(&holder, 1).await;
+    bill.succeed(1, only).await;
+    let keys = [pay.key, bill.key, idle.key, TaskKey(u64::MAX >> 1)];
+    let told = backend.last_ended(&keys).await.expect("the question is answered");
+    let mut told: Vec<_> = told.into_iter().map(|run| (run.task, run.scheduled_at, run.state)).collect();
+    told.sort_unstable_by_key(|(task, ..)| *task);
+    let mut expected = vec![(pay.key, pay.at(1), RunState::Failed), (bill.key, bill.at(1), RunState::Succeeded)];
+    expected.sort_unstable_by_key(|(task, ..)| *task);
+    assert_eq!(told, expected);
+    assert_eq!(backend.last_ended(&[]).await.expect("the question is answered"), []);
 }

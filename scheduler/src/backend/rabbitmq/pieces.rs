@@ -1,6 +1,9 @@
 //! What is asked of the owner in pieces, each of which is one message: what has no bound, or might be heavy.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 
 use super::ask::{Failed, Shared};
 use super::message::Request;
@@ -9,7 +12,7 @@ use crate::backend::memory::replica::{Answer, Call, Further, NAMED_MAX, Question
 use crate::backend::weight::{Weigh, pieces};
 use crate::backend::{
     Changes, Claim, Claims, Command, Holder, LETTERS_LISTED, LetterQuery, LetterRow, NamedTask, NodeRow, Registered,
-    Registration, RunQuery, RunRows, TaskKey,
+    Registration, RunQuery, RunRow, RunRows, TaskKey,
 };
 use crate::outcome::ERROR_TEXT_BYTES_MAX;
 
@@ -141,6 +144,24 @@ pub(super) async fn runs_page(store: &Shared, mut query: RunQuery) -> Result<Run
         (page.next, query.after) = (some.next, some.next);
         if page.next.is_none() || limit.is_some_and(|limit| page.rows.len() >= limit) {
             return Ok(page);
+        }
+    }
+}
+
+/// The last runs of tasks to end: a question for each, many of them under way at once.
+pub(super) async fn last_ended(store: &Arc<Shared>, tasks: Vec<TaskKey>) -> Result<Vec<RunRow>, Failed> {
+    let (mut rest, mut under_way, mut last) = (tasks.into_iter(), JoinSet::new(), Vec::new());
+    loop {
+        while under_way.len() < TOGETHER_MAX
+            && let Some(task) = rest.next()
+        {
+            let store = Arc::clone(store);
+            under_way.spawn(async move { runs_page(&store, RunQuery::last_ended_of(task)).await });
+        }
+        match under_way.join_next().await {
+            Some(Ok(page)) => last.extend(page?.rows),
+            Some(Err(gone)) => std::panic::resume_unwind(gone.into_panic()),
+            None => return Ok(last),
         }
     }
 }

@@ -128,6 +128,23 @@ impl Store {
         Ok(RunRows::first_of(listed, limit))
     }
 
+    pub(super) async fn last_ended(&self, tasks: &[TaskKey]) -> Result<Vec<RunRow>, Failed> {
+        #[derive(Deserialize)]
+        struct Found {
+            #[serde(default)]
+            rows: Vec<(Id, String)>,
+        }
+        let mut last = Vec::new();
+        for some in tasks.chunks(PAGE) {
+            let asked = json!({ "tasks": some.iter().copied().map(Key).collect::<Vec<_>>() });
+            let found: Found = self.call("last_ended", &asked).await?;
+            for (Id(id), row) in found.rows {
+                last.push(read_run(&row, id)?);
+            }
+        }
+        Ok(last)
+    }
+
     /// Runs that are alive, and those whose ends have later numbers than `ended_before`, the newest instant first.
     async fn alive_and_ended_since(
         &self,

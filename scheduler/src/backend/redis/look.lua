@@ -208,6 +208,18 @@ function calls.past()
   return { rows = #rows > 0 and rows or nil, below = has_more and step.text(ends[#ends]) or nil }
 end
 
+-- Of each of some tasks the run that was the last to end.
+function calls.last_ended()
+  local ids, rows = {}, {}
+  for _, task in ipairs(step.input.tasks) do
+    ids[#ids + 1] = step.ended_between(task, nil, nil, 1)[1]
+  end
+  for at, row in ipairs(step.get_all('ended', ids)) do
+    if row then rows[#rows + 1] = { ids[at], row } end
+  end
+  return { rows = #rows > 0 and rows or nil }
+end
+
 -- What keeps Redis from being a store, as it says itself; and the version of what is kept.
 function calls.open()
   local told = redis.pcall('INFO', 'memory')

@@ -12,10 +12,13 @@ use super::statements::Runs;
 use super::{Database, Failed, Shared, text};
 use crate::TaskName;
 use crate::backend::{
-    Action, Holding, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunCursor, RunLog, RunQuery, RunRows,
-    TaskKey,
+    Action, Holding, Ledger, NamedTask, NewAction, NodeRow, Presence, Record, RunCursor, RunLog, RunQuery, RunRow,
+    RunRows, TaskKey,
 };
 use crate::run::RunId;
+
+/// Of how many tasks the last runs are read at once.
+const TOGETHER_MAX: usize = 1_000;
 
 /// A row, and the number of its end.
 #[derive(Deserialize)]
@@ -97,6 +100,18 @@ impl<D: Database> Shared<D> {
             }
         }
         Ok(RunRows::first_of(listed, limit))
+    }
+
+    pub(super) async fn last_ended(&self, tasks: &[TaskKey]) -> Result<Vec<RunRow>, Failed> {
+        let (mut step, mut last) = (self.read().await?, Vec::new());
+        for some in tasks.chunks(TOGETHER_MAX) {
+            let asked = json!({ "tasks": some.iter().map(|task| id(*task)).collect::<Vec<_>>() });
+            let rows: Vec<Option<Numbered<Ended>>> = step.list(&self.statements.last_ended, asked).await?;
+            for Numbered { row, .. } in rows.into_iter().flatten() {
+                last.push(row.row()?);
+            }
+        }
+        Ok(last)
     }
 
     pub(super) async fn run_log(&self, run: RunId) -> Result<Option<RunLog>, Failed> {

@@ -12,7 +12,7 @@ use super::rows::{
 };
 use crate::backend::ACTIONS_MAX;
 use claims::{candidates, claimable, retrying};
-use lists::{each_way, list_alive, list_ended};
+use lists::{each_way, last_ended, list_alive, list_ended};
 
 pub(super) use lists::Runs;
 
@@ -91,6 +91,7 @@ pub(crate) struct Statements {
     /// By [`Runs`].
     pub(super) list_alive: [String; 3],
     pub(super) list_ended: [String; 3],
+    pub(super) last_ended: String,
     pub(super) last_end: String,
     pub(super) ledger: String,
     pub(super) task_of_run: String,
@@ -384,6 +385,7 @@ impl Statements {
             asked: say(&runs_of("r.cancelling IS NOT NULL OR (r.holder IS NOT NULL AND r.put_off_by IS NOT NULL)")),
             list_alive: each_way(list_alive, say),
             list_ended: each_way(list_ended, say),
+            last_ended: say(&last_ended()),
             last_end: say("SELECT {object}('seq', COALESCE(MAX(seq), 0)) FROM {history}"),
             ledger: say(
                 "SELECT {object}('occurrences', occurrences, 'runs', runs, 'recorded', recorded) FROM {tasks} WHERE id = \

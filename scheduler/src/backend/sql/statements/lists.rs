@@ -94,6 +94,16 @@ pub(super) fn list_ended(which: &str) -> String {
     )
 }
 
+/// Of each of some tasks the run that was the last to end, or nothing: a look of its own for each, for a join would be made by reading
+/// the whole history.
+pub(super) fn last_ended() -> String {
+    format!(
+        "SELECT {{array}}({{nested}}((SELECT {} FROM {{history}} AS h WHERE h.task = CAST(e.value AS {{int}}) ORDER BY h.seq DESC \
+         LIMIT 1))) FROM {{words:tasks}}",
+        object("h", ENDED, &[("seq", "h.seq")]),
+    )
+}
+
 fn ended_columns() -> String {
     ENDED.iter().map(|(column, _)| format!("r.{column}")).collect::<Vec<_>>().join(", ")
 }
@@ -130,6 +140,9 @@ mod tests {
             let plan = plan(&mut file, statement).await;
             assert!(plan.contains(way) && !plan.contains("TEMP B-TREE"), "{way}: {plan}");
         }
+        let plan_of_last = plan(&mut file, &say(&last_ended())).await;
+        let way = "SEARCH h USING INDEX t_history_task (task=?)";
+        assert!(plan_of_last.contains(way) && !plan_of_last.contains("TEMP B-TREE"), "{plan_of_last}");
         let [all, of_task, one] = each_way(list_alive, say);
         for (statement, way) in [
             (&all, "SEARCH r USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
