@@ -264,6 +264,21 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(self.runs_page(query).await?.rows) })
     }
 
+    /// Of each of these tasks the run that was the last to end, of those in the history; in any order. A store that can tells
+    /// many at once.
+    ///
+    /// # Errors
+    /// [`BackendError`] if the store cannot be reached.
+    fn last_ended<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<RunRow>> {
+        Box::pin(async move {
+            let mut last = Vec::new();
+            for task in tasks {
+                last.extend(self.runs(&RunQuery::last_ended_of(*task)).await?);
+            }
+            Ok(last)
+        })
+    }
+
     /// What is kept of what a run wrote to the log: that of its last attempt that has ended and [wrote](Finish::log)
     /// something. It is kept no longer than the run, and a store that is not [durable](Capabilities::durable) may give it up
     /// before.

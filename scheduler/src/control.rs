@@ -7,6 +7,7 @@
 mod answer;
 #[cfg(all(unix, feature = "cli"))]
 mod client;
+pub(crate) mod day;
 #[cfg(all(not(unix), feature = "cli"))]
 mod elsewhere;
 mod found;
@@ -27,7 +28,7 @@ use serde_json::Value;
 pub(crate) use crate::backend::RunCursor;
 use crate::error::Error;
 
-#[cfg(any(feature = "dashboard", all(unix, feature = "cli")))]
+#[cfg(all(unix, feature = "cli"))]
 pub(crate) use answer::INSTANTS_MAX;
 #[cfg(feature = "dashboard")]
 pub(crate) use answer::{Actor, COUNT_MAX, answer};
@@ -35,7 +36,7 @@ pub(crate) use answer::{Actor, COUNT_MAX, answer};
 pub(crate) use client::{Connection, find};
 #[cfg(all(not(unix), feature = "cli"))]
 pub(crate) use elsewhere::{Connection, Server, find};
-#[cfg(any(feature = "dashboard", feature = "cli"))]
+#[cfg(feature = "dashboard")]
 pub(crate) use found::FoundView;
 pub(crate) use found::Search;
 #[cfg(all(unix, feature = "cli"))]
@@ -85,6 +86,11 @@ pub(crate) enum Question {
     Next {
         task: Option<String>,
         count: usize,
+    },
+    /// The 24 hours ahead of all tasks.
+    Day {
+        /// Of its rows, counted from 1; one that there is not is the nearest that there is.
+        page: usize,
     },
     Trigger {
         task: String,

@@ -16,7 +16,7 @@ use super::view::{
 use super::{Failure, Output, declared, text};
 use crate::backend::is_not_made;
 use crate::clock::Clock;
-use crate::control::{self, Answer, Connection, FoundView, How, Question, Stored};
+use crate::control::{self, Answer, Connection, How, Question, Stored};
 use crate::daemon::Pid;
 use crate::scheduler::Scheduler;
 
@@ -150,7 +150,7 @@ async fn ask(connection: Connection, command: LiveCommand, output: &Output) -> R
 fn tell(question: &Question, value: serde_json::Value, output: &Output) -> Result<u8, Failure> {
     match question {
         Question::List { .. } => show::<Vec<TaskView>>(value, output, |all, output| text::tasks(all, output)),
-        Question::Find(_) => show::<FoundView>(value, output, |found, output| text::tasks(&found.tasks, output)),
+        Question::Find(_) | Question::Day { .. } => Err(Failure::failed("a page of a dashboard is no command")),
         Question::Show { .. } => show::<TaskPage>(value, output, text::page),
         Question::Next { .. } => show::<Vec<NextView>>(value, output, |all, output| text::next(all, output)),
         Question::Runs { .. } => show::<Vec<RunView>>(value, output, |all, output| text::runs(all, output)),

@@ -13,6 +13,7 @@ use symphra_scheduler_core::{TZDB_VERSION, Timestamp, format_duration, parse_ins
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::day::{Day, DayView};
 use super::noted::Noted;
 use super::view::{
     ActionView, At, BackfillView, ChangeView, ExplanationView, HealthView, LedgerView, LetterView, LogView, NextView,
@@ -122,6 +123,7 @@ async fn done(handle: &SchedulerHandle, question: Question, actor: &Actor) -> Re
         Question::Find(search) => json(&search.among(handle.list_tasks())),
         Question::Show { task } => json(&page(handle, &task).await?),
         Question::Next { task, count } => json(&next(handle, task.as_deref(), count).await?),
+        Question::Day { page } => json(&day(handle, page).await),
         Question::Runs { task, states, from, to, after, count } => {
             let zone = zone_of(handle, task.as_deref())?;
             let mut filter = RunFilter::new().limit(count.min(COUNT_MAX));
@@ -321,6 +323,17 @@ async fn next(handle: &SchedulerHandle, task: Option<&str>, count: usize) -> Res
         });
     }
     Ok(views)
+}
+
+async fn day(handle: &SchedulerHandle, page: usize) -> DayView {
+    let (now, tasks) = (handle.now(), handle.live_tasks());
+    let mut day = Day::new(now, tasks.len());
+    for task in tasks {
+        day.add(task.name.as_str(), &task.instants(now, Some(day.end()), day.of_each()));
+        // Others have their turn between two tasks.
+        tokio::task::yield_now().await;
+    }
+    day.view(page)
 }
 
 fn run_view(handle: &SchedulerHandle, run: &Run) -> RunView {

@@ -74,7 +74,7 @@ impl Searched for TaskInfo {
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(all(test, feature = "cli"))]
 impl Searched for TaskView {
     fn name(&self) -> &str {
         &self.name

@@ -62,6 +62,7 @@ impl Question {
             | Self::Find(_)
             | Self::Show { .. }
             | Self::Next { .. }
+            | Self::Day { .. }
             | Self::Runs { .. }
             | Self::Log { .. }
             | Self::Explain { .. }

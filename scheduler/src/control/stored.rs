@@ -5,6 +5,7 @@
 
 mod backfill;
 mod letters;
+mod tasks;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,15 +13,14 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, nearest};
 
-use super::answer::{Actor, COUNT_MAX, INSTANTS_MAX, ON_PAGE, cursor, instant, json, no_run, run_id};
+use super::answer::{Actor, COUNT_MAX, cursor, instant, json, no_run, run_id};
 use super::noted::Noted;
 use super::view::{
-    ActionView, At, ChangeView, ExplanationView, HealthView, LedgerView, LogView, NextView, NodeView, PauseView,
-    RecordView, RunView, StaleView, TaskPage, TaskView, runs_page,
+    ActionView, At, ChangeView, ExplanationView, HealthView, LogView, NodeView, RunView, StaleView, runs_page,
 };
 use super::{How, Question};
 use crate::backend::{
-    Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted,
+    Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, Submission, Submitted,
     TRIGGERS_WAITING_MAX, TaskKey,
 };
 use crate::clock::Clock;
@@ -28,13 +28,13 @@ use crate::error::Error;
 use crate::handle::{AskedOf, Run, success_due};
 use crate::run::{Origin, RunId, RunIds, RunState};
 use crate::schedule::{Delay, Plan, Schedule, Timetable};
-use crate::task::{Task, TaskName, TaskStatus};
+use crate::task::{Task, TaskName};
 
 /// A store that is asked.
 pub(crate) struct Stored {
     backend: Arc<dyn Backend>,
     /// What this program declares, with overrides; nothing, where the program is not known.
-    declared: Vec<Task>,
+    declared: HashMap<Box<str>, Task>,
     /// In which instants without an offset are read that are of no task.
     zone: Tz,
     clock: Clock,
@@ -58,6 +58,7 @@ impl Stored {
         clock: Clock,
     ) -> Result<Self, Error> {
         let names = backend.tasks().await?;
+        let declared = declared.into_iter().map(|task| (task.name().into(), task)).collect();
         Ok(Self { backend, declared, zone, clock, actor: Actor::of_process(), names })
     }
 
@@ -102,9 +103,10 @@ impl Stored {
     async fn done(&self, question: &Question) -> Result<serde_json::Value, Error> {
         Ok(match question {
             Question::List { status, tag } => json(&self.listed(status.as_deref(), tag.as_deref()).await?),
-            Question::Find(search) => json(&search.among(self.listed(None, None).await?)),
+            Question::Find(search) => json(&search.among(self.standing().await?)),
             Question::Show { task } => json(&self.page(task).await?),
             Question::Next { task, count } => json(&self.next(task.as_deref(), *count).await?),
+            Question::Day { page } => json(&self.day(*page).await?),
             Question::Runs { task, states, from, to, after, count } => {
                 let mut query = self.query(task.as_deref(), states, from.as_deref(), to.as_deref(), *count).await?;
                 query.after = after.as_deref().map(cursor).transpose()?;
@@ -131,7 +133,7 @@ impl Stored {
     }
 
     fn declared(&self, name: &str) -> Option<&Task> {
-        self.declared.iter().find(|task| task.name() == name)
+        self.declared.get(name)
     }
 
     fn key(&self, name: &str) -> Result<TaskKey, Error> {
@@ -166,130 +168,6 @@ impl Stored {
         let fires = |task: &&NamedTask| self.declared.is_empty() || self.declared(task.name.as_str()).is_some();
         let keys: Vec<TaskKey> = self.names.iter().filter(fires).map(|task| task.key).collect();
         self.all(&keys).await
-    }
-
-    async fn listed(&self, status: Option<&str>, tag: Option<&str>) -> Result<Vec<TaskView>, Error> {
-        let alive = self.alive(None).await?;
-        let mut views = Vec::new();
-        for seen in self.firing().await? {
-            let has_tag = |tag: &str| {
-                let declared = self.declared(seen.name.as_str());
-                declared.is_some_and(|task| task.tag_list().iter().any(|known| known == tag))
-            };
-            if tag.is_some_and(|tag| !has_tag(tag)) {
-                continue;
-            }
-            let view = self.view(&seen, &alive).await?;
-            if status.is_none_or(|status| view.status == status) {
-                views.push(view);
-            }
-        }
-        Ok(views)
-    }
-
-    /// The runs that are alive, by their tasks.
-    async fn alive(&self, task: Option<TaskKey>) -> Result<HashMap<TaskKey, Vec<RunRow>>, Error> {
-        let states = RunState::ALL.into_iter().filter(|state| !state.is_final()).collect();
-        let rows = self.backend.runs(&RunQuery { task, states, ..RunQuery::default() }).await?;
-        let mut alive: HashMap<TaskKey, Vec<RunRow>> = HashMap::new();
-        rows.into_iter().for_each(|row| alive.entry(row.task).or_default().push(row));
-        Ok(alive)
-    }
-
-    async fn view(&self, seen: &Seen, alive: &HashMap<TaskKey, Vec<RunRow>>) -> Result<TaskView, Error> {
-        let Seen { name, task, plan } = seen;
-        let alive = alive.get(&task.key).map_or(&[][..], Vec::as_slice);
-        let status = match &task.pause {
-            Some(_) => TaskStatus::Paused,
-            None => self.status(task.key, alive).await?,
-        };
-        let zone = plan.zone();
-        let declared = self.declared(name.as_str()).map(Task::options);
-        let words = |of: &[_]| of.iter().map(ToString::to_string).collect();
-        Ok(TaskView {
-            name: name.to_string(),
-            schedule: plan.schedule().describe(),
-            schedule_zh: plan.schedule().describe_in(symphra_scheduler_core::Language::Chinese),
-            timezone: zone.to_string(),
-            status: status.to_string(),
-            next: self.next_of(seen, 1).pop(),
-            pause: task.pause.as_ref().map(|pause| PauseView::of(pause, zone)),
-            tags: declared.map_or_else(Vec::new, |options| words(&options.tags)),
-            metadata: declared.map_or_else(Vec::new, |options| {
-                options.metadata.shown().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()
-            }),
-            priority: declared.map_or(0, |options| options.priority),
-            source: self.declared(name.as_str()).map_or_else(String::new, |task| task.source().to_string()),
-            running: count(alive.iter().filter(|run| run.state == RunState::Running).count()),
-            total_runs: Some(task.runs),
-            successful_runs: None,
-            failed_runs: None,
-        })
-    }
-
-    /// Where a task stands that is not paused: `running` while any run is, else as its latest run.
-    async fn status(&self, task: TaskKey, alive: &[RunRow]) -> Result<TaskStatus, Error> {
-        for (state, status) in [(RunState::Running, TaskStatus::Running), (RunState::Retrying, TaskStatus::Retrying)] {
-            if alive.iter().any(|run| run.state == state) {
-                return Ok(status);
-            }
-        }
-        if !alive.is_empty() {
-            return Ok(TaskStatus::Pending);
-        }
-        let latest = self.backend.runs(&RunQuery { limit: Some(1), ..RunQuery::of(task) }).await?;
-        Ok(match latest.first().map(|run| run.state) {
-            None => TaskStatus::Pending,
-            Some(RunState::Succeeded) => TaskStatus::Completed,
-            Some(RunState::Cancelled) => TaskStatus::Cancelled,
-            Some(_) => TaskStatus::Failed,
-        })
-    }
-
-    /// The next occurrences; of a fixed delay only the next is known, and none while its run is alive.
-    fn next_of(&self, Seen { task, plan, .. }: &Seen, count: usize) -> Vec<At> {
-        let now = self.clock.now();
-        if task.is_exhausted() {
-            return Vec::new();
-        }
-        let next: Vec<Timestamp> = match (plan.fixed_delay(), task.alive) {
-            (None, _) => std::iter::successors(plan.next(now), |&at| plan.next(at)).take(count).collect(),
-            (Some(_), Some(_)) => Vec::new(),
-            (Some(period), None) => {
-                let first = task.last_end.map_or_else(|| plan.first_of_delay(), |end| end.plus(period));
-                plan.not_excepted_from(first.max(plan.since())).into_iter().take(count).collect()
-            }
-        };
-        next.into_iter().map(|at| At::new(at, plan.zone())).collect()
-    }
-
-    async fn page(&self, task: &str) -> Result<TaskPage, Error> {
-        let seen = self.see(task).await?;
-        let (key, zone) = (seen.task.key, seen.plan.zone());
-        let records = self.backend.records(key).await?;
-        let runs = self.backend.runs(&RunQuery { limit: Some(ON_PAGE), ..RunQuery::of(key) }).await?;
-        Ok(TaskPage {
-            task: self.view(&seen, &self.alive(Some(key)).await?).await?,
-            next_occurrences: self.next_of(&seen, ON_PAGE),
-            ledger: Some(LedgerView::of(self.backend.ledger(key).await?)),
-            records: records.into_iter().map(|record| RecordView::of(record, zone)).collect(),
-            latest_runs: runs.into_iter().map(|run| RunView::of(&Run::of(seen.name.clone(), run), zone)).collect(),
-        })
-    }
-
-    async fn next(&self, task: Option<&str>, count: usize) -> Result<Vec<NextView>, Error> {
-        let tasks = match task {
-            Some(task) => vec![self.see(task).await?],
-            None => self.firing().await?,
-        };
-        let count = count.min(COUNT_MAX).min((INSTANTS_MAX / tasks.len().max(1)).max(1));
-        let views = tasks.iter().map(|seen| NextView {
-            task: seen.name.to_string(),
-            schedule: seen.plan.schedule().describe(),
-            timezone: seen.plan.zone().to_string(),
-            next: self.next_of(seen, count),
-        });
-        Ok(views.collect())
     }
 
     async fn query(

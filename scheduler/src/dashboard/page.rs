@@ -29,7 +29,7 @@ pub(super) use shell::{SignIn, problem, sign_in};
 pub(super) use task::{HISTORY, TaskQuery, Told, task};
 pub(super) use tasks::{TaskSearch, tasks};
 pub(super) use text::encoded;
-pub(super) use timeline::{OCCURRENCES_ASKED, timeline};
+pub(super) use timeline::timeline;
 pub(super) use words::Language;
 
 /// What every page is told besides its own views.

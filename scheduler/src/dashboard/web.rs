@@ -142,8 +142,8 @@ async fn timeline((State(shared), Extension(reader)): Asked, Query(number): Quer
     let done = Done::default();
     let visit = Visit::new(&shared, &reader, &done);
     let made = async {
-        let next: Vec<_> = visit.ask(Question::Next { task: None, count: page::OCCURRENCES_ASKED }).await?;
-        Ok(page::timeline(&visit.frame(), &next, &number.page))
+        let day = visit.ask(Question::Day { page: number.page.parse().unwrap_or(1) }).await?;
+        Ok(page::timeline(&visit.frame(), &day))
     };
     visit.shows(made.await)
 }

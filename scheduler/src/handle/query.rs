@@ -216,6 +216,19 @@ impl SchedulerHandle {
         listed
     }
 
+    /// The tasks themselves, by name.
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
+    pub(crate) fn live_tasks(&self) -> Vec<Arc<crate::task::LiveTask>> {
+        let mut all: Vec<_> = self.0.directory().iter().cloned().collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
     /// How many tasks there are, and how many of them stand where.
     #[must_use]
     pub fn task_counts(&self) -> TaskCounts {

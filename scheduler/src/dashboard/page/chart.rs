@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::Frame;
-use super::text::millis;
 use crate::control::view::RunView;
 
 /// How many bars a chart has room for: all that are asked for.
@@ -19,8 +18,8 @@ struct Bar<'a> {
 /// How long each run took, and how late each began: the oldest first.
 pub(super) fn history(frame: &Frame<'_>, runs: &[RunView]) -> Markup {
     let words = frame.language.words();
-    let durations = bars(runs, |run| Some(millis(run.finished_at.as_ref()?)? - millis(run.started_at.as_ref()?)?));
-    let lateness = bars(runs, |run| Some(millis(run.started_at.as_ref()?)? - millis(&run.due_at)?));
+    let durations = bars(runs, |run| run.duration_ms);
+    let lateness = bars(runs, |run| run.lateness_ms);
     html! {
         @if durations.is_empty() && lateness.is_empty() {
             p.empty { (words.no_history) }
@@ -34,8 +33,8 @@ pub(super) fn history(frame: &Frame<'_>, runs: &[RunView]) -> Markup {
 }
 
 /// The bars of `runs`, which come newest first.
-fn bars(runs: &[RunView], of: impl Fn(&RunView) -> Option<i64>) -> Vec<Bar<'_>> {
-    runs.iter().rev().filter_map(|run| Some(Bar { run, millis: of(run)?.max(0) })).collect()
+fn bars(runs: &[RunView], of: impl Fn(&RunView) -> Option<u64>) -> Vec<Bar<'_>> {
+    runs.iter().rev().filter_map(|run| Some(Bar { run, millis: i64::try_from(of(run)?).ok()? })).collect()
 }
 
 fn chart(frame: &Frame<'_>, title: &str, bars: &[Bar<'_>]) -> Markup {

@@ -5,9 +5,10 @@ use symphra_scheduler_core::Timestamp;
 
 use super::*;
 use crate::control::FoundView;
+use crate::control::day::{DayRow, DayView, MinuteView, NamedView, QUARTERS};
 use crate::control::view::{
-    ActionView, At, BackfillView, ExplanationView, HealthView, LetterView, LogView, NextView, NodeView, RunView,
-    TaskPage, TaskView,
+    ActionView, At, BackfillView, ExplanationView, HealthView, LetterView, LogView, NodeView, RunView, TaskPage,
+    TaskView,
 };
 
 /// An element, an end of an attribute, a mark that turns the direction of text, and the length of a book.
@@ -43,6 +44,15 @@ fn found_of(tasks: &[TaskView], page: usize) -> FoundView {
     let tags = tasks.iter().flat_map(|task| task.tags.clone()).collect();
     let found = tasks.len();
     FoundView { tasks: tasks.to_vec(), found, page, pages: 1, all: found, statuses, tags }
+}
+
+fn row_of(task: &str, occurrences: usize) -> DayRow {
+    DayRow { task: task.to_owned(), quarters: vec![1; QUARTERS], occurrences, goes_on_ms: None }
+}
+
+fn day_of(page: usize, pages: usize) -> DayView {
+    let (rows, busiest) = (Vec::new(), Vec::new());
+    DayView { from_ms: 0, rows, page, pages, idle: NamedView::default(), busiest }
 }
 
 fn frame(rights: Rights) -> Frame<'static> {
@@ -114,8 +124,9 @@ fn all_pages(frame: &Frame<'_>, text: &str) -> Vec<(&'static str, String)> {
         "stale": [{ "task": text, "expected_by": at() }], "clock": { "offset_ms": 4, "is_off": true },
     }))
     .expect("a health");
-    let next = NextView { task: owned(), schedule: owned(), timezone: owned(), next: vec![at()] };
-    let other = NextView { task: format!("2{text}"), ..next.clone() };
+    let named = || NamedView { count: 1, first: vec![owned()] };
+    let busiest = vec![MinuteView { at_ms: 0, tasks: named() }];
+    let day = DayView { rows: vec![row_of(text, 2)], idle: named(), busiest, ..day_of(1, 1) };
     let action = ActionView { at: at(), actor: owned(), task: Some(owned()), change: owned(), outcome: owned() };
     let search = TaskSearch { q: String::new(), status: String::new(), tag: owned(), page: owned() };
     let runs_search = RunSearch { task: owned(), state: owned(), from: owned(), to: owned(), after: owned() };
@@ -125,7 +136,7 @@ fn all_pages(frame: &Frame<'_>, text: &str) -> Vec<(&'static str, String)> {
         ("tasks", tasks(frame, &found_of(&[task_of(text, "paused")], 1), &search)),
         ("task", task(frame, &page, &page.latest_runs, &query, &told)),
         ("task, refused", task(frame, &page, &page.latest_runs, &query, &refused)),
-        ("timeline", timeline(frame, &[next, other], text)),
+        ("timeline", timeline(frame, &day)),
         ("runs", runs(frame, &many, &runs_search)),
         ("run", run(frame, &log)),
         ("nodes", nodes(frame, &[node], &health)),
@@ -245,31 +256,41 @@ fn a_page_of_many_tasks_leads_to_those_beside_it_with_the_same_search() {
 
 #[test]
 fn one_occurrence_is_told_as_one_and_tasks_without_any_are_named_below() {
-    let view = |task: &str, next: Vec<At>| NextView {
-        task: task.to_owned(),
-        schedule: String::new(),
-        timezone: "UTC".to_owned(),
-        next,
-    };
-    let all = [view("daily", vec![at()]), view("never", Vec::new())];
-    let page = timeline(&frame(Rights::Read), &all, "").into_string();
+    let idle = NamedView { count: 14, first: vec!["never".to_owned()] };
+    let day = DayView { rows: vec![row_of("daily", 1)], idle, ..day_of(1, 1) };
+    let page = timeline(&frame(Rights::Read), &day).into_string();
     assert!(page.contains("1 occurrence<") && !page.contains("1 occurrences"), "{page}");
     let (rows, below) = page.split_once("Not within 24 hours").expect("it is said");
     assert!(!rows.contains("task?name=never") && below.contains("task?name=never"), "{page}");
+    assert!(below.contains("+13"), "{page}");
+    let quiet = DayView { idle: NamedView { count: 1, first: Vec::new() }, ..day_of(1, 1) };
+    assert!(timeline(&frame(Rights::Read), &quiet).into_string().contains("Nothing falls due within 24 hours."));
+    assert!(timeline(&frame(Rights::Read), &day_of(1, 1)).into_string().contains("There are no tasks."));
 }
 
 #[test]
 fn what_falls_into_one_minute_is_named() {
-    let daily = |task: &str| NextView {
-        task: task.to_owned(),
-        schedule: String::new(),
-        timezone: "UTC".to_owned(),
-        next: vec![at()],
+    let tasks = NamedView { count: 14, first: vec!["invoices".to_owned(), "mails".to_owned()] };
+    let busiest = vec![MinuteView { at_ms: 9 * 3_600_000 + 30 * 60_000, tasks }];
+    let day = DayView { rows: vec![row_of("invoices", 1), row_of("mails", 1)], busiest, ..day_of(1, 1) };
+    let page = timeline(&frame(Rights::Read), &day).into_string();
+    for told in ["at most <strong>14</strong>", "09:30", " +12"] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    let alone = DayView { busiest: Vec::new(), ..day };
+    assert!(timeline(&frame(Rights::Read), &alone).into_string().contains("No two tasks fall due in the same minute."));
+}
+
+#[test]
+fn pages_of_the_day_lead_to_each_other() {
+    let of = |page| {
+        let day = DayView { rows: vec![row_of("daily", 1)], ..day_of(page, 3) };
+        timeline(&frame(Rights::Read), &day).into_string()
     };
-    let page = timeline(&frame(Rights::Read), &[daily("invoices"), daily("mails")], "").into_string();
-    assert!(page.contains("at most <strong>2</strong>"), "{page}");
-    let alone = timeline(&frame(Rights::Read), &[daily("invoices")], "").into_string();
-    assert!(alone.contains("No two tasks fall due in the same minute."));
+    assert!(
+        of(2).contains("/ops/timeline?page=1") && of(2).contains("/ops/timeline?page=3") && of(2).contains("2 / 3")
+    );
+    assert!(!of(1).contains("?page=0") && !of(3).contains("?page=4"));
 }
 
 #[test]
