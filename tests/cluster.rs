@@ -32,6 +32,9 @@ mod restarts;
 #[path = "cluster/rig.rs"]
 mod rig;
 #[cfg(target_os = "linux")]
+#[path = "cluster/soak.rs"]
+mod soak;
+#[cfg(target_os = "linux")]
 #[path = "cluster/storm.rs"]
 mod storm;
 #[path = "cluster/tls.rs"]

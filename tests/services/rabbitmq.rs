@@ -111,16 +111,19 @@ impl RabbitMq {
         self.wait_until_it_answers();
     }
 
-    /// Has `rabbitmqctl` do something.
+    /// Has `rabbitmqctl` do something; what it says.
     ///
     /// # Panics
     /// If it fails.
-    pub fn ctl(&self, arguments: &[&str]) {
+    #[expect(clippy::must_use_candidate, reason = "most have it do something, and read nothing")]
+    pub fn ctl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(program("rabbitmqctl"));
         self.surround(&mut command);
         let done = command.args(arguments).stdin(Stdio::null()).output().expect("rabbitmqctl runs");
         let told = [done.stdout, done.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
         assert!(done.status.success(), "rabbitmqctl {arguments:?}: {told:?}");
+        let [said, _] = told;
+        said
     }
 
     /// Says where the node of this server is, and keeps it apart from others.
