@@ -120,8 +120,8 @@ fn rabbitmq_is_reached_by_tls() {
     let (signed, port) = (Signed::new(), free_port());
     let (certificate, key) = (signed.shown("certificate"), signed.shown("key"));
     let server = RabbitMq::start_with(&[
-        ("ssl_listeners", &format!("[{{\"127.0.0.1\",{port}}}]")),
-        ("ssl_options", &format!("[{{certfile,\"{certificate}\"}},{{keyfile,\"{key}\"}}]")),
+        ("rabbit ssl_listeners", &format!("[{{\"127.0.0.1\",{port}}}]")),
+        ("rabbit ssl_options", &format!("[{{certfile,\"{certificate}\"}},{{keyfile,\"{key}\"}}]")),
     ]);
     let store = Store::on(&format!("amqps://127.0.0.1:{port}/%2f"));
     runs_for_those_who_trust(&store, |node| _ = node.env("SSL_CERT_FILE", signed.path("root")), &store);

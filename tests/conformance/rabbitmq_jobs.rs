@@ -152,7 +152,7 @@ async fn the_longest_arguments_fit_into_messages_however_many_there_are() {
         return;
     }
     const JOBS: usize = 100;
-    let server = RabbitMq::start_with(&[("max_message_size", MESSAGE_MAX)]);
+    let server = RabbitMq::start_with(&[("rabbit max_message_size", MESSAGE_MAX)]);
     let namespace = redis_namespace();
     let owner = open(&server.url(), &namespace).await;
     let other = open(&server.url(), &namespace).await;

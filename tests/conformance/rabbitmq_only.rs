@@ -62,7 +62,7 @@ async fn no_message_is_larger_than_a_server_takes() {
         return;
     }
     const RUNS: usize = 600;
-    let server = RabbitMq::start_with(&[("max_message_size", MESSAGE_MAX)]);
+    let server = RabbitMq::start_with(&[("rabbit max_message_size", MESSAGE_MAX)]);
     let namespace = redis_namespace();
     let owner = open(&server.url(), &namespace).await;
     let other = open(&server.url(), &namespace).await;

@@ -61,13 +61,13 @@ impl RabbitMq {
         Self::start_with(&[])
     }
 
-    /// Starts one whose parameters of the application `rabbit` are these.
+    /// Starts one with these parameters, each after the name of its application, such as `rabbit`.
     ///
     /// # Panics
     /// As [`start`](Self::start).
     #[must_use]
     pub fn start_with(set: &[(&str, &str)]) -> Self {
-        let set = set.iter().map(|(parameter, value)| format!("-rabbit {parameter} {value}")).collect();
+        let set = set.iter().map(|(parameter, value)| format!("-{parameter} {value}")).collect();
         let folder = tempfile::Builder::new().prefix("symphra-rabbitmq-").tempdir().expect("a folder");
         fs::write(folder.path().join("plugins"), "[].\n").expect("a file");
         let (port, distribution_port, epmd_port) = (free_port(), free_port(), free_port());
@@ -111,19 +111,22 @@ impl RabbitMq {
         self.wait_until_it_answers();
     }
 
-    /// Has `rabbitmqctl` do something; what it says.
+    /// How many bytes it keeps in files of queues, the log of what was written first among them.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        size_of(&self.folder.path().join("quorum")) + size_of(&self.folder.path().join("mnesia"))
+    }
+
+    /// Has `rabbitmqctl` do something.
     ///
     /// # Panics
     /// If it fails.
-    #[expect(clippy::must_use_candidate, reason = "most have it do something, and read nothing")]
-    pub fn ctl(&self, arguments: &[&str]) -> String {
+    pub fn ctl(&self, arguments: &[&str]) {
         let mut command = Command::new(program("rabbitmqctl"));
         self.surround(&mut command);
         let done = command.args(arguments).stdin(Stdio::null()).output().expect("rabbitmqctl runs");
         let told = [done.stdout, done.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
         assert!(done.status.success(), "rabbitmqctl {arguments:?}: {told:?}");
-        let [said, _] = told;
-        said
     }
 
     /// Says where the node of this server is, and keeps it apart from others.
@@ -194,4 +197,14 @@ fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name} is not there; install the package rabbitmq-server, or set {RABBITMQ_URL}"))
+}
+
+/// How many bytes the files below a folder have; those that go meanwhile have none.
+fn size_of(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |file: fs::DirEntry| match file.file_type() {
+        Ok(kind) if kind.is_dir() => size_of(&file.path()),
+        _ => file.metadata().map_or(0, |file| file.len()),
+    };
+    files.map(size).sum()
 }
