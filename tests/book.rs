@@ -1,5 +1,8 @@
 //! The book in two languages is one book: the same pages, as many headings, the same code.
 
+#[path = "book/guarantees.rs"]
+mod guarantees;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

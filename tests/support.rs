@@ -44,6 +44,10 @@ pub const fn seconds(seconds: u64) -> Duration {
 }
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/guarantees.md")]
+pub struct Guarantees;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]
 pub struct Options;
 

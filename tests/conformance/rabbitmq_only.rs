@@ -374,3 +374,30 @@ async fn what_a_server_does_not_take_is_said_and_is_not_sent_when_it_does_again(
     drop(owner);
     other.heartbeat(&node()).await.expect("the next owner beats");
 }
+
+#[tokio::test]
+async fn a_state_queue_that_was_deleted_is_a_loss_that_is_told_until_the_next_start() {
+    if !has_rabbitmq() {
+        return;
+    }
+    let (server, namespace) = (RabbitMq::start(), redis_namespace());
+    let stores = [open(&server.url(), &namespace).await, open(&server.url(), &namespace).await];
+    let task = registered(&stores[1], 1).await[0].key;
+    stores[0].look(&[task]).await.expect("it is seen");
+    server.ctl(&["delete_queue", &format!("symphra.{namespace}.state")]);
+    let began = Instant::now();
+    for store in &stores {
+        while !is_gone(&store.look(&[task]).await) {
+            assert!(began.elapsed() < PATIENCE, "nothing is said");
+        }
+        assert!(is_gone(&store.heartbeat(&node()).await), "nor does it go on");
+    }
+    drop(stores);
+    let next = open(&server.url(), &namespace).await;
+    assert!(next.tasks().await.expect("it is answered").is_empty(), "an empty store");
+}
+
+/// Whether a call has failed for what was lost.
+fn is_gone<T: std::fmt::Debug>(answer: &Result<T, symphra_scheduler::backend::BackendError>) -> bool {
+    format!("{answer:?}").contains("RabbitMQ has lost what it had answered")
+}

@@ -211,6 +211,28 @@ async fn after_a_server_was_emptied_and_one_program_has_started_anew_the_other_e
     assert_eq!(anew.claim(&node(), &claim).await.expect("a claim is answered").runs.len(), 1);
 }
 
+/// What `appendonly no` means: the server comes back from a restart with nothing.
+#[tokio::test]
+async fn a_server_that_keeps_nothing_comes_back_empty_and_what_has_fired_fires_again_after_the_next_start() {
+    if !has_redis() {
+        return;
+    }
+    let mut server = server();
+    let store = open(&server).await.expect("it opens");
+    let task = registered(&store, 1).await.remove(0);
+    fire(&store, &task).await;
+    server.stop();
+    server.forget_beyond(0);
+    server.run();
+    assert!(server.ask("DBSIZE").starts_with(":0"), "it has kept nothing");
+    is_told(&store).await;
+    each_call_fails(&server, &store).await;
+    let next = open(&server).await.expect("it opens");
+    let known = registered(&next, 1).await.remove(0);
+    fire(&next, &known).await;
+    assert_eq!(next.ledger(known.key).await.expect("it is told").runs, 1, "what was counted before is gone");
+}
+
 #[tokio::test]
 async fn a_task_that_the_store_does_not_know_any_more_is_a_loss() {
     if !has_redis() {

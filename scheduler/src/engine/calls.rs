@@ -113,11 +113,24 @@ pub(super) async fn changes(link: Arc<Link>, backend: Arc<dyn Backend>, version:
 /// Which of these runs the node has lost, asked in batches.
 pub(super) async fn lost(link: Arc<Link>, backend: Arc<dyn Backend>, held: Vec<Holding>) -> Answer {
     let mut lost = HashSet::new();
-    for batch in held.chunks(BATCH_MAX) {
-        let ids: HashSet<RunId> = insist(&link, || backend.lost(batch)).await.into_iter().collect();
-        lost.extend(batch.iter().filter(|run| ids.contains(&run.id)));
+    for batch in each_run_once(held) {
+        let ids: HashSet<RunId> = insist(&link, || backend.lost(&batch)).await.into_iter().collect();
+        lost.extend(batch.into_iter().filter(|run| ids.contains(&run.id)));
     }
     Answer::Event(Event::Lost(lost))
+}
+
+/// Batches, each of which names a run once. A node may hold a run under two tokens, if an answer that was late has brought the
+/// stale one: answers name runs and not tokens, so in one batch both would be lost.
+fn each_run_once(mut held: Vec<Holding>) -> Vec<Vec<Holding>> {
+    let mut batches = Vec::new();
+    while !held.is_empty() {
+        let mut named = HashSet::new();
+        let (once, again): (Vec<Holding>, Vec<Holding>) = held.into_iter().partition(|run| named.insert(run.id));
+        batches.extend(once.chunks(BATCH_MAX).map(<[Holding]>::to_vec));
+        held = again;
+    }
+    batches
 }
 
 /// A backend that answers for more or less than it was asked has failed: nobody knows which answer is whose.

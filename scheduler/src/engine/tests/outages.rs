@@ -8,7 +8,7 @@ use symphra_scheduler_core::Timestamp;
 use super::rig::{Rig, counts, every, millis, pass, seconds};
 use crate::backend::Reason;
 use crate::test_util::{Chaos, Held};
-use crate::{Misfire, Overlap, RunContext, RunState, SchedulerConfig, SchedulerHandle, Task};
+use crate::{Misfire, Overlap, Retry, RunContext, RunState, SchedulerConfig, SchedulerHandle, Task};
 
 /// A rig in which a node may be cut off alone: it has its own way to the store that all share.
 fn chaos(rig: &Rig) -> Chaos {
@@ -318,6 +318,33 @@ async fn what_an_old_answer_brings_is_looked_at_before_it_begins() {
     pass(seconds(6)).await;
     assert_eq!(at[0].when("began").len(), 1);
     drop((one, other));
+}
+
+/// The answer that was given before the node was cut off arrives when it holds the same run again, under another token.
+#[tokio::test(start_paused = true)]
+async fn an_old_answer_about_a_run_that_the_node_holds_again_does_not_lose_it() {
+    let rig = Rig::new();
+    let (ones, others) = (chaos(&rig), chaos(&rig));
+    let seen = Seen::new(&rig);
+    let one = node(&rig, "one", &ones, [watched("import", &seen, seconds(100))]).await;
+    ones.hold("enqueue", Held::Answer);
+    pass(seconds(11)).await;
+    let later = || async { Err::<(), _>(Retry::after(seconds(90), "the shop is closed")) };
+    let other = node(&rig, "other", &others, [Task::new("import", every(10_000), later).max_runs(1)]).await;
+    ones.cut_off();
+    pass(seconds(60)).await;
+    let [run] = &rig.runs("import").await[..] else { panic!("it is one run") };
+    assert_eq!((run.state, run.attempt), (RunState::Retrying, 2), "it was taken over, and failed");
+    other.stop().await.expect("it stops");
+    ones.reconnect();
+    pass(seconds(100)).await;
+    assert_eq!(seen.when("began").len(), 1, "its next attempt is here");
+    ones.let_go("enqueue");
+    pass(seconds(120)).await;
+    assert_eq!((seen.when("began").len(), seen.when("ended").len()), (1, 1), "and goes on to its end");
+    let [run] = &rig.runs("import").await[..] else { panic!("it is one run") };
+    assert_eq!((run.state, run.attempt), (RunState::Succeeded, 3));
+    assert!(one.stop().await.expect("it stops").is_clean());
 }
 
 /// A hundred tasks fall due each second in an outage of ten minutes: what is held stays bounded.
