@@ -87,6 +87,16 @@ impl SchedulerConfig {
         origin.read_what_is_right(&Environment::of_process())
     }
 
+    /// As the functions above, with these variables instead of those of the process.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn read_with(
+        file: Option<PathBuf>,
+        variables: impl IntoIterator<Item = (String, Option<String>)>,
+    ) -> Result<Self, ConfigError> {
+        let origin = file.map_or(Origin::Environment, Origin::File);
+        origin.read(&variables.into_iter().collect())
+    }
+
     /// Whether anything was read from a file or the environment.
     pub(crate) fn was_read(&self) -> bool {
         self.origin.is_some()
