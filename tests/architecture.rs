@@ -195,11 +195,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "assert_fired",
             "backend",
             "clock",
+            "config",
+            "control",
             "engine",
             "error",
             "events",
             "handle",
             "run",
+            "schedule",
             "scheduler",
             "task",
         ],
@@ -218,7 +221,9 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(folder).expect("a folder of the source") {
         let path = entry.expect("an entry of the source").path();
         if path.is_dir()
-            && !["assets", "target", "benches", "snapshots", "browser"].iter().any(|other| path.ends_with(other))
+            && !["assets", "target", "benches", "snapshots", "browser", "seeds"]
+                .iter()
+                .any(|other| path.ends_with(other))
         {
             found.extend(rust_files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {

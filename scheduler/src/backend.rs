@@ -22,6 +22,11 @@ mod changes;
 pub mod conformance;
 mod cursor;
 mod declared;
+#[cfg(all(
+    feature = "test-util",
+    any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite")
+))]
+pub(crate) mod doors;
 mod jobs;
 #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod line;

@@ -41,6 +41,8 @@ pub(crate) use found::FoundView;
 pub(crate) use found::Search;
 #[cfg(all(unix, feature = "cli"))]
 pub(crate) use server::Server;
+#[cfg(all(unix, feature = "cli", feature = "test-util"))]
+pub use server::told_to_line;
 #[cfg(feature = "cli")]
 pub(crate) use stored::Stored;
 

@@ -27,6 +27,9 @@
 //! ```
 
 mod chaos;
+#[doc(hidden)]
+#[cfg(feature = "test-util")]
+pub mod doors;
 mod simulate;
 
 use std::ops::Deref;

@@ -10,6 +10,8 @@
 
 mod ask;
 mod clock;
+#[cfg(feature = "test-util")]
+pub(super) mod doors;
 mod fence;
 mod found;
 mod link;

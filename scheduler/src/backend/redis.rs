@@ -8,6 +8,8 @@
 //! lease.
 
 mod declare;
+#[cfg(feature = "test-util")]
+pub(super) mod doors;
 mod follow;
 mod jobs;
 mod known;

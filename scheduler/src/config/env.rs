@@ -73,6 +73,13 @@ impl Environment {
     }
 }
 
+#[cfg(feature = "test-util")]
+impl FromIterator<(String, Option<String>)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, Option<String>)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
 /// A variable whose value is not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotUtf8;

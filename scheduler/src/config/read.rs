@@ -23,10 +23,18 @@ pub(super) struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    /// A value within this one.
-    pub(super) fn inner(&self, step: &str, value: &'a Value, reader: &Reader<'_>) -> Self {
-        let place = reader.place(value, &self.place);
-        Self { key: format!("{}{step}", self.key).trim_start_matches('.').to_owned(), value, place }
+    /// The value of a key of this table.
+    pub(super) fn entry(&self, key: &str, value: &'a Value, reader: &Reader<'_>) -> Self {
+        // What would not be seen is quoted, so that a problem names it.
+        let is_plain = !key.is_empty() && !key.contains(char::is_control);
+        let key = if is_plain { key.to_owned() } else { format!("{key:?}") };
+        let key = if self.key.is_empty() { key } else { format!("{}.{key}", self.key) };
+        Self { key, value, place: reader.place(value, &self.place) }
+    }
+
+    /// The element of this list at a place.
+    pub(super) fn element(&self, at: usize, value: &'a Value, reader: &Reader<'_>) -> Self {
+        Self { key: format!("{}[{at}]", self.key), value, place: reader.place(value, &self.place) }
     }
 }
 
@@ -230,7 +238,7 @@ impl<L> Section<L> {
     /// Reads a table into `layer`.
     pub(super) fn read(&self, written: &Written<'_>, reader: &mut Reader<'_>, mut layer: L) -> L {
         for (key, value) in reader.table(written).unwrap_or_default() {
-            let inner = written.inner(&format!(".{key}"), value, reader);
+            let inner = written.entry(key, value, reader);
             match self.get(key) {
                 Some(setting) => layer = (setting.read)(&inner, reader, layer),
                 None => unknown(&inner, key, self.keys(), self.former, reader),

@@ -314,7 +314,7 @@ impl Shape for Texts {
             return self.0.read(written, reader).map(|one| vec![one]);
         };
         let texts: Vec<Option<String>> = (elements.iter().enumerate())
-            .map(|(at, element)| self.0.read(&written.inner(&format!("[{at}]"), element, reader), reader))
+            .map(|(at, element)| self.0.read(&written.element(at, element, reader), reader))
             .collect();
         texts.into_iter().collect()
     }
@@ -349,7 +349,7 @@ impl<S: Shape> Shape for Keyed<S> {
         let entries: Vec<(&String, &Value)> = reader.table(written)?;
         let read: Vec<Option<(String, S::Value)>> = (entries.into_iter())
             .map(|(key, value)| {
-                let inner = written.inner(&format!(".{key}"), value, reader);
+                let inner = written.entry(key, value, reader);
                 Some((key.clone(), self.0.read(&inner, reader)?))
             })
             .collect();

@@ -87,6 +87,16 @@ impl SchedulerConfig {
         origin.read_what_is_right(&Environment::of_process())
     }
 
+    /// As the functions above, with these variables instead of those of the process.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn read_with(
+        file: Option<PathBuf>,
+        variables: impl IntoIterator<Item = (String, Option<String>)>,
+    ) -> Result<Self, ConfigError> {
+        let origin = file.map_or(Origin::Environment, Origin::File);
+        origin.read(&variables.into_iter().collect())
+    }
+
     /// Whether anything was read from a file or the environment.
     pub(crate) fn was_read(&self) -> bool {
         self.origin.is_some()
@@ -242,7 +252,7 @@ fn read_root(root: &Written<'_>, reader: &mut Reader<'_>) -> Layer {
         .flatten()
         .collect();
     for (key, value) in entries {
-        let written = root.inner(&format!(".{key}"), value, reader);
+        let written = root.entry(key, value, reader);
         match (key.as_str(), scheduler.get(key)) {
             ("scheduler", _) => config = scheduler.read(&written, reader, config),
             ("backend", _) => {
@@ -276,7 +286,7 @@ fn read_tasks(
 ) -> SchedulerConfig {
     let section = settings::task();
     for (name, value) in reader.table(tasks).unwrap_or_default() {
-        let written = tasks.inner(&format!(".{name}"), value, reader);
+        let written = tasks.entry(name, value, reader);
         let before = reader.problems();
         one_schedule(&written, reader);
         let mut changed = section.read(&written, reader, TaskOverride::new());
@@ -295,7 +305,7 @@ fn one_schedule(task: &Written<'_>, reader: &mut Reader<'_>) {
     let ValueKind::Table(table) = &task.value.kind else { return };
     let given: Vec<_> = in_order(table).into_iter().filter(|(key, _)| SCHEDULES.contains(&key.as_str())).collect();
     for (key, value) in given.iter().skip(1) {
-        let written = task.inner(&format!(".{key}"), value, reader);
+        let written = task.entry(key, value, reader);
         let first = given[0].0;
         reader.note(
             &written.place,

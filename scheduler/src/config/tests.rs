@@ -494,6 +494,14 @@ fn every_impossible_setting_is_named_with_its_value_and_what_is_allowed() {
 }
 
 #[test]
+fn a_key_that_would_not_be_seen_is_named_all_the_same() {
+    let text = "\"\": 1\n\"..\": 2\ntasks:\n  \"\\e[2J\":\n    \"\": 3\n";
+    let named: Vec<_> = wrong(text).into_iter().map(|(line, key, says)| (line, says.starts_with(&key), key)).collect();
+    let keys = [(1, r#""""#), (2, ".."), (5, r#"tasks."\u{1b}[2J"."""#)];
+    assert_eq!(named, keys.map(|(line, key)| (line, true, key.to_owned())));
+}
+
+#[test]
 fn the_defaults_are_possible() {
     assert!(SchedulerConfig::new().problems().is_empty());
 }

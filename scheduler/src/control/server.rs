@@ -201,6 +201,18 @@ fn understood(line: &[u8]) -> Result<Question, Answer> {
     serde_json::from_slice(line).map(|Asked { ask, .. }| ask).map_err(unreadable)
 }
 
+/// What is told to a line, as it is sent; of what waits for runs, that it would. For fuzz targets.
+#[cfg(feature = "test-util")]
+pub async fn told_to_line(handle: &SchedulerHandle, line: &[u8]) -> Vec<u8> {
+    let (progress, _) = mpsc::channel(PROGRESS_MAX);
+    let answer = match understood(line) {
+        Ok(question) if waits_for_runs(&question) => Answer::Progress { done: 0, of: 0 },
+        Ok(question) => answer(handle, question, &Actor::named(Arc::from("nobody")), progress).await,
+        Err(refused) => refused,
+    };
+    line_of(&told(answer))
+}
+
 async fn send(stream: &mut UnixStream, answer: Answer) -> io::Result<()> {
     let line = line_of(&told(answer));
     timeout(PATIENCE, stream.write_all(&line)).await.map_err(|_| io::ErrorKind::TimedOut)?

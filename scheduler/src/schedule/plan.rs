@@ -217,7 +217,8 @@ impl Plan {
             Rule::Once(_) => self.anchor,
             Rule::Never => return None,
         };
-        (next <= self.timetable.window.end && next > after).then_some(next)
+        // What is later than instants reach is the latest of them, which is no occurrence.
+        (next <= self.timetable.window.end && next > after && next < Timestamp::MAX).then_some(next)
     }
 
     fn scheduled_last(&self, upto: Timestamp) -> Option<Timestamp> {
@@ -260,6 +261,7 @@ fn just_after(at: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Moment;
     use super::*;
     use symphra_scheduler_core::CronExpr;
 
@@ -282,6 +284,17 @@ mod tests {
 
     fn cron(expression: &str, zone: Tz) -> Timetable {
         Timetable::new(Schedule::cron(expression).expect("a valid expression"), zone)
+    }
+
+    #[test]
+    fn what_is_later_than_instants_reach_is_no_occurrence() {
+        let once = Schedule::from_moment(Moment::utc(i64::MAX));
+        let interval = Schedule::interval(Duration::from_secs(3_600)).expect("a period");
+        for schedule in [once, interval] {
+            let plan = plan(Timetable::new(schedule, Tz::UTC));
+            let late = Timestamp::from_millis(Timestamp::MAX.as_millis() - 1);
+            assert_eq!((plan.next(late), plan.next(Timestamp::MAX)), (None, None), "{schedule:?}");
+        }
     }
 
     #[test]
