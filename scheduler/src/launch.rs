@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::backend::{Backend, BackendError, Capabilities, Holder, NodeRow, Presence, Registration};
 use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
-use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, REQUESTS_MAX, State};
+use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, Present, REQUESTS_MAX, State};
 use crate::error::Error;
 use crate::events::Teller;
 use crate::executor::{Executor, Provided, Surroundings};
@@ -86,6 +86,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let holder = Arc::new(Holder::new(node::this_start(&node, &mut fastrand::Rng::new()), config.lease_length()));
 
     let clock = StoreClock::new(clock);
+    let present = Present::new(&clock);
     let offset = measured(&clock, &*backend, &holder).await?;
     let version = backend.changes(None).await?.version;
     let retention = config.retention();
@@ -160,6 +161,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         holder: Arc::clone(&holder),
         clock: clock.clone(),
         offset,
+        present,
         link: Arc::clone(&link),
         executor: executor.clone(),
         wake,
