@@ -67,7 +67,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug("runs are not counted for max_runs", || Arc::new(holding::NoMaxRuns)),
     bug("the store retries too", || Arc::<ending::RetriedTwice>::default()),
     bug("a live run is pruned", || Arc::<ending::LivePruned>::default()),
-    bug("a cancelled run stays in the queue", || Arc::<ending::CancelForgotten>::default()),
+    bug("a cancelled run stays in the queue", || Arc::new(ending::CancelForgotten)),
     bug("nobody is told of runs that wait", || Arc::new(telling::NotWoken)),
     bug("nobody is told of cancellations", || Arc::new(telling::CancelUntold)),
     bug("a pause holds on the node that asked alone", || Arc::new(telling::PauseHere)),
@@ -146,12 +146,15 @@ struct Sound;
 
 impl Defect for Sound {}
 
+/// How often each call was made at an instant, the last.
+type Calls = (Option<Instant>, BTreeMap<&'static str, usize>);
+
 /// A store with a bug, or without. Clones are one.
 #[derive(Clone, Debug)]
 pub(crate) struct Planted {
     store: MemoryBackend,
     defect: Arc<dyn Defect>,
-    calls: Arc<Mutex<(Option<Instant>, BTreeMap<&'static str, usize>)>>,
+    calls: Arc<Mutex<Calls>>,
     /// Wakes the nodes in the order in which they wait, and not by chance as the store does: a seed gives one transcript.
     changed: Arc<Notify>,
 }

@@ -1,11 +1,13 @@
 //! Bugs of how runs end: tried again by two places, pruned while they are alive, cancelled in vain.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use symphra_scheduler::backend::{Backend, BackendFuture, Cancelled, End, Finish, RunQuery, RunRows, Stored};
-use symphra_scheduler::{MemoryBackend, Outcome, RunId, RunState};
+use symphra_scheduler::backend::{
+    Admission, Backend, BackendFuture, Cancelled, End, Finish, Firing, Holder, RunQuery, RunRows, Stored,
+};
+use symphra_scheduler::{CancelCause, MemoryBackend, Outcome, RunId, RunState};
 
 use super::Defect;
 use super::holding::Tokens;
@@ -43,9 +45,9 @@ impl Defect for LivePruned {
     fn enqueue<'a>(
         &'a self,
         store: &'a MemoryBackend,
-        holder: &'a symphra_scheduler::backend::Holder,
-        firings: &'a [symphra_scheduler::backend::Firing],
-    ) -> BackendFuture<'a, Vec<symphra_scheduler::backend::Admission>> {
+        holder: &'a Holder,
+        firings: &'a [Firing],
+    ) -> BackendFuture<'a, Vec<Admission>> {
         self.tokens.enqueue(store, holder, firings)
     }
 
@@ -87,8 +89,8 @@ impl Defect for LivePruned {
 }
 
 /// Answers that a run which waits has been cancelled, and leaves it where it is.
-#[derive(Debug, Default)]
-pub(super) struct CancelForgotten(Mutex<HashMap<RunId, ()>>);
+#[derive(Debug)]
+pub(super) struct CancelForgotten;
 
 impl Defect for CancelForgotten {
     fn cancel<'a>(&'a self, store: &'a MemoryBackend, run: RunId) -> BackendFuture<'a, Option<Cancelled>> {
@@ -98,8 +100,7 @@ impl Defect for CancelForgotten {
             let rows = store.runs(&query).await?;
             match rows.first() {
                 Some(row) if matches!(row.state, RunState::Queued | RunState::Retrying) => {
-                    self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, ());
-                    let cause = symphra_scheduler::CancelCause::Requested;
+                    let cause = CancelCause::Requested;
                     Ok(Some(Cancelled { id: run, task: row.task, cause, was: row.state }))
                 }
                 _ => store.cancel(run).await,

@@ -168,7 +168,7 @@ impl Beats {
     fn renew<'a>(&'a self, store: &'a MemoryBackend, holder: &'a Holder, every: u64) -> BackendFuture<'a, Timestamp> {
         let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = beats.entry(Arc::clone(&holder.node)).or_default();
-        let is_renewed = *count % every == 0 || !is_chosen(holder);
+        let is_renewed = count.is_multiple_of(every) || !is_chosen(holder);
         *count += 1;
         drop(beats);
         let asks = Holder { node: "who asks for the time".into(), ..holder.clone() };

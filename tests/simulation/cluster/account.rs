@@ -6,10 +6,10 @@ use symphra_scheduler::backend::{Backend, RunQuery, RunRow, TaskKey};
 use symphra_scheduler::{Ledger, MemoryBackend, Origin, Overlap, Record, RunId, RunState};
 
 use super::super::body::How;
-use super::super::calendar::Rule;
+use super::super::calendar::{Calendar, Rule};
 use super::super::scenario::TaskSpec;
 use super::contact::Fate;
-use super::journal::{Attempt, CLOCK_SLACK, Journal, Seen};
+use super::journal::{Attempt, CLOCK_SLACK, Journal, NodeSeen, Seen};
 use super::world::{Kind, LEASE, World};
 
 /// Looks at a store again and again.
@@ -65,7 +65,7 @@ impl Account {
             balances(&mut seen, *number, spec, task);
             for row in task.rows.iter().filter(|row| row.state.is_final()) {
                 if self.ended.insert(row.id)
-                    && let Some((promise, what)) = contradicts(&seen, *number, spec, row)
+                    && let Some((promise, what)) = contradicts(&seen, spec, row)
                 {
                     seen.violation(promise, format_args!("{}: {} is {}: {what}", spec.name, row.id, row.state));
                 }
@@ -157,7 +157,7 @@ fn balances(seen: &mut Seen, number: usize, spec: &TaskSpec, task: &Shown) {
 }
 
 /// What of the end of a run the bodies have not seen so.
-fn contradicts(seen: &Seen, number: usize, spec: &TaskSpec, row: &RunRow) -> Option<(&'static str, String)> {
+fn contradicts(seen: &Seen, spec: &TaskSpec, row: &RunRow) -> Option<(&'static str, String)> {
     if let Some(open) = seen.executing().find(|attempt| attempt.run == row.id) {
         return Some(("a stale token changes nothing", format!("attempt {} goes on, on n{}", open.number, open.node)));
     }
@@ -178,13 +178,12 @@ fn contradicts(seen: &Seen, number: usize, spec: &TaskSpec, row: &RunRow) -> Opt
         RunState::Abandoned => spec.at_most_once && some_node_was_lost(seen),
         RunState::Cancelled => {
             let is_replaced = spec.overlap == Some(Overlap::CancelRunning);
-            let is_stopped = |node: &super::journal::NodeSeen| !matches!(node.contact.fate, Fate::Lives | Fate::Killed);
+            let is_stopped = |node: &NodeSeen| !matches!(node.contact.fate, Fate::Lives | Fate::Killed);
             let is_given_up = spec.at_most_once && seen.nodes.iter().any(is_stopped);
             seen.cancelled.contains_key(&row.id) || is_replaced || is_given_up
         }
         _ => true,
     };
-    let _ = number;
     (!is_so).then(|| ("a run ends as its body does", format!("attempt {} has ended as {how:?}", row.attempt)))
 }
 
@@ -231,10 +230,7 @@ fn occurrences(seen: &Seen, number: usize, spec: &TaskSpec) -> (Option<u64>, Opt
         least += calendar.count(*since, next.unwrap_or(now - UNDER_WAY) - spec.jitter);
         most += calendar.count(*since, next.unwrap_or(now) + CLOCK_SLACK);
     }
-    let is_past = |&(since, ref calendar): &(i64, _)| {
-        let calendar: &super::super::calendar::Calendar = calendar;
-        matches!(calendar.rule, Rule::Once(at) if at <= since)
-    };
+    let is_past = |(since, calendar): &(i64, Calendar)| matches!(calendar.rule, Rule::Once(at) if at <= *since);
     let past = u64::from(versions.first().is_some_and(is_past));
     (Some(least + past), Some(most + past))
 }

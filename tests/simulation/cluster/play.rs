@@ -133,14 +133,14 @@ impl Play {
             0 => self.random.i64(0..5),
             1..4 => self.random.i64(0..2_000),
             4..8 => self.random.i64(0..8_000),
-            8 => self.to_an_instant(),
+            8 => self.until_an_instant(),
             _ => self.random.i64(8_000..25_000),
         };
         self.pass(by).await;
     }
 
     /// To an occurrence of a task, or to the millisecond before it or after it, where races are.
-    fn to_an_instant(&mut self) -> i64 {
+    fn until_an_instant(&mut self) -> i64 {
         let (task, now) = (self.random.usize(..self.world.tasks.len()), self.now());
         let next = self.journal.see().tasks[task].versions.last().and_then(|(_, calendar)| calendar.next(now));
         let beside = self.random.i64(-1..=1);
