@@ -89,6 +89,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("own_file", &[]),
     ("runtime_dir", &["error", "own_file"]),
     ("node", &[]),
+    ("process", &[]),
     ("error", &["backend", "config", "task"]),
     ("secret", &[]),
     (
@@ -123,13 +124,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "executor",
         &[
-            "backend", "clock", "events", "handler", "job", "logging", "meters", "node", "outcome", "retry", "run",
-            "task",
+            "backend", "clock", "events", "handler", "job", "logging", "meters", "node", "outcome", "process", "retry",
+            "run", "task",
         ],
     ),
     (
         "engine",
-        &["backend", "clock", "events", "executor", "logging", "meters", "node", "outcome", "run", "schedule", "task"],
+        &[
+            "backend", "clock", "events", "executor", "logging", "meters", "node", "outcome", "process", "run",
+            "schedule", "task",
+        ],
     ),
     ("registry", &["executor", "handler", "job", "schedule", "task"]),
     ("stats", &["backend"]),
@@ -182,7 +186,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "launch",
         &[
             "backend", "clock", "config", "engine", "error", "events", "executor", "handle", "logging", "meters",
-            "node", "run", "task",
+            "node", "process", "run", "task",
         ],
     ),
     (
@@ -201,6 +205,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error",
             "events",
             "handle",
+            "process",
             "run",
             "schedule",
             "scheduler",

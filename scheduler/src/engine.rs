@@ -45,12 +45,12 @@ use crate::task::LiveTask;
 use calls::{Answer, Calls};
 use event::{Actions, EndRunning, Event, Withdraw};
 use link::{Doubt, Return};
-use present::Present;
 
 pub(crate) use counts::Counts;
 pub(crate) use event::Counted;
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use link::Link;
+pub(crate) use present::Present;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use rehearse::rehearse;
 pub(crate) use state::State;
@@ -111,6 +111,7 @@ pub(crate) struct Engine {
     pub(crate) node: Arc<str>,
     pub(crate) clock: StoreClock,
     pub(crate) offset: Offset,
+    pub(crate) present: Present,
     pub(crate) link: Arc<Link>,
     pub(crate) executor: Executor,
     /// Woken by the executor when runs have ended.
@@ -124,7 +125,6 @@ impl Engine {
     /// Runs until a stop is over.
     pub(crate) async fn run(self) -> StopReport {
         let turns = Turns {
-            present: Present::new(&self.clock),
             seen: Some(self.version),
             calls: Calls::default(),
             asks_lost: false,
@@ -138,7 +138,6 @@ impl Engine {
 /// The engine at work.
 struct Turns {
     engine: Engine,
-    present: Present,
     /// The version of the store that is known, while nothing waits for the next.
     seen: Option<u64>,
     calls: Calls,

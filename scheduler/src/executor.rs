@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use symphra_scheduler_core::Timestamp;
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -34,6 +33,7 @@ use crate::logging::Logger;
 use crate::meters::Meters;
 use crate::node::Lease;
 use crate::outcome::{CancelCause, Outcome};
+use crate::process::Process;
 use crate::retry::Advice;
 use crate::run::{Missed, Origin, RunId};
 use crate::task::LiveTask;
@@ -115,7 +115,7 @@ struct Inner {
     ended: Mutex<Vec<Ended>>,
     /// Wakes the engine when runs have ended.
     wake: Arc<Notify>,
-    runtime: Handle,
+    process: Process,
     clock: StoreClock,
     surroundings: Arc<Surroundings>,
     max_workers: usize,
@@ -142,19 +142,19 @@ impl Executor {
     }
 
     pub(crate) fn new(
-        runtime: Handle,
+        process: Process,
         clock: StoreClock,
         surroundings: Arc<Surroundings>,
         max_workers: usize,
         wake: Arc<Notify>,
     ) -> Self {
-        let threads = runtime.metrics().num_workers();
+        let threads = process.threads();
         Self(Arc::new(Inner {
             waiting: Mutex::default(),
             slots: Slots::default(),
             ended: Mutex::default(),
             wake,
-            runtime,
+            process,
             clock,
             surroundings,
             max_workers,
@@ -291,7 +291,7 @@ impl Executor {
 
     fn spawn_worker(&self) {
         let worker = Worker { executor: self.clone(), untold: 0 };
-        self.0.runtime.spawn(worker.run());
+        self.0.process.spawn(worker.run());
     }
 
     /// Called by a worker that is about to wait with its run: somebody else must serve the queue meanwhile.

@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use symphra_scheduler_core::format_duration;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::backend::{Backend, BackendError, Capabilities, Holder, NodeRow, Presence, Registration};
 use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
-use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, REQUESTS_MAX, State};
+use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, Present, REQUESTS_MAX, State};
 use crate::error::Error;
 use crate::events::Teller;
 use crate::executor::{Executor, Provided, Surroundings};
 use crate::handle::{Directory, SchedulerHandle, Shared};
 use crate::logging::{Entry, Logger};
 use crate::node;
+use crate::process::Process;
 use crate::run::RunIds;
 use crate::task::{LiveTask, Source, Task, TaskName};
 pub(crate) use open::open;
@@ -65,7 +65,7 @@ impl Checked {
 
 /// Opens the backend, registers the tasks and starts the engine in the present runtime.
 pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
-    let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+    let process = Process::current().map_err(|_| Error::no_runtime())?;
     // tokio tells by a panic, and only by it, that a runtime has no timer.
     catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| Error::no_timer())?;
     let Checked { tasks, names, numbers, config, backend, provided, teller, logger, clock } = checked;
@@ -86,6 +86,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let holder = Arc::new(Holder::new(node::this_start(&node, &mut fastrand::Rng::new()), config.lease_length()));
 
     let clock = StoreClock::new(clock);
+    let present = Present::new(&clock);
     let offset = measured(&clock, &*backend, &holder).await?;
     let version = backend.changes(None).await?.version;
     let retention = config.retention();
@@ -131,7 +132,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         meters: crate::meters::Meters::new(config.labels()),
     });
     let executor =
-        Executor::new(runtime.clone(), clock.clone(), Arc::clone(&surroundings), config.workers(), Arc::clone(&wake));
+        Executor::new(process.clone(), clock.clone(), Arc::clone(&surroundings), config.workers(), Arc::clone(&wake));
     let counts = Arc::new(Counts::default());
     counts.repeats_as_marks_stand(state.marked_ahead(now));
     let heartbeat = Heartbeat::start(Arc::clone(&backend), Arc::clone(&holder), clock.clone(), Arc::clone(&link))
@@ -160,6 +161,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
         holder: Arc::clone(&holder),
         clock: clock.clone(),
         offset,
+        present,
         link: Arc::clone(&link),
         executor: executor.clone(),
         wake,
@@ -188,8 +190,8 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     });
     // The engine's own handle keeps the way to ask it to stop open, whatever the program drops.
     let kept = handle.clone();
-    let engine = runtime.spawn(engine.run());
-    runtime.spawn(async move {
+    let engine = process.spawn(engine.run());
+    process.spawn(async move {
         let ended = engine.await;
         drop((heartbeat, kept));
         teller.end();

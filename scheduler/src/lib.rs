@@ -92,6 +92,7 @@ mod node;
 mod outcome;
 #[cfg(any(feature = "logging", all(unix, feature = "daemon")))]
 mod own_file;
+mod process;
 mod registry;
 mod retention;
 mod retry;

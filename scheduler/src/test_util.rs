@@ -2,7 +2,8 @@
 //!
 //! [`TestScheduler`] runs the real engine on a virtual clock under tokio's paused time: an hour passes as soon as nothing
 //! is left to do in it. [`simulate`] tells what schedules and misfire policies do in a span of time without running
-//! anything. [`Chaos`] makes the calls of a backend go wrong.
+//! anything. [`Chaos`] makes the calls of a backend go wrong. [`TestCluster`] is several nodes over one store, which can be
+//! frozen and killed.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,6 +28,7 @@
 //! ```
 
 mod chaos;
+mod cluster;
 #[doc(hidden)]
 #[cfg(feature = "test-util")]
 pub mod doors;
@@ -54,6 +56,7 @@ use crate::task::TaskName;
 
 pub use crate::assert_fired;
 pub use chaos::{Chaos, Fault, Held};
+pub use cluster::{TestCluster, TestNode};
 pub use simulate::{Simulated, Simulation, simulate};
 
 /// A lease that no test outlives, also where it lets time leap over heartbeats.

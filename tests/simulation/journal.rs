@@ -9,8 +9,9 @@ use fastrand::Rng;
 use symphra_scheduler::{Misfire, Origin, RunContext, RunId};
 use tokio::time::Instant;
 
+use super::body::{Act, Attempted, How};
 use super::calendar::{Calendar, Rule};
-use super::scenario::{BodySpec, Scenario, TaskSpec, one_in};
+use super::scenario::{Scenario, TaskSpec};
 
 /// How late an occurrence may be accepted as itself: the default of `misfire_grace`.
 const MISFIRE_GRACE: i64 = 1_000;
@@ -98,36 +99,20 @@ pub(crate) struct Attempt {
     pub(crate) is_abandoned: bool,
 }
 
-/// How a body ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum How {
-    Succeeded,
-    Failed,
-    FailedUntil(i64),
-    FailedForGood,
-    Panicked,
-    Heeded,
-    Dropped,
-}
-
-/// What the body of an attempt is to do.
-#[derive(Clone, Copy)]
-pub(crate) struct Act {
-    pub(crate) millis: u64,
-    pub(crate) ends: How,
-    pub(crate) ignores_cancellation: bool,
-}
-
 /// An attempt that goes on; dropped without having ended, it was cut short.
 pub(crate) struct Going {
     journal: Journal,
     attempt: usize,
-    pub(crate) act: Act,
+    act: Act,
     how: How,
 }
 
-impl Going {
-    pub(crate) fn end(mut self, how: How) {
+impl Attempted for Going {
+    fn act(&self) -> Act {
+        self.act
+    }
+
+    fn end(mut self, how: How) {
         self.how = how;
     }
 }
@@ -451,23 +436,6 @@ impl Seen {
         if origin == Origin::Schedule {
             self.tasks[task].last_end = Some(began.wall + took - 1);
         }
-    }
-}
-
-impl Act {
-    fn draw(random: &mut Rng, body: BodySpec) -> Self {
-        let millis = if one_in(random, 4) { 0 } else { random.u64(0..=body.duration_max) };
-        let ends = if random.u8(..100) >= body.failures {
-            How::Succeeded
-        } else {
-            match random.u8(..6) {
-                0 => How::FailedUntil(random.i64(0..8_000)),
-                1 => How::FailedForGood,
-                2 => How::Panicked,
-                _ => How::Failed,
-            }
-        };
-        Self { millis, ends, ignores_cancellation: body.ignores_cancellation }
     }
 }
 

@@ -8,13 +8,13 @@ use symphra_scheduler::backend::{Backend, RunQuery};
 use symphra_scheduler::chrono_tz::Tz;
 use symphra_scheduler::test_util::{Chaos, TestScheduler};
 use symphra_scheduler::{
-    BoxError, Error, MemoryBackend, Overlap, Retry, RunContext, RunFilter, RunState, Schedule, Scheduler, Task,
-    Triggered,
+    Error, MemoryBackend, Overlap, RunContext, RunFilter, RunState, Schedule, Scheduler, Task, Triggered,
 };
 
-use super::calendar::{Calendar, Rule, utc};
-use super::journal::{Going, How, Journal};
-use super::scenario::{Scenario, TaskSpec, millis, one_in};
+use super::body::work;
+use super::calendar::{Rule, utc};
+use super::journal::Journal;
+use super::scenario::{Scenario, millis, one_in};
 use super::verdict;
 
 /// What became of a seed.
@@ -41,7 +41,7 @@ async fn act_out(scenario: Arc<Scenario>, journal: Journal) {
         let mut seen = journal.see();
         seen.tasks[task].is_registered = true;
         seen.tasks[task].is_paused = scenario.tasks[task].disabled;
-        let calendar = first_calendar(&scenario.tasks[task], scenario.begins_at);
+        let calendar = scenario.tasks[task].calendar(scenario.begins_at);
         seen.counts_from(task, calendar);
     }
     let build = {
@@ -75,46 +75,15 @@ async fn act_out(scenario: Arc<Scenario>, journal: Journal) {
     }
 }
 
-fn first_calendar(spec: &TaskSpec, registered: i64) -> Calendar {
-    let TaskSpec { rule, zone, start, end, except, .. } = *spec;
-    Calendar { rule, zone, start, end, except, registered }
-}
-
 /// The task with the body that its draws make.
 fn task(scenario: &Arc<Scenario>, journal: &Journal, number: usize) -> Task {
     let spec = &scenario.tasks[number];
     let journal = journal.clone();
     let body = move |run: RunContext| {
         let going = journal.begin(number, &run);
-        body(going, run)
+        work(going, run)
     };
     spec.dress(Task::new(spec.name.clone(), spec.rule.schedule(), body))
-}
-
-async fn body(going: Going, run: RunContext) -> Result<(), BoxError> {
-    let act = going.act;
-    let work = async {
-        if act.millis > 0 {
-            tokio::time::sleep(Duration::from_millis(act.millis)).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = work => {}
-        () = run.cancelled(), if !act.ignores_cancellation => {
-            going.end(How::Heeded);
-            return Err("it was asked to end".into());
-        }
-    }
-    going.end(act.ends);
-    match act.ends {
-        How::Failed => Err("it failed".into()),
-        How::FailedUntil(wait) => Err(Retry::after(millis(wait), "not yet").into()),
-        How::FailedForGood => Err(Retry::never("not ever").into()),
-        // As a panic, without a word of the hook on each.
-        How::Panicked => std::panic::resume_unwind(Box::new("a body that panics")),
-        How::Succeeded | How::Heeded | How::Dropped => Ok(()),
-    }
 }
 
 struct Play<B> {
@@ -349,7 +318,7 @@ impl<B: Fn() -> Scheduler> Play<B> {
             let now = seen.now().wall;
             if seen.tasks[number].versions.is_empty() {
                 seen.tasks[number].is_paused = self.scenario.tasks[number].disabled;
-                seen.counts_from(number, first_calendar(&self.scenario.tasks[number], now));
+                seen.counts_from(number, self.scenario.tasks[number].calendar(now));
             }
         }
         self.test.register(task(&self.scenario, &self.journal, number)).await

@@ -7,7 +7,7 @@ use symphra_scheduler::chrono::{DateTime, Utc};
 use symphra_scheduler::chrono_tz::Tz;
 use symphra_scheduler::{Backoff, CronExpr, Delay, Delivery, Misfire, Overlap, RetryPolicy, SchedulerConfig, Task};
 
-use super::calendar::{Rule, utc};
+use super::calendar::{Calendar, Rule, utc};
 
 /// Instants near which schedules are hard: clock changes of half an hour and of an hour, both ways, and plain days.
 const BEGINNINGS: &[(&str, Tz)] = &[
@@ -42,7 +42,7 @@ pub(crate) struct Scenario {
 }
 
 /// A task, as the model knows it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct TaskSpec {
     pub(crate) name: String,
     pub(crate) rule: Rule,
@@ -79,7 +79,7 @@ pub(crate) struct Tries {
 }
 
 /// What the bodies of a task draw from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct BodySpec {
     pub(crate) duration_max: u64,
     /// Of a hundred attempts, how many do not succeed.
@@ -96,6 +96,11 @@ impl Tries {
         multiplier: 2.0,
         jitter: true,
     };
+
+    /// So many attempts, so far apart.
+    pub(crate) fn fixed(max: u32, wait_min: i64) -> Self {
+        Self { max, strategy: Backoff::Fixed, wait_min, jitter: false, ..Self::STANDARD }
+    }
 
     /// The shortest wait after the `failed`th failure.
     pub(crate) fn wait_at_least(&self, failed: u32) -> i64 {
@@ -146,6 +151,39 @@ impl Tries {
 }
 
 impl TaskSpec {
+    /// One without options, whose body returns at once.
+    pub(crate) fn plain(name: &str, rule: Rule) -> Self {
+        Self {
+            name: name.into(),
+            rule,
+            zone: Tz::UTC,
+            start: None,
+            end: None,
+            except: None,
+            overlap: None,
+            max_instances: None,
+            misfire: None,
+            catch_up: None,
+            jitter: 0,
+            max_runs: None,
+            priority: 0,
+            in_group: false,
+            timeout: None,
+            retry: None,
+            at_most_once: false,
+            pause_after: None,
+            run_on_start: false,
+            disabled: false,
+            body: BodySpec { duration_max: 0, failures: 0, ignores_cancellation: false },
+        }
+    }
+
+    /// Its occurrences as it declares them, if it is first registered then.
+    pub(crate) fn calendar(&self, registered: i64) -> Calendar {
+        let Self { rule, zone, start, end, except, .. } = *self;
+        Calendar { rule, zone, start, end, except, registered }
+    }
+
     /// How many of its runs may be alive; `None` is no limit.
     pub(crate) fn alive_max(&self) -> Option<usize> {
         match self.overlap {
@@ -209,7 +247,7 @@ impl TaskSpec {
         task
     }
 
-    fn draw(random: &mut Rng, number: usize, begins_at: i64, zone: Tz) -> Self {
+    pub(crate) fn draw(random: &mut Rng, number: usize, begins_at: i64, zone: Tz) -> Self {
         let (rule, start) = draw_rule(random, begins_at);
         let is_delay = matches!(rule, Rule::Delay(_));
         let overlaps = [

@@ -7,8 +7,9 @@ use symphra_scheduler::backend::RunRow;
 use symphra_scheduler::test_util::TestScheduler;
 use symphra_scheduler::{Ledger, Origin, Overlap, Record, RunId, RunState, SchedulerEvent, StopReport};
 
+use super::body::How;
 use super::calendar::Rule;
-use super::journal::{How, Journal, ROUNDING, RunSeen, Seen, made_at};
+use super::journal::{Journal, ROUNDING, RunSeen, Seen, made_at};
 use super::scenario::TaskSpec;
 
 /// So many ended runs of a task are kept.

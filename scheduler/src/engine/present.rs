@@ -14,7 +14,7 @@ use super::state::Now;
 use crate::clock::{ClockStep, ClockWatch, StoreClock};
 
 /// What is needed to tell the present.
-pub(super) struct Present {
+pub(crate) struct Present {
     watch: ClockWatch,
     began: Instant,
     /// The latest that was told: what is decided may hang on it, so that nothing earlier is.
@@ -24,7 +24,8 @@ pub(super) struct Present {
 }
 
 impl Present {
-    pub(super) fn new(clock: &StoreClock) -> Self {
+    /// To be made before the offset is measured: a step of the node's own clock is noticed from then on.
+    pub(crate) fn new(clock: &StoreClock) -> Self {
         let watch = ClockWatch::new(clock.local());
         Self { watch, began: clock.monotonic(), latest: Timestamp::MIN, awaits: None }
     }
@@ -33,15 +34,15 @@ impl Present {
 impl Turns {
     pub(super) fn now(&mut self) -> Now {
         let clock = &self.engine.clock;
-        let reading = self.present.watch.read(clock.local());
+        let reading = self.engine.present.watch.read(clock.local());
         if let Some(step) = reading.step {
             self.engine.offset.own_clock_was_set(step);
-            self.present.awaits = Some(self.engine.link.measure());
+            self.engine.present.awaits = Some(self.engine.link.measure());
         }
-        let wall = clock.corrected(reading.wall).max(self.present.latest);
-        self.present.latest = wall;
-        let is_sure = self.present.awaits.is_none();
-        Now { wall, is_sure, at: reading.passed, passed: reading.passed.duration_since(self.present.began) }
+        let wall = clock.corrected(reading.wall).max(self.engine.present.latest);
+        self.engine.present.latest = wall;
+        let is_sure = self.engine.present.awaits.is_none();
+        Now { wall, is_sure, at: reading.passed, passed: reading.passed.duration_since(self.engine.present.began) }
     }
 
     /// Takes in what a heartbeat has measured.
@@ -49,12 +50,12 @@ impl Turns {
         let Some((measured, asked)) = self.engine.link.take_measured() else { return };
         // So that a step of the node's own clock is noticed first.
         self.now();
-        if self.present.awaits.is_some_and(|awaited| asked < awaited) {
+        if self.engine.present.awaits.is_some_and(|awaited| asked < awaited) {
             return;
         }
-        self.present.awaits = None;
+        self.engine.present.awaits = None;
         if let Some(step) = self.engine.offset.adopt(&measured) {
-            self.present.latest = Timestamp::MIN;
+            self.engine.present.latest = Timestamp::MIN;
             if let ClockStep::Back(by) = step {
                 let until = self.now().wall.plus(by);
                 self.engine.counts.repeats(until);

@@ -35,10 +35,11 @@ impl State {
         Some(self.claims.at.map_or(look, |at| look.min(at.since(now.wall))).max(held_off))
     }
 
-    /// Holds off the next claim if this one has brought runs that go back at once. Once is a pause or a removal that came
-    /// while the store answered; a store that goes on giving them must not keep the loop busy.
-    fn hold_off(&mut self, given_back: usize, passed: Duration) {
-        if given_back == 0 {
+    /// Holds off the next claim if this one was made in vain: it has brought runs that go back at once, or came too early.
+    /// Once is a pause or a removal that came while the store answered; a store that goes on so, or whose clock is behind
+    /// what the node takes it for, must not keep the loop busy.
+    fn hold_off(&mut self, is_in_vain: bool, passed: Duration) {
+        if !is_in_vain {
             (self.claims.vain, self.claims.not_before) = (0, Duration::ZERO);
             return;
         }
@@ -68,6 +69,8 @@ impl State {
         let asked = std::mem::take(&mut self.claims.room);
         self.claims.is_under_way = false;
         self.claims.now |= claims.runs.len() >= asked;
+        // What the store says is due by now, and does not give, is due by a clock that is ahead of the store's.
+        let is_early = claims.runs.is_empty() && claims.next_at.is_some_and(|at| at <= now.wall);
         self.claims.at = self.claims.at.into_iter().chain(claims.next_at).min();
         let recovered = claims.runs.iter().filter(|run| run.was == RunState::Running).count();
         if recovered > 0 {
@@ -97,7 +100,8 @@ impl State {
             };
             self.start_unless_held_back(job, Some(place), actions);
         }
-        self.hold_off(self.to_finish.len() - giving_back, now.passed);
+        let is_in_vain = is_early || self.to_finish.len() > giving_back;
+        self.hold_off(is_in_vain, now.passed);
         self.forget_early_cancellations();
     }
 

@@ -379,14 +379,23 @@ impl Backend for Chaos {
         through!(self, cancel(run))
     }
 
-    /// A call that waits is not made to fail, unless the store is cut off: what it would tell comes by the next.
+    /// A call that waits is not made to fail, unless the store is cut off: what it would tell comes by the next. If it is
+    /// named to be [slow](Fault::Slow), what it tells comes late, as of a store whose notice was lost.
     fn changes(&self, version: Option<u64>) -> BackendFuture<'_, Changes> {
+        let told = async move {
+            let changes = self.0.store.changes(version).await;
+            let named = self.faults().on.get("changes").copied();
+            if let (Some(Fault::Slow(pause)), Some(_)) = (named, version) {
+                tokio::time::sleep(pause).await;
+            }
+            changes
+        };
         Box::pin(async move {
             let mut is_cut_off = self.0.is_cut_off.subscribe();
             tokio::select! {
                 biased;
                 _ = is_cut_off.wait_for(|&cut| cut) => Err(BackendError::new("changes", "the connection was reset")),
-                changes = self.0.store.changes(version) => changes,
+                changes = told => changes,
             }
         })
     }

@@ -49,6 +49,18 @@ async fn a_node_far_off_fires_each_occurrence_once_at_its_instant_and_says_so() 
     }
 }
 
+/// The step was taken for what had been measured before it, and what was to come recorded as missed.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_before_the_first_turn_of_the_loop_is_noticed() {
+    let (rig, clock) = node_ahead_by(0);
+    let scheduler = start(&rig, &clock, [rig.quick("tick", every(1_000)).misfire(Misfire::Skip)]).await;
+    clock.step(60_000);
+    pass(millis(10_500)).await;
+    assert_eq!(rig.fired("tick"), (1..=10).map(|n| n * 1_000).collect::<Vec<_>>());
+    assert_eq!(counts(rig.ledger("tick").await), (10, 10, 0));
+    scheduler.stop().await.expect("it stops");
+}
+
 #[tokio::test(start_paused = true)]
 async fn with_the_store_in_memory_the_offset_is_zero() {
     let rig = Rig::new();
