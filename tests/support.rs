@@ -48,6 +48,10 @@ pub const fn seconds(seconds: u64) -> Duration {
 pub struct Guarantees;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/proof.md")]
+pub struct Proof;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]
 pub struct Options;
 
