@@ -8,7 +8,7 @@ use symphra_scheduler::chrono_tz::Tz;
 use symphra_scheduler::{CronExpr, Schedule};
 
 /// The rule of a schedule.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Rule {
     Cron(CronExpr),
     /// A grid; its anchor is the task's start, or its first registration.

@@ -156,7 +156,8 @@ impl World {
 
     /// Whether two versions of the program declare the task otherwise.
     pub(crate) fn differ(&self, task: usize, one: Version, other: Version) -> bool {
-        one != other && self.other.get(task).is_some_and(Option::is_some)
+        // Both may have been drawn alike.
+        self.rule(task, one) != self.rule(task, other)
     }
 
     pub(crate) fn calendar(&self, task: usize, rule: Rule, registered: i64) -> Calendar {
