@@ -329,7 +329,7 @@ async fn day(handle: &SchedulerHandle, page: usize) -> DayView {
     let (now, tasks) = (handle.now(), handle.live_tasks());
     let mut day = Day::new(now, tasks.len());
     for task in tasks {
-        day.add(task.name.as_str(), &task.instants(now, Some(day.end()), day.of_each()));
+        day.add(task.name.as_str(), &task.instants(now, day.end(), day.of_each()));
         // Others have their turn between two tasks.
         tokio::task::yield_now().await;
     }

@@ -1,13 +1,13 @@
 //! The 24 hours ahead of all tasks, folded where they are known: thousands of tasks have hundreds of thousands of occurrences,
 //! of which a page's rows are told and in which minutes most tasks start.
 //!
-//! Invariant: the work is bounded by [`INSTANTS_MAX`] occurrences, whatever there is.
+//! Invariant: the work is bounded by [`LOOKED_AT_MAX`] occurrences, or two of each task if that is more.
 
 use serde::{Deserialize, Serialize};
 use symphra_scheduler_core::Timestamp;
 
-/// The most occurrences that are looked at, over all tasks.
-const INSTANTS_MAX: usize = 250_000;
+/// The most occurrences that are looked at, over all tasks: what takes some hundredths of a second.
+const LOOKED_AT_MAX: usize = 250_000;
 
 /// How many of each task: one for every two minutes, and one to see that it ends.
 const OF_EACH_MAX: usize = 721;
@@ -19,7 +19,7 @@ const ROWS_MAX: usize = 100;
 const BUSIEST_MAX: usize = 8;
 
 /// How many tasks are named where many are counted.
-pub(crate) const NAMED_MAX: usize = 12;
+const NAMED_MAX: usize = 12;
 
 const MINUTE_MS: i64 = 60_000;
 pub(crate) const QUARTER_MS: i64 = 15 * MINUTE_MS;
@@ -99,7 +99,7 @@ impl Day {
     pub(super) fn new(now: Timestamp, tasks: usize) -> Self {
         Self {
             from: now.as_millis().div_euclid(QUARTER_MS) * QUARTER_MS,
-            of_each: OF_EACH_MAX.min(INSTANTS_MAX / tasks.max(1)).max(2),
+            of_each: OF_EACH_MAX.min(LOOKED_AT_MAX / tasks.max(1)).max(2),
             rows: Vec::new(),
             idle: NamedView::default(),
             minutes: vec![Minute::default(); MINUTES],
@@ -118,6 +118,8 @@ impl Day {
 
     /// Adds a task with its next occurrences: those before the [end](Self::end), and no more than [`of_each`](Self::of_each).
     pub(super) fn add(&mut self, task: &str, next: &[Timestamp]) {
+        // What is overdue, as a delay is while no node runs, is none of the day's.
+        let next = &next[next.partition_point(|at| at.as_millis() < self.from)..];
         let ([first, ..], [.., last]) = (next, next) else {
             self.idle.add(task);
             return;
@@ -220,6 +222,16 @@ mod tests {
         assert_eq!((row.quarters[0], row.quarters[1], row.quarters[95]), (2, 1, 1));
         assert_eq!((row.occurrences, row.quarters.len(), row.quarters.iter().sum::<u32>()), (4, 96, 4));
         assert_eq!(view.from_ms, NOW - 7 * MINUTE_MS);
+    }
+
+    #[test]
+    fn what_is_overdue_is_none_of_the_day() {
+        let mut day = day(2);
+        day.add("a delay", &at([-HOUR_MS]));
+        day.add("another", &at([-1, 0]));
+        let view = day.view(1);
+        assert_eq!(view.idle.first, ["a delay"]);
+        assert_eq!((&*view.rows[0].task, view.rows[0].occurrences, view.rows[0].quarters[0]), ("another", 1, 1));
     }
 
     #[test]

@@ -166,22 +166,15 @@ impl LiveTask {
 
     /// The next `count` occurrences after `now`; of a fixed delay, the one that is known.
     pub(crate) fn next_occurrences(&self, now: Timestamp, count: usize) -> Vec<DateTime<Tz>> {
-        let zone = self.shown().plan.zone();
-        self.instants(now, None, count).into_iter().map(|at| at.to_utc().with_timezone(&zone)).collect()
+        let shown = self.shown();
+        let zone = shown.plan.zone();
+        instants_of(&shown, now, None, count).into_iter().map(|at| at.to_utc().with_timezone(&zone)).collect()
     }
 
     /// The same as instants, of those before `end`.
-    pub(crate) fn instants(&self, now: Timestamp, end: Option<Timestamp>, count: usize) -> Vec<Timestamp> {
-        let shown = self.shown();
-        let plan = &shown.plan;
-        let is_before = |at: &Timestamp| end.is_none_or(|end| *at < end);
-        if shown.is_exhausted {
-            return Vec::new();
-        }
-        if plan.fixed_delay().is_some() {
-            return shown.next.into_iter().filter(is_before).take(count).collect();
-        }
-        std::iter::successors(plan.next(now), |&at| plan.next(at)).take_while(is_before).take(count).collect()
+    #[cfg(any(feature = "cli", feature = "dashboard"))]
+    pub(crate) fn instants(&self, now: Timestamp, end: Timestamp, count: usize) -> Vec<Timestamp> {
+        instants_of(&self.shown(), now, Some(end), count)
     }
 
     pub(crate) fn status(&self) -> TaskStatus {
@@ -209,4 +202,16 @@ impl LiveTask {
             running: tally.running,
         }
     }
+}
+
+fn instants_of(shown: &Shown, now: Timestamp, end: Option<Timestamp>, count: usize) -> Vec<Timestamp> {
+    let plan = &shown.plan;
+    let is_before = |at: &Timestamp| end.is_none_or(|end| *at < end);
+    if shown.is_exhausted {
+        return Vec::new();
+    }
+    if plan.fixed_delay().is_some() {
+        return shown.next.into_iter().filter(is_before).take(count).collect();
+    }
+    std::iter::successors(plan.next(now), |&at| plan.next(at)).take_while(is_before).take(count).collect()
 }

@@ -22,6 +22,9 @@ const REGISTERED_MAX: usize = 250;
 /// How heavy a pause may be, which is told with each task that it holds.
 const PAUSE_MAX: usize = ERROR_TEXT_BYTES_MAX;
 
+/// How many questions about single tasks are under way at once: others ask the owner too, and wait behind them.
+const QUESTIONS_MAX: usize = 32;
+
 /// How often the tasks of a claim are told anew at most: the owner has forgotten them as soon as it had heard them.
 const NAMED_AGAIN_MAX: usize = 3;
 
@@ -152,7 +155,7 @@ pub(super) async fn runs_page(store: &Shared, mut query: RunQuery) -> Result<Run
 pub(super) async fn last_ended(store: &Arc<Shared>, tasks: Vec<TaskKey>) -> Result<Vec<RunRow>, Failed> {
     let (mut rest, mut under_way, mut last) = (tasks.into_iter(), JoinSet::new(), Vec::new());
     loop {
-        while under_way.len() < TOGETHER_MAX
+        while under_way.len() < QUESTIONS_MAX
             && let Some(task) = rest.next()
         {
             let store = Arc::clone(store);

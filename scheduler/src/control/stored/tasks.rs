@@ -120,6 +120,8 @@ impl Stored {
         let mut day = Day::new(self.clock.now(), tasks.len());
         for seen in &tasks {
             day.add(seen.name.as_str(), &self.instants(seen, Some(day.end()), day.of_each()));
+            // Others have their turn between two tasks.
+            tokio::task::yield_now().await;
         }
         Ok(day.view(page))
     }

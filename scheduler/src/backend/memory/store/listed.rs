@@ -22,8 +22,12 @@ impl Store {
             // Those that have ended since are where they were.
             let ended_since = self.ended_below(query.task, u64::MAX).take_while(|&(number, _)| number > ended_before);
             let is_behind = |row: &&RunRow| query.after.is_none_or(|after| after.is_before_alive(row));
-            let running = self.alive.iter().map(|run| &run.row).chain(ended_since.map(|(_, row)| row));
-            let waiting = self.waiting_jobs().filter(|row| wanted(&row) && is_behind(&row));
+            // Who asks for runs that have ended looks through none that has not.
+            let asks_alive = query.states.is_empty() || query.states.iter().any(|state| !state.is_final());
+            let running = asks_alive.then(|| self.alive.iter().map(|run| &run.row)).into_iter().flatten();
+            let running = running.chain(ended_since.map(|(_, row)| row));
+            let waiting = asks_alive.then(|| self.waiting_jobs()).into_iter().flatten();
+            let waiting = waiting.filter(|row| wanted(&row) && is_behind(&row));
             alive = running.filter(|row| wanted(row) && is_behind(row)).map(Cow::Borrowed).collect::<Vec<_>>();
             alive.extend(waiting.map(Cow::Owned));
             alive.sort_unstable_by_key(|row| Reverse((row.scheduled_at, row.id)));
