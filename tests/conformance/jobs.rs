@@ -150,7 +150,7 @@ fn scheduler(backend: impl Backend) -> Scheduler {
     Scheduler::empty().register(Task::job("note", note)).backend(backend)
 }
 
-/// Waits until a run is there and stands so.
+/// Waits until a run is there and stands so. It looks again and again: events tell of an end before the store has it.
 async fn stands(handle: &symphra_scheduler::SchedulerHandle, id: RunId, state: RunState) {
     let waiting = async {
         loop {
