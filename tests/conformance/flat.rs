@@ -69,7 +69,7 @@ async fn run_some(store: &impl Backend, holder: &Holder, task: TaskKey, round: u
         .map(|id| Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None })
         .collect();
     store.submit(&submissions).await.expect("they are accepted");
-    let claim_number = task.0 << 20 | round as u64;
+    let claim_number = (round as u64) << 32 | task.0;
     let claim = Claim { number: claim_number, tasks: [task].into(), jobs: [].into(), max: TOGETHER };
     let claimed = store.claim(holder, &claim).await.expect("they are claimed").runs;
     assert_eq!(claimed.len(), TOGETHER);

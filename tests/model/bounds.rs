@@ -41,8 +41,8 @@ pub(crate) enum Misfire {
     Skip,
 }
 
-pub(crate) const ALL: [Bounds; 11] =
-    [FIRED, RESTARTED, TWICE_DEAD, LATE, LOST, FROZEN, CUT_AND_FROZEN, ONCE, AWAY, AWAY_AND_DEAD, ASTRAY];
+pub(crate) const ALL: [Bounds; 12] =
+    [FIRED, RESTARTED, TWICE_DEAD, LATE, LOST, FROZEN, CUT_AND_FROZEN, ONCE, AWAY, AWAY_AND_DEAD, ASTRAY, LONG_ASTRAY];
 
 const NONE: Troubles = Troubles {
     crashes: 0,
@@ -136,9 +136,13 @@ const AWAY: Bounds = Bounds {
 const AWAY_AND_DEAD: Bounds =
     Bounds { name: "away and dead", due: &[1], troubles: Troubles { outages: 1, crashes: 1, ..NONE }, ..AWAY };
 
-/// A question arrives after it was asked again; no claim does, or it would be a [mutant](Mutant::ClaimAstray).
+/// A question arrives after it was asked again.
 const ASTRAY: Bounds =
     Bounds { name: "astray", troubles: Troubles { strays: 1, delays: 1, crashes: 1, failures: 1, ..NONE }, ..PLAIN };
+
+/// One arrives after the next was asked, too: the run is tried often enough.
+const LONG_ASTRAY: Bounds =
+    Bounds { name: "long astray", troubles: Troubles { strays: 1, delays: 1, failures: 3, ..NONE }, ..PLAIN };
 
 /// The world in which a mutant is seen, and the promise that it breaks.
 pub(crate) fn that_show(mutant: Mutant) -> (Bounds, &'static str) {
@@ -146,6 +150,7 @@ pub(crate) fn that_show(mutant: Mutant) -> (Bounds, &'static str) {
         Mutant::NoMarkCompared => (FIRED, promise::ONE_RUN),
         Mutant::RepeatedStepNotRecognised => (LOST, promise::ENDS),
         Mutant::RepeatedClaimNotRecognised => (LOST, promise::ENDS),
+        Mutant::RepeatedClaimGetsMore => (ASTRAY, promise::ENDS),
         Mutant::EarlyAccepted => (FIRED, promise::NOT_EARLY),
         Mutant::OverlapNotRecorded => (FIRED, promise::BALANCE),
         Mutant::NoFencing => (LATE, promise::FENCED),
@@ -161,6 +166,6 @@ pub(crate) fn that_show(mutant: Mutant) -> (Bounds, &'static str) {
         Mutant::SilenceByOwnClock => (CUT_AND_FROZEN, promise::ONE_LEASE),
         Mutant::LateAnswersBelieved => (LATE, promise::ONE_LEASE),
         Mutant::LostByRunAlone => (LATE, promise::ENDS),
-        Mutant::ClaimAstray => (ASTRAY, promise::ENDS),
+        Mutant::OldClaimTaken => (LONG_ASTRAY, promise::ENDS),
     }
 }

@@ -3,9 +3,8 @@
 use stateright::{Model, Property};
 
 use super::bounds::Bounds;
-use super::mutant::Mutant;
 use super::world::{
-    Beat, CALLS, CLAIM, Call, End, Holder, Holds, Lives, NODES, Node, OCCURRENCES, Occurrence, Question, Store, World,
+    Beat, CALLS, Call, End, Holder, Holds, Lives, NODES, Node, OCCURRENCES, Occurrence, Question, Store, World,
 };
 use super::{promise, situation};
 
@@ -185,8 +184,7 @@ impl Bounds {
                         if left.losses > 0 {
                             steps.push(Step::AnswerLost(node, kind));
                         }
-                        let may_stray = kind != CLAIM || self.without == Some(Mutant::ClaimAstray);
-                        if left.strays > 0 && is_slow && may_stray && world.astray.is_none() {
+                        if left.strays > 0 && is_slow && world.astray.is_none() {
                             steps.push(Step::GivenUp(node, kind));
                         }
                     }

@@ -9,6 +9,8 @@ pub(crate) enum Mutant {
     RepeatedStepNotRecognised,
     /// The same of a claim.
     RepeatedClaimNotRecognised,
+    /// A claim that is repeated gets what it could get now, besides what it had got.
+    RepeatedClaimGetsMore,
     /// The store does not look at its clock as it fires.
     EarlyAccepted,
     /// An occurrence that overlaps is dropped, and not recorded.
@@ -39,15 +41,16 @@ pub(crate) enum Mutant {
     LateAnswersBelieved,
     /// A run that is held under two tokens is lost under both if it is under one.
     LostByRunAlone,
-    /// A claim arrives after it was asked again and answered: to the store it is a new one, and what it gets nobody hears of.
-    ClaimAstray,
+    /// To the store, a claim that arrives after it was asked again and answered, and after the next, is a new one.
+    OldClaimTaken,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::NoMarkCompared,
         Self::RepeatedStepNotRecognised,
         Self::RepeatedClaimNotRecognised,
+        Self::RepeatedClaimGetsMore,
         Self::EarlyAccepted,
         Self::OverlapNotRecorded,
         Self::NoFencing,
@@ -63,6 +66,6 @@ impl Mutant {
         Self::SilenceByOwnClock,
         Self::LateAnswersBelieved,
         Self::LostByRunAlone,
-        Self::ClaimAstray,
+        Self::OldClaimTaken,
     ];
 }

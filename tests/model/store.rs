@@ -82,21 +82,26 @@ impl World {
     fn claim(&mut self, node: u8, number: u8, bounds: &Bounds) -> [Option<u8>; OCCURRENCES] {
         let mut got = [None; OCCURRENCES];
         let before = self.store.holders[usize::from(node)].last_claim.replace(number);
+        if before > Some(number) && bounds.without != Some(Mutant::OldClaimTaken) {
+            self.store.holders[usize::from(node)].last_claim = before;
+            return got;
+        }
         let is_repeated = before == Some(number) && bounds.without != Some(Mutant::RepeatedClaimNotRecognised);
+        let gets_more = !is_repeated || bounds.without == Some(Mutant::RepeatedClaimGetsMore);
         for (occurrence, got) in got.iter_mut().enumerate() {
             let Some(&run) = self.store.run(occurrence) else { continue };
             match run.is {
                 Is::Held(holder) if holder == node => {
                     *got = (is_repeated && run.claim == Some(number)).then_some(run.token);
                 }
-                Is::Held(holder) if leaves_to(&self.store, holder, node, self.now, bounds) => {
+                Is::Held(holder) if gets_more && leaves_to(&self.store, holder, node, self.now, bounds) => {
                     *got = self.take_over(occurrence, holder, node, number, bounds);
                 }
-                Is::Waiting => {
+                Is::Waiting if gets_more => {
                     let keeps = bounds.without == Some(Mutant::TokenKeptByRetry);
                     *got = Some(give(&mut self.store, occurrence, node, number, u8::from(!keeps)));
                 }
-                Is::Held(_) | Is::Ended => {}
+                Is::Waiting | Is::Held(_) | Is::Ended => {}
             }
         }
         got

@@ -63,11 +63,12 @@ pub use cancelling::{
 };
 pub use claiming::{
     a_claim_gets_no_more_than_it_asks_for, a_claim_takes_as_many_of_a_task_as_come_first,
-    a_claim_takes_what_waits_of_many_tasks, a_claim_whose_answer_was_lost_is_recognised,
-    a_declaration_moves_a_task_between_groups, a_group_keeps_its_limit_whoever_fires_at_once,
-    a_long_batch_is_answered_in_its_order, a_pause_does_not_hide_what_was_asked_for,
-    a_retrying_run_holds_no_place_in_its_group, a_run_of_a_dead_node_has_its_place_in_the_order,
-    a_run_whose_group_is_full_waits, a_waiting_run_is_claimed_by_one_node, claims_go_by_priority_and_then_by_instant,
+    a_claim_takes_what_waits_of_many_tasks, a_claim_that_was_given_up_gets_nothing,
+    a_claim_whose_answer_was_lost_is_recognised, a_declaration_moves_a_task_between_groups,
+    a_group_keeps_its_limit_whoever_fires_at_once, a_long_batch_is_answered_in_its_order,
+    a_pause_does_not_hide_what_was_asked_for, a_retrying_run_holds_no_place_in_its_group,
+    a_run_of_a_dead_node_has_its_place_in_the_order, a_run_whose_group_is_full_waits,
+    a_waiting_run_is_claimed_by_one_node, claims_go_by_priority_and_then_by_instant,
     only_runs_of_known_tasks_are_claimed_the_oldest_first, other_rules_hold_from_the_registration_on,
 };
 pub use contact::{
@@ -232,6 +233,7 @@ macro_rules! conformance_tests {
             a_next_attempt_given_back_unbegun_keeps_its_room
             an_unbegun_run_that_may_run_once_can_be_given_back
             a_claim_whose_answer_was_lost_is_recognised
+            a_claim_that_was_given_up_gets_nothing
             only_runs_of_known_tasks_are_claimed_the_oldest_first
             a_claim_gets_no_more_than_it_asks_for
             claims_go_by_priority_and_then_by_instant

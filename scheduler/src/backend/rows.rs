@@ -3,6 +3,7 @@
 //! The values that a backend is given, and the answers it chooses from, are not `#[non_exhaustive]`: a backend has to heed
 //! every one of them, so a new one must not pass unseen.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,8 +160,9 @@ impl fmt::Display for Refusal {
 /// A claim of runs: those that wait, those whose next attempt is due, and those whose holder's lease has run out.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The number of the claim, another for each of its holder's: by it a repeated call is recognised, and answered with
-    /// the runs that it had got.
+    /// The number of the claim, larger than that of each claim before it of its holder: by it a repeated call is recognised, and
+    /// answered with the runs that it had got and no others, and so is one that was given up and comes after a later claim,
+    /// which gets nothing.
     pub number: u64,
     /// Only runs of these tasks are wanted, in ascending order.
     pub tasks: Arc<[TaskKey]>,
@@ -178,6 +180,27 @@ impl Claim {
         let found = self.jobs.binary_search_by_key(&task, |&(task, _)| task);
         found.is_ok_and(|place| version <= self.jobs[place].1)
     }
+
+    /// What the claim is to a store whose last one of the same holder had the number `last`.
+    pub(crate) fn turn(&self, last: Option<u64>) -> ClaimTurn {
+        match last.map(|last| self.number.cmp(&last)) {
+            None | Some(Ordering::Greater) => ClaimTurn::New,
+            Some(Ordering::Equal) => ClaimTurn::Repeated,
+            Some(Ordering::Less) => ClaimTurn::GivenUp,
+        }
+    }
+}
+
+/// What a claim is to a store, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimTurn {
+    /// The store has had none of this number, nor of a larger one.
+    New,
+    /// It was the last, and is asked again: it is told what it got, and gets no more. If it comes late, nobody waits for its
+    /// answer either; if not, its holder claims again at once.
+    Repeated,
+    /// Its holder has claimed since, and waits for no answer to it: what it got nobody would execute.
+    GivenUp,
 }
 
 /// What a claim has got.
@@ -187,7 +210,7 @@ pub struct Claims {
     /// The runs.
     pub runs: Vec<Claimed>,
     /// When the next attempt of a run that waits for it is due, or the next job: the time to claim again. That is the present if
-    /// others wait whose arguments were too many bytes for one answer.
+    /// others wait whose arguments were too many bytes for one answer, and if a repeated claim might get more as a new one.
     pub next_at: Option<Timestamp>,
 }
 

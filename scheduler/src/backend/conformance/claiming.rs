@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    PATIENCE, SHORT, Subject, Ticking, beat, changes, claim, claim_until_some, control, declared, dying, every, ids,
-    node, now, pause, retry, submit, tick, trigger, version,
+    PATIENCE, SHORT, Subject, Ticking, after, beat, changes, claim, claim_until_some, control, declared, dying, every,
+    ids, node, now, pause, retry, submit, tick, trigger, version,
 };
 use crate::backend::{Admission, Claim, Claimed, End, Finish, Group, Holder, Stored, TaskKey, TaskRules, Token};
 use crate::outcome::Outcome;
@@ -31,8 +31,36 @@ pub async fn a_claim_whose_answer_was_lost_is_recognised(backend: Subject) {
     submit(&backend, trigger(task.key, 1)).await;
     let got = task.claim(&holder, number + 2).await;
     assert_eq!(got.len(), 1, "a run that waits is claimed");
-    assert_eq!(task.claim(&holder, number + 2).await, got, "a repeated claim has the same answer");
-    assert_eq!(task.claim(&node("c"), number + 2).await, [], "the number is the holder's own");
+    submit(&backend, trigger(task.key, 2)).await;
+    let asked = now(&backend).await;
+    let again = claim(&backend, &holder, number + 2, &[task.key]).await;
+    assert_eq!(again.runs, got, "a repeated claim has the same answer, and no more: it may be one that was given up");
+    assert!(
+        again.next_at.is_some_and(|at| at <= after(asked, 60_000)),
+        "what it left can be claimed at once: {again:?}"
+    );
+    assert_eq!(task.claim(&holder, number + 3).await.len(), 1, "which the next one does");
+    assert_eq!(task.claim(&node("c"), number + 3).await, [], "the number is the holder's own");
+}
+
+/// A claim that comes after a later one of its holder gets nothing: nobody waits for its answer, and what it got would be
+/// executed by nobody for as long as its holder lives.
+pub async fn a_claim_that_was_given_up_gets_nothing(backend: Subject) {
+    let task = Ticking::unlimited(&backend, "pay").await;
+    let holder = node("b");
+    assert_eq!(task.claim(&holder, 7).await, [], "there is nothing yet");
+    for number in 1..=2 {
+        submit(&backend, trigger(task.key, number)).await;
+    }
+    assert_eq!(task.claim(&holder, 6).await, [], "it was given up before");
+    let mut got = Vec::new();
+    for number in 8..=9 {
+        let claim = Claim { number, tasks: [task.key].into(), jobs: [].into(), max: 1 };
+        got.extend(backend.claim(&holder, &claim).await.expect("a claim is answered").runs);
+    }
+    assert_eq!(got.len(), 2, "the next ones get what waits, and the last claim is still the last");
+    assert_eq!(task.claim(&holder, 8).await, [], "what it had got belongs to nobody who asks for it now");
+    assert_eq!(ids(&task.claim(&holder, 9).await), [got[1].id]);
 }
 
 /// A node gets runs of the tasks that it names, no more than it asks for, the oldest first.

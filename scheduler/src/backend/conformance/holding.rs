@@ -80,8 +80,8 @@ pub async fn a_node_does_not_take_over_its_own_runs(backend: Subject) {
     task.hold(&own, 1).await;
     task.hold(&dying("other"), 2).await;
     pass(&backend, own.lease + SHORT).await;
-    assert_eq!(task.claim(&own, 1_000_000).await, [], "it does not know yet that it was away");
-    let claimed = task.claim_until_some(&own, 1).await;
+    assert_eq!(task.claim(&own, 1).await, [], "it does not know yet that it was away");
+    let claimed = task.claim_until_some(&own, 2).await;
     assert_eq!(ids(&claimed), [task.id(2)], "its own run is not among them");
 }
 

@@ -9,7 +9,7 @@ use symphra_scheduler_core::Timestamp;
 use super::jobs::Jobs;
 use super::{Subject, Ticking, disk_full, end, node, trigger};
 use crate::backend::{
-    Begin, Claim, Claimed, End, NewJob, Retention, RunCursor, RunQuery, RunRow, Stored, Submission, Submitted,
+    Begin, Claim, Claimed, End, Holder, NewJob, Retention, RunCursor, RunQuery, RunRow, Stored, Submission, Submitted,
     TaskRules,
 };
 use crate::outcome::Outcome;
@@ -26,6 +26,7 @@ struct Crowd {
     task: Ticking,
     backend: Subject,
     at: Timestamp,
+    holder: Holder,
     claims: u64,
 }
 
@@ -36,7 +37,7 @@ impl Crowd {
         let rules = TaskRules { alive_max: None, retention, ..TaskRules::default() };
         let task = Ticking::with(backend, name, rules).await;
         let at = task.at(1);
-        let crowd = Self { task, backend: Arc::clone(backend), at, claims: 0 };
+        let crowd = Self { task, backend: Arc::clone(backend), at, holder: node(name), claims: 0 };
         crowd.submit(1..=RUNS, at).await;
         crowd
     }
@@ -52,7 +53,7 @@ impl Crowd {
     async fn claim(&mut self, max: usize) -> Vec<Claimed> {
         self.claims += 1;
         let claim = Claim { number: self.claims, tasks: [self.task.key].into(), jobs: [].into(), max };
-        let claimed = self.backend.claim(&node("a"), &claim).await.expect("a claim is answered").runs;
+        let claimed = self.backend.claim(&self.holder, &claim).await.expect("a claim is answered").runs;
         assert_eq!(claimed.len(), max, "as many wait");
         claimed
     }

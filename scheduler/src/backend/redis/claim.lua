@@ -242,8 +242,14 @@ function step.taken_before(name, wanted, taken)
   table.sort(got, step.is_before)
   for at = 1, math.min(#got, step.input.max) do
     local run = step.run_of(got[at].id)
-    step.fits(got[at].id, run)
     taken[at] = step.claimed(got[at].id, run, run.was)
+  end
+end
+
+-- What jobs are called with travels with them.
+function step.with_arguments(taken)
+  for _, run in ipairs(taken) do
+    if run.version then return jobs.with_arguments(taken) end
   end
 end
 
@@ -418,11 +424,16 @@ function calls.claim()
   local name, taken, wanted, reads = step.input.holder.node, {}, step.wanted_by(step.input), step.reads_of(step.input)
   local node, is_cut = step.greet(step.input.holder), false
   if node.claim == step.input.number then
+    -- No more than that: if this comes late, nobody waits for its answer.
     step.taken_before(name, wanted, taken)
-  else
-    node.claim = step.input.number
-    step.save_node(name, node)
+    step.with_arguments(taken)
+    return { runs = #taken > 0 and taken or nil, next_at = #taken < step.input.max and step.present or nil }
+  elseif node.claim and tonumber(node.claim) > tonumber(step.input.number) then
+    -- Its holder has claimed since, and waits for no answer to this: what it got nobody would execute.
+    return {}
   end
+  node.claim = step.input.number
+  step.save_node(name, node)
   step.retries_come_due(1000)
   local has_later = step.jobs_come_due(256)
   step.list_tasks()
@@ -447,7 +458,7 @@ function calls.claim()
       break
     end
   end
-  if step.has_jobs then jobs.with_arguments(taken) end
+  step.with_arguments(taken)
   step.list_lease(name, node)
   return { runs = #taken > 0 and taken or nil, next_at = is_cut and step.present or step.next_at(wanted, has_later and reads) }
 end

@@ -10,6 +10,7 @@ use super::rows::{Run, at};
 use super::step::Change;
 use super::{Database, Failed, Shared, Step, Transaction, text};
 use crate::backend::jobs::STEP_BYTES_MAX;
+use crate::backend::rows::ClaimTurn;
 use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, TaskKey};
 use crate::outcome::{Failure, Outcome};
 use crate::run::RunState;
@@ -67,17 +68,23 @@ impl<D: Database> Shared<D> {
         self.greet(holder).await?;
         let mut step = self.begin().await?;
         let mut claims = Claims::default();
-        if step.number_claim(&holder.node, claim.number).await? {
-            claims.runs = step.claimed_before(&holder.node, claim).await?;
+        match step.number_claim(&holder.node, claim).await? {
+            ClaimTurn::New => {}
+            ClaimTurn::Repeated => {
+                claims.runs = step.claimed_before(&holder.node, claim).await?;
+                claims.next_at = (claims.runs.len() < claim.max).then_some(step.now);
+                return Ok(claims);
+            }
+            ClaimTurn::GivenUp => return Ok(claims),
         }
-        let wanted = claim.max.saturating_sub(claims.runs.len());
         let mut next_now = None;
-        let mut tasks = step.claimable(&holder.node, claim, wanted).await?;
+        let mut tasks = step.claimable(&holder.node, claim, claim.max).await?;
         let jobs = step.claimable_jobs(claim).await?;
         tasks.extend(jobs.tasks());
-        if wanted > 0 && !tasks.is_empty() {
+        if claim.max > 0 && !tasks.is_empty() {
             step.lock_free(tasks).await?;
-            let is_cut = step.take(&holder.node, claim, &mut claims.runs).await?;
+            let (runs, is_cut) = step.take(&holder.node, claim).await?;
+            claims.runs = runs;
             next_now = is_cut.then_some(step.now);
         }
         let next_attempt = step.next_attempt(claim).await?;
@@ -113,19 +120,19 @@ impl Front {
 }
 
 impl<T: Transaction> Step<'_, T> {
-    /// Notes the number of a claim; tells whether it was made before.
-    async fn number_claim(&mut self, node: &str, number: u64) -> Result<bool, Failed> {
+    /// Notes the number of a claim, unless it is an old one.
+    async fn number_claim(&mut self, node: &str, claim: &Claim) -> Result<ClaimTurn, Failed> {
         #[derive(Deserialize)]
         struct Node {
-            last_claim: Option<i64>,
+            last_claim: Option<u64>,
         }
-        let number = super::rows::count(number);
         let known: Option<Node> = self.ask(&self.sql.node, json!({ "node": node })).await?;
-        let is_repeated = known.is_some_and(|known| known.last_claim == Some(number));
-        if !is_repeated {
+        let turn = claim.turn(known.and_then(|known| known.last_claim));
+        if turn == ClaimTurn::New {
+            let number = super::rows::count(claim.number);
             self.tell(&self.sql.save_claim, json!({ "node": node, "claim": number })).await?;
         }
-        Ok(is_repeated)
+        Ok(turn)
     }
 
     /// What the same claim has got before.
@@ -158,13 +165,12 @@ impl<T: Transaction> Step<'_, T> {
         Ok(found.iter().map(|due| due.task).collect())
     }
 
-    /// Takes the first of the runs of the locked tasks that may begin, beside those that the claim has got before; tells whether
-    /// there are more, whose arguments would be too long together with those that are brought.
-    async fn take(&mut self, node: &str, claim: &Claim, got: &mut Vec<Claimed>) -> Result<bool, Failed> {
-        let wanted = claim.max - got.len();
+    /// Takes the first of the runs of the locked tasks that may begin; tells whether there are more, whose arguments would be too
+    /// long together with those that are brought.
+    async fn take(&mut self, node: &str, claim: &Claim) -> Result<(Vec<Claimed>, bool), Failed> {
+        let wanted = claim.max;
         let ids: Vec<i64> = self.tasks.keys().copied().collect();
-        let brought = got.iter().filter_map(|run| run.arguments.as_ref()).map(|with| with.json.len()).sum();
-        let mut front = Front { brought, ..Front::default() };
+        let mut front = Front::default();
         // One more than a task's share: a task of which one run waits is known to have no more.
         let depth = 1 + (2 * wanted).div_ceil(ids.len().max(1));
         self.look_at(&mut front, claim, node, ids, depth).await?;
@@ -222,8 +228,7 @@ impl<T: Transaction> Step<'_, T> {
             }
         }
         self.write_begun_jobs(&begun).await?;
-        got.extend(self.with_arguments(claimed).await?);
-        Ok(is_cut)
+        Ok((self.with_arguments(claimed).await?, is_cut))
     }
 
     /// Reads the first candidates of each lane of these tasks, `depth` of a lane, or more where the claimer cannot read what

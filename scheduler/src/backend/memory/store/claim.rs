@@ -10,6 +10,7 @@ use super::holders::HolderRow;
 use super::jobs::CLAIMED_BYTES_MAX;
 use super::waiting::Waiting;
 use super::{Store, index, number};
+use crate::backend::rows::ClaimTurn;
 use crate::backend::{Cancelled, Claim, Claimed, Claims, Died, Holder, NODE_DEATHS_MAX, Token};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{Origin, RunId, RunState};
@@ -30,9 +31,14 @@ impl Store {
         present: Instant,
     ) -> Claims {
         let claimant = self.holder(holder, present);
-        let is_repeated = self.holders[claimant as usize].last_claim.replace(claim.number) == Some(claim.number);
+        let last_claim = &mut self.holders[claimant as usize].last_claim;
+        let turn = claim.turn(*last_claim);
         let mut claims = Claims::default();
-        if is_repeated {
+        *last_claim = (*last_claim).max(Some(claim.number));
+        if turn == ClaimTurn::GivenUp {
+            return claims;
+        }
+        if turn == ClaimTurn::Repeated {
             let mut got = self.of_tasks(claim);
             got.retain(|&slot| self.alive.get(slot).holder == Some(claimant));
             got.sort_by_key(|&slot| self.rank(slot));
@@ -41,14 +47,15 @@ impl Store {
                 _ => None,
             });
             claims.runs = got.take(claim.max).collect();
+            claims.next_at = (claims.runs.len() < claim.max).then_some(now);
+            return claims;
         }
         self.retries_come_due(now);
         self.jobs_come_due(claim, now);
         self.set_aside_retries(claimant, claim);
         let mut orphans = self.orphans(claimant, claim, now, present);
         orphans.sort_by_key(|&slot| Reverse(self.rank(slot)));
-        let mut bytes: usize = claims.runs.iter().map(|run| self.bytes_of_arguments(run.id)).sum();
-        let mut is_full = false;
+        let (mut bytes, mut is_full) = (0, false);
         while claims.runs.len() < claim.max
             && let Some(first) = self.first(claim, orphans.last().copied())
         {
