@@ -21,6 +21,8 @@ mod socket;
 #[cfg(feature = "cli")]
 mod stored;
 pub(crate) mod view;
+#[cfg(all(unix, feature = "cli"))]
+mod wire;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,7 +30,7 @@ use serde_json::Value;
 pub(crate) use crate::backend::RunCursor;
 use crate::error::Error;
 
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 pub(crate) use answer::INSTANTS_MAX;
 #[cfg(feature = "dashboard")]
 pub(crate) use answer::{Actor, COUNT_MAX, answer};
@@ -45,33 +47,6 @@ pub(crate) use server::Server;
 pub use server::told_to_line;
 #[cfg(feature = "cli")]
 pub(crate) use stored::Stored;
-
-/// The version of what is written below. A program and a command of different versions understand only that.
-#[cfg(feature = "cli")]
-const VERSION: u32 = 1;
-
-/// The longest question: names and reasons are short, and what is longer is no question.
-#[cfg(feature = "cli")]
-const QUESTION_BYTES_MAX: usize = 64 * 1024;
-
-/// The longest answer that a command takes in: a list of a hundred thousand tasks.
-#[cfg(feature = "cli")]
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// A question as it is sent.
-#[cfg(feature = "cli")]
-#[derive(Debug, Serialize, Deserialize)]
-struct Asked {
-    v: u32,
-    ask: Question,
-}
-
-/// Only the version, which has to be looked at before anything else is understood.
-#[cfg(feature = "cli")]
-#[derive(Debug, Deserialize)]
-struct Versioned {
-    v: u32,
-}
 
 /// What a command asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,14 +139,6 @@ pub(crate) enum How {
     Wait,
 }
 
-/// An answer as it is sent.
-#[cfg(feature = "cli")]
-#[derive(Debug, Serialize, Deserialize)]
-struct Told {
-    v: u32,
-    tell: Answer,
-}
-
 /// What a running program answers: any number of lines of progress, and then one of the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -185,14 +152,6 @@ impl Answer {
     fn failed(kind: &str, message: impl Into<String>) -> Self {
         Self::Failed { kind: kind.to_owned(), message: message.into() }
     }
-}
-
-/// A line that carries `value`.
-#[cfg(feature = "cli")]
-fn line_of<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("what travels has string keys and no value that JSON lacks");
-    line.push(b'\n');
-    line
 }
 
 /// One word for what went wrong, for programs that read it.

@@ -8,7 +8,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::socket::{Sockets, is_trusted};
-use super::{ANSWER_BYTES_MAX, Answer, Asked, Question, Told, VERSION, Versioned, line_of};
+use super::wire::{ANSWER_BYTES_MAX, Asked, Told, VERSION, Versioned, line_of};
+use super::{Answer, Question};
 use crate::error::Error;
 
 /// How long a program may take to be connected to: one that was stopped by a debugger takes for ever.

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::answer::{Actor, answer};
 use super::socket::{Name, Sockets, is_trusted};
-use super::{Answer, Asked, How, QUESTION_BYTES_MAX, Question, Told, VERSION, Versioned, line_of};
+use super::wire::{Asked, QUESTION_BYTES_MAX, Told, VERSION, Versioned, line_of};
+use super::{Answer, How, Question};
 use crate::error::Error;
 use crate::handle::SchedulerHandle;
 use crate::logging::Entry;

@@ -9,7 +9,6 @@ pub(super) enum Signal {
     /// Ctrl+C, SIGTERM, Ctrl+Break; or SIGHUP of a terminal that was closed.
     Stop,
     /// SIGHUP, from anybody else.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no SIGHUP here"))]
     Reload,
 }
 

@@ -105,8 +105,8 @@ macro_rules! events {
         /// Something to be written to the log.
         #[derive(Clone, Copy)]
         #[cfg_attr(
-            not(all(feature = "cli", feature = "logging")),
-            expect(dead_code, reason = "some are said of a configuration, a command or a log file alone")
+            not(all(unix, feature = "cli", feature = "logging")),
+            expect(dead_code, reason = "some are said of a configuration, a command, its socket or a log file alone")
         )]
         pub(crate) enum Entry<'a> {
             $($(#[doc = $doc])+ $entry { $($field: kind!($kind)),* },)+
