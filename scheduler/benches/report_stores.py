@@ -71,6 +71,7 @@ def life(release, options, store, place, runs, table, middle, number):
         for name in contenders:
             rounds[name].append(once(name))
     counted = {name: once(name, "--counted", "true") for name in contenders}
+    options.kept.setdefault("life", {})[store] = {"rounds": rounds, "counted": counted}
     print(f"## The whole life of {runs:,} runs: {store}\n")
     rows = []
     for name in contenders:
@@ -91,6 +92,7 @@ def punctual(binary, options, places, table, number):
     print(f"## 100 tasks of one second, for {seconds} s\n")
     lines = [measure(binary, options, "--measure", "punctual", "--url", place, "--seconds", seconds)
              for place in places.values()]
+    options.kept["punctual"] = lines
     table(["store", "fired", "within 0 to 50 ms", "p50 ms", "p99 ms", "max ms"], [
         [line["store"], f"{line['fired']:,} of {line['expected']:,}", f"{line['punctual']:,}",
          *(number(line.get(key)) for key in ("p50_ms", "p99_ms", "max_ms"))] for line in lines])
@@ -105,6 +107,7 @@ def nodes(binary, options, places, table, middle):
             for _ in range(options.rounds):
                 words = ["--measure", "nodes", "--work", work, "--url", place]
                 rounds.append([measure(binary, options, *words, "--nodes", count)["runs_per_s"] for count in NODES])
+            options.kept.setdefault("nodes", {}).setdefault(store, {})[work] = rounds
             shares = [middle([round[place] / round[0] for round in rounds]) for place in range(1, len(NODES))]
             rows.append([store, work, middle([round[0] for round in rounds]), *shares])
     table(["store", "work", "one node, runs a second", *(f"{count} nodes" for count in NODES[1:])], rows)

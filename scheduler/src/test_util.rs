@@ -34,6 +34,7 @@ mod cluster;
 pub mod doors;
 mod simulate;
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -137,6 +138,8 @@ pub struct TestScheduler<B> {
 struct Log {
     events: Mutex<Vec<SchedulerEvent>>,
     fired: Mutex<Vec<Fired>>,
+    /// The runs of `fired`: a later attempt of one is none that fires.
+    runs: Mutex<HashSet<RunId>>,
     began: Notify,
 }
 
@@ -158,10 +161,9 @@ impl Log {
 
     fn take(&self, event: &SchedulerEvent, now: Timestamp) {
         if let SchedulerEvent::AttemptStarted { task, run, scheduled_at, .. } = event {
-            let mut fired = self.fired();
-            if !fired.iter().rev().any(|known| known.run == *run) {
+            if self.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(*run) {
                 let (scheduled_at, began_at) = (scheduled_at.to_utc(), now.to_utc());
-                fired.push(Fired { task: task.clone(), run: *run, scheduled_at, began_at });
+                self.fired().push(Fired { task: task.clone(), run: *run, scheduled_at, began_at });
             }
             self.began.notify_one();
         }

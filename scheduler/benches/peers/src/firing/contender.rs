@@ -23,17 +23,22 @@ pub enum Contender {
     TokioCronScheduler,
     /// clokwerk's async scheduler, polled each 10 ms.
     Clokwerk,
+    /// delay_timer, which has a wheel and threads of its own.
+    #[cfg(feature = "delay_timer")]
+    DelayTimer,
 }
 
 impl Contender {
     /// All of them, the floor first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &[Self] = &[
         Self::Floor,
         Self::Symphra,
         Self::SymphraInterval,
         Self::SymphraEverything,
         Self::TokioCronScheduler,
         Self::Clokwerk,
+        #[cfg(feature = "delay_timer")]
+        Self::DelayTimer,
     ];
 
     /// Its name on the command line and in the report.
@@ -45,6 +50,8 @@ impl Contender {
             Self::SymphraEverything => "symphra-everything",
             Self::TokioCronScheduler => "tokio-cron-scheduler",
             Self::Clokwerk => "clokwerk",
+            #[cfg(feature = "delay_timer")]
+            Self::DelayTimer => "delay_timer",
         }
     }
 
@@ -57,6 +64,8 @@ impl Contender {
             Self::SymphraEverything => symphra::start(load, symphra::Form::Everything, recorder).await,
             Self::TokioCronScheduler => peers::tokio_cron_scheduler(load, recorder).await,
             Self::Clokwerk => peers::clokwerk(load, recorder),
+            #[cfg(feature = "delay_timer")]
+            Self::DelayTimer => peers::delay_timer(load, recorder),
         }
     }
 }
@@ -65,8 +74,8 @@ impl FromStr for Contender {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|contender| contender.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.into_iter().map(Self::name).collect();
+        Self::ALL.iter().copied().find(|contender| contender.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|contender| contender.name()).collect();
             format!("{name:?} is no contender; there are {}", names.join(", "))
         })
     }

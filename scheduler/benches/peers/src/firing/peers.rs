@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use clokwerk::{AsyncScheduler, Job as _, TimeUnits as _};
+#[cfg(feature = "delay_timer")]
+use delay_timer::{entity::DelayTimerBuilder, timer::task::TaskBuilder};
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::{Load, contender::Alive};
@@ -48,4 +50,25 @@ pub(super) fn clokwerk(load: Load, recorder: &'static Recorder) -> Result<Alive,
         }
     });
     Ok(Box::new(()))
+}
+
+/// On a runtime of its own, as its documentation begins: its bodies run there.
+#[cfg(feature = "delay_timer")]
+pub(super) fn delay_timer(load: Load, recorder: &'static Recorder) -> Result<Alive, Failure> {
+    let timer = DelayTimerBuilder::default().tokio_runtime_by_default().build();
+    let body = move || async move { recorder.started() };
+    let mut ids = 1..;
+    let mut add = |expression: &str| -> Result<(), Failure> {
+        let mut task = TaskBuilder::default();
+        task.set_task_id(ids.next().expect("the ids do not end"));
+        let task = task.set_frequency_repeated_by_cron_str(expression).spawn_async_routine(body)?;
+        Ok(timer.add_task(task)?)
+    };
+    for _ in 0..load.every_second {
+        add("* * * * * * *")?;
+    }
+    for (hour, minute) in load.daily_minutes() {
+        add(&format!("0 {minute} {hour} * * * *"))?;
+    }
+    Ok(Box::new(timer))
 }
