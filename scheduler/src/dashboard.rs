@@ -108,6 +108,9 @@ impl Dashboard {
     /// Answers nobody, not even for looking, who does not show this token: as `Authorization: Bearer …`, or by signing in
     /// on a page. Who shows it may change things too.
     ///
+    /// After ten wrong ones within a minute nobody signs in until the minute is over, and further wrong ones are answered 429;
+    /// sessions, and programs with the right one, go on.
+    ///
     /// # Errors
     /// If it has less than 16 bytes, for it could be guessed, or holds what no header can: control characters, or what is
     /// not ASCII.
@@ -138,6 +141,9 @@ impl Dashboard {
     ///
     /// Besides pages and API it has `livez` and `readyz` for probes, `health` (JSON, and 503 where not all is well), and with
     /// the feature `metrics` what a scrape of Prometheus gets at `metrics`.
+    ///
+    /// A request whose body is not there within a minute is answered 408. How many connections there may be, and how long the head
+    /// of a request may take, is up to the server that the router hangs in: `axum::serve` bounds neither.
     pub fn into_router(self) -> Router {
         let Self { source, writes, token, redact, hosts } = self;
         let (attempts, sessions) = (Attempts::default(), Sessions::default());

@@ -71,6 +71,36 @@ async fn after_ten_wrong_tokens_none_is_looked_at_for_the_rest_of_a_minute() {
 }
 
 #[tokio::test]
+async fn wrong_tokens_of_programs_share_the_limit_of_sign_ins_and_the_right_one_is_always_let_in() {
+    let served = Served::by(with_token).await;
+    let show = async |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        served.send("GET", path, &[("Authorization", &bearer)], "").await
+    };
+    // A program that goes on with a token of yesterday guesses nothing.
+    for _ in 0..20 {
+        assert_eq!(show("/api/tasks", "the-token-of-yesterday").await.refused(401), "unauthorized");
+    }
+    assert_eq!(served.form("/login", "token=0123456789abcdef-tokem").await.status, 401);
+    for tried in 2..10 {
+        assert_eq!(show("/api/tasks", &format!("guess-{tried}")).await.refused(401), "unauthorized", "{tried}");
+    }
+    let said = show("/api/tasks", "guess-10").await;
+    let wait: u64 = said.header("retry-after").and_then(|wait| wait.parse().ok()).expect("how long to wait");
+    assert!((1..=60).contains(&wait), "{said:?}");
+    assert_eq!(said.refused(429), "too_many");
+    let page = show("/runs", "guess-11").await;
+    assert!(page.header("retry-after").is_some() && page.with(429).contains("</html>"));
+    for token in ["0123456789abcdef-tokem", TOKEN] {
+        assert_eq!(served.form("/login", &format!("token={token}")).await.status, 429, "it is one limit");
+    }
+    assert_eq!(show("/livez", "guess-12").await.status, 200, "a probe is asked for no token");
+    for _ in 0..20 {
+        assert_eq!(show("/api/tasks", TOKEN).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_cookie_that_came_by_tls_never_travels_without() {
     let served = Served::by(with_token).await;
     let origin = served.origin();

@@ -94,8 +94,7 @@ pub(super) async fn run(
         }
         signals.stop().await;
     };
-    let ended = serve(listener, dashboard, &store, until_stopped).await;
-    ended.map_err(|error| Failure::failed(format!("{address} is served no more: {error}")))?;
+    serve(listener, dashboard, &store, until_stopped).await;
     Ok(0)
 }
 

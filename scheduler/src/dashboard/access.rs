@@ -10,13 +10,15 @@ mod line;
 mod sessions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
-use symphra_scheduler_core::Timestamp;
+use symphra_scheduler_core::{Timestamp, format_duration};
+use tokio::time::timeout;
 
 use super::page::{Frame, Language, Rights, Session};
 use super::source::Failed;
@@ -40,6 +42,10 @@ const TOKEN_BYTES_MIN: usize = 16;
 
 /// The longest, for it travels in a header.
 const TOKEN_BYTES_MAX: usize = 1024;
+
+/// How long a request may take from its head to the head of its answer. All questions are answered sooner; what is slow is the
+/// body of who sends it a byte at a time. News, once they have begun, go on.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
 
 /// What has to be shown.
 #[derive(Clone)]
@@ -112,11 +118,19 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         None => {
             let method = request.method().clone();
             request.extensions_mut().insert(reader.clone());
-            problem::instead_of_plain(&reader, &method, within.path(), next.run(request).await).await
+            match timeout(REQUEST_MAX, next.run(request)).await {
+                Ok(response) => problem::instead_of_plain(&reader, &method, within.path(), response).await,
+                Err(_) => problem::told(&reader, within.path(), &too_slow()),
+            }
         }
     };
     headers::put(response.headers_mut());
     response
+}
+
+fn too_slow() -> Failed {
+    let most = format_duration(REQUEST_MAX);
+    Failed::new("too_slow", format!("the request was not there, and answered, within {most}; send its body at once"))
 }
 
 fn reader(shared: &Shared, base: String, headers: &HeaderMap, within: &Uri) -> Reader {
@@ -162,6 +176,10 @@ fn refusal(shared: &Shared, reader: &Reader, request: &Request, within: &Uri) ->
     let path = within.path();
     let is_open = matches!(path, "/login" | "/livez" | "/readyz") || path.starts_with("/assets/");
     if reader.who == Who::Nobody && !is_open {
+        let wrong = bearer(headers).map(|shown| shared.attempts.wrong(shown, Clock::default().monotonic()));
+        if let Some(Err(wait)) = wrong {
+            return Some(Failed::too_many(wait));
+        }
         let says = "a token is needed: as the header `Authorization: Bearer …`, or by signing in on the page";
         return refused("unauthorized", says);
     }

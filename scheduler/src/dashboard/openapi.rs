@@ -10,15 +10,17 @@ use crate::control::COUNT_MAX;
 const SCHEMAS: &str = include_str!("assets/schemas.json");
 
 /// What may go wrong, and with which status.
-const ERRORS: [(&str, &str); 9] = [
+const ERRORS: [(&str, &str); 11] = [
     ("400", "What is given is impossible, or something is missing"),
     ("401", "A token is needed"),
     ("403", "It can only be looked at, or the request comes from a foreign page"),
     ("404", "There is no such task or run"),
     ("405", "Not by this method"),
+    ("408", "The body was too long in coming"),
     ("409", "Not as things stand"),
     ("413", "The body is too long"),
     ("421", "Asked for by a foreign name"),
+    ("429", "Too many wrong tokens were shown; `Retry-After` says when to try again"),
     ("503", "The store does not answer, or the scheduler has stopped"),
 ];
 

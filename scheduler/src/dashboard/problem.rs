@@ -30,8 +30,9 @@ pub(super) fn told(reader: &Reader, path: &str, failed: &Failed) -> Response {
 }
 
 pub(super) fn for_programs(failed: &Failed) -> Response {
-    let Failed { kind, message } = failed;
-    with_scheme((failed.status(), Json(json!({ "error": { "kind": kind, "message": message } }))).into_response())
+    let Failed { kind, message, .. } = failed;
+    let error = json!({ "error": { "kind": kind, "message": message } });
+    with_advice((failed.status(), Json(error)).into_response(), failed)
 }
 
 pub(super) fn on_page(reader: &Reader, failed: &Failed) -> Response {
@@ -40,11 +41,14 @@ pub(super) fn on_page(reader: &Reader, failed: &Failed) -> Response {
         StatusCode::UNAUTHORIZED => page::sign_in(&frame, SignIn::First),
         _ => page::problem(&frame, &failed.kind, &failed.message),
     };
-    with_scheme((status, Html(page.into_string())).into_response())
+    with_advice((status, Html(page.into_string())).into_response(), failed)
 }
 
-/// Says how to show a token where one is missing.
-fn with_scheme(mut response: Response) -> Response {
+/// Says when to ask again, and how to show a token where one is missing.
+fn with_advice(mut response: Response, failed: &Failed) -> Response {
+    if let Some(seconds) = failed.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
     if response.status() == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer realm=\"Symphra Scheduler\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
@@ -90,6 +94,7 @@ impl Failed {
             "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
             // What is asked is possible, but not as things stand.
             "failed" => StatusCode::CONFLICT,
+            "too_slow" => StatusCode::REQUEST_TIMEOUT,
             "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "foreign_host" => StatusCode::MISDIRECTED_REQUEST,
             "too_many" => StatusCode::TOO_MANY_REQUESTS,

@@ -4,6 +4,8 @@
 #[cfg(feature = "cli")]
 mod alone;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -28,11 +30,22 @@ pub(super) enum Source {
 pub(super) struct Failed {
     pub(super) kind: String,
     pub(super) message: String,
+    /// In how many seconds it may be asked again.
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Failed {
     pub(super) fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into() }
+        Self { kind: kind.to_owned(), message: message.into(), retry_after: None }
+    }
+
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        let says = format!(
+            "too many wrong tokens were shown; try again in {seconds} seconds. Who has signed in goes on, and so does a program \
+             with the right one"
+        );
+        Self { retry_after: Some(seconds), ..Self::new("too_many", says) }
     }
 }
 
@@ -57,7 +70,7 @@ impl Source {
                 let (progress, _) = mpsc::channel(1);
                 match answer(handle, question, actor, progress).await {
                     Answer::Done(value) => Ok(value),
-                    Answer::Failed { kind, message } => Err(Failed { kind, message }),
+                    Answer::Failed { kind, message } => Err(Failed::new(&kind, message)),
                     Answer::Progress { .. } => unreachable!("progress goes through its channel"),
                 }
             }

@@ -1,7 +1,6 @@
 //! The pages, by path: what each asks, and where its forms lead. What they look like is in `page`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, Form, Path, Query, State};
@@ -243,7 +242,7 @@ struct Shown {
 async fn signed_in((State(shared), Extension(reader)): Asked, Form(shown): Form<Shown>) -> Response {
     let attempt = match shared.attempts.begin(Clock::default().monotonic()) {
         Ok(attempt) => attempt,
-        Err(wait) => return too_many(&reader, wait),
+        Err(wait) => return problem(&reader, &Failed::too_many(wait)),
     };
     if !shared.token.as_ref().is_some_and(|token| token.is(shown.token.trim())) {
         let page = page::sign_in(&reader.frame(Clock::default().now()), SignIn::Refused);
@@ -254,15 +253,6 @@ async fn signed_in((State(shared), Extension(reader)): Asked, Form(shown): Form<
         Ok(id) => with_cookie(see(&reader, "/tasks"), &reader, SESSION_COOKIE, &id, ""),
         Err(error) => problem(&reader, &Failed::new("random", format!("the system gives no random bytes: {error}"))),
     }
-}
-
-fn too_many(reader: &Reader, wait: Duration) -> Response {
-    let seconds = wait.as_secs().saturating_add(1);
-    let says =
-        format!("too many wrong tokens were shown; try again in {seconds} seconds. Who has signed in already goes on");
-    let mut response = problem(reader, &Failed::new("too_many", says));
-    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    response
 }
 
 async fn signed_out((State(shared), Extension(reader)): Asked, headers: HeaderMap) -> Response {
