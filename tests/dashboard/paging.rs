@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use symphra_scheduler::chrono::{DateTime, Utc};
-use symphra_scheduler::{Scheduler, Task};
+use symphra_scheduler::{MemoryBackend, Scheduler, Task};
 
 use super::rig::Served;
 
@@ -85,6 +85,40 @@ async fn older_runs_lead_to_all_of_them_and_newest_back() {
     assert_eq!((met.len(), pages), (RUNS, 3), "each once");
     assert_eq!(met.into_iter().collect::<BTreeSet<_>>(), ids);
     served.get("/ops/runs?after=page-2").await.with(400);
+}
+
+#[tokio::test]
+async fn runs_of_tasks_that_the_program_has_no_more_have_their_place_and_their_names() {
+    let store = MemoryBackend::new();
+    let former = Scheduler::empty().backend(store.clone()).register(Task::job("former", |_: u32| async {}));
+    let former = former.start().await.expect("it starts");
+    let instant: DateTime<Utc> = "2200-01-01T00:00:00Z".parse().expect("an instant");
+    for number in 0..30_u32 {
+        former.enqueue("former", number).at(instant).await.expect("it is enqueued");
+    }
+    // In memory, what waits ends with the last scheduler.
+    former.stop().await.expect("it stops");
+    let present = Scheduler::empty().backend(store).register(Task::job("present", |_: u32| async {}));
+    let present = present.start().await.expect("it starts");
+    for number in 0..7_u32 {
+        present.enqueue("present", number).at(instant).await.expect("it is enqueued");
+    }
+    let served = Served::of(present, |dashboard| dashboard, |router| router).await;
+
+    for (path, runs) in [("runs?count=5", 37), ("runs?task=former&count=7", 30)] {
+        let (mut path, mut met) = (path.to_owned(), Vec::new());
+        loop {
+            let said = served.get(&format!("/api/{path}")).await;
+            met.extend(said.json().as_array().expect("a list").iter().map(|run| run["task"].to_string()));
+            let Some(link) = said.header("link") else { break };
+            path = link["<".len()..link.len() - ">; rel=\"next\"".len()].to_owned();
+        }
+        assert_eq!(met.len(), runs, "{met:?}");
+        assert_eq!(met.iter().filter(|task| **task == "\"former\"").count(), 30);
+    }
+    let page = served.get("/runs").await.with(200);
+    assert_eq!(hrefs(&page, "/task?name=former").len(), 30);
+    assert_eq!(served.get("/api/runs?task=farmer").await.refused(404), "unknown_task");
 }
 
 /// Where links lead that begin so.

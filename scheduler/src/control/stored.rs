@@ -6,6 +6,8 @@
 mod backfill;
 mod letters;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use super::view::{
 };
 use super::{How, Question};
 use crate::backend::{
-    Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, Submission, Submitted,
+    Backend, BackendError, Command, NamedTask, Presence, Registered, RunQuery, RunRow, Submission, Submitted,
     TRIGGERS_WAITING_MAX, TaskKey,
 };
 use crate::clock::Clock;
@@ -196,18 +198,32 @@ impl Stored {
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunView>, Error> {
-        let page = self.backend.runs_page(query).await?;
-        let mut keys: Vec<TaskKey> = page.rows.iter().map(|row| row.task).collect();
+        let mut query = query.clone();
+        loop {
+            let page = self.backend.runs_page(&query).await?;
+            let (is_empty, next) = (page.rows.is_empty(), page.next);
+            let runs = self.named(page.rows).await?;
+            match next {
+                // Runs of tasks that came after the look are not shown, and the list goes on behind them.
+                Some(next) if runs.is_empty() && !is_empty => query.after = Some(next),
+                next => return Ok(runs_page(runs, next)),
+            }
+        }
+    }
+
+    /// The runs of those tasks that were there at the look.
+    async fn named(&self, rows: Vec<RunRow>) -> Result<Vec<RunView>, Error> {
+        let mut keys: Vec<TaskKey> = rows.iter().map(|row| row.task).collect();
         keys.sort_unstable();
         keys.dedup();
         let seen = self.all(&keys).await?;
         let of: HashMap<TaskKey, (TaskName, Tz)> =
             seen.into_iter().map(|seen| (seen.task.key, (seen.name, seen.plan.zone()))).collect();
-        let named = page.rows.into_iter().filter_map(|row| {
+        let named = rows.into_iter().filter_map(|row| {
             let (name, zone) = of.get(&row.task)?;
             Some(RunView::of(&Run::of(name.clone(), row), *zone))
         });
-        Ok(runs_page(named.collect(), page.next))
+        Ok(named.collect())
     }
 
     async fn log(&self, run: &str) -> Result<LogView, Error> {

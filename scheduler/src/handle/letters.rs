@@ -1,12 +1,10 @@
 //! Dead letters: jobs that have failed for good. They can be looked at, run again and dropped, by any program on the store.
 
-use std::collections::HashMap;
-
 use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
 use super::change::gone_or;
-use crate::backend::{Enqueued, JobArguments, LetterQuery, LetterRow, TaskKey};
+use crate::backend::{Enqueued, JobArguments, LetterQuery, LetterRow};
 use crate::engine::Request;
 use crate::error::Error;
 use crate::run::{RunId, RunState};
@@ -106,29 +104,12 @@ impl SchedulerHandle {
         self.has_jobs()?;
         let mut query = filter.query.clone();
         if let Some(name) = &filter.task {
-            query.task = Some(self.task_of_letters(name).await?);
+            query.task = Some(self.key_in_store(name).await?);
         }
         let rows = self.0.backend.dead_letters(&query).await?;
-        let mut names: HashMap<TaskKey, TaskName> = {
-            let mut directory = self.0.directory_mut();
-            rows.iter().filter_map(|row| Some((row.task, directory.name(row.task)?))).collect()
-        };
-        if rows.iter().any(|row| !names.contains_key(&row.task)) {
-            // Of a task that this program does not have, the store alone knows the name.
-            names.extend(self.0.backend.tasks().await?.into_iter().map(|task| (task.key, task.name)));
-        }
+        let names = self.names_in_store(rows.iter().map(|row| row.task)).await?;
         let named = rows.into_iter().filter_map(|row| Some(DeadLetter::of(names.get(&row.task)?.clone(), row)));
         Ok(named.collect())
-    }
-
-    /// The task of this name, whether this program has it, or another on the store, or had it once.
-    async fn task_of_letters(&self, name: &str) -> Result<TaskKey, Error> {
-        let unknown = match self.0.directory().key(name) {
-            Ok(key) => return Ok(key),
-            Err(unknown) => unknown,
-        };
-        let tasks = self.0.backend.tasks().await?;
-        tasks.iter().find(|task| task.name.as_str() == name).map(|task| task.key).ok_or(unknown)
     }
 
     /// Enqueues the job of a dead letter again, with its arguments, its priority and its key, and removes the letter. The

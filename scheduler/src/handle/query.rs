@@ -1,5 +1,6 @@
 //! What a running scheduler is asked: its tasks, its runs, its counts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use chrono_tz::Tz;
 use symphra_scheduler_core::Timestamp;
 
 use super::SchedulerHandle;
-use crate::backend::{Ledger, Record, RunCursor, RunLog, RunQuery, RunRow};
+use crate::backend::{Ledger, Record, RunCursor, RunLog, RunQuery, RunRow, TaskKey};
 use crate::error::Error;
 use crate::executor::RunningRun;
 use crate::run::{Missed, Origin, RunId, RunState};
@@ -281,10 +282,11 @@ impl SchedulerHandle {
         self.0.executor.running()
     }
 
-    /// Runs, alive and ended ones that are still kept, newest first.
+    /// Runs, alive and ended ones that are still kept, newest first: also those of tasks that this program has no more, or that
+    /// only other nodes have.
     ///
     /// # Errors
-    /// [`Error::is_unknown_task`] if the filter names a task that is not and was not registered; [`Error::is_backend`] if the store
+    /// [`Error::is_unknown_task`] if the filter names a task that the store does not know; [`Error::is_backend`] if the store
     /// cannot be reached.
     ///
     /// # Cancellation
@@ -319,12 +321,37 @@ impl SchedulerHandle {
     pub async fn runs_page(&self, filter: &RunFilter) -> Result<RunsPage, Error> {
         let mut query = filter.query.clone();
         if let Some(name) = &filter.task {
-            query.task = Some(self.0.directory().key(name)?);
+            query.task = Some(self.key_in_store(name).await?);
         }
         let page = self.0.backend.runs_page(&query).await?;
-        let mut directory = self.0.directory_mut();
-        let named = page.rows.into_iter().filter_map(|row| directory.name(row.task).map(|name| Run::of(name, row)));
+        let names = self.names_in_store(page.rows.iter().map(|row| row.task)).await?;
+        let named = page.rows.into_iter().filter_map(|row| Some(Run::of(names.get(&row.task)?.clone(), row)));
         Ok(RunsPage { runs: named.collect(), next: page.next })
+    }
+
+    /// The task of this name, whether this program has it, or another on the store, or had it once.
+    pub(super) async fn key_in_store(&self, name: &str) -> Result<TaskKey, Error> {
+        let unknown = match self.0.directory().key(name) {
+            Ok(key) => return Ok(key),
+            Err(unknown) => unknown,
+        };
+        let tasks = self.0.backend.tasks().await?;
+        tasks.iter().find(|task| task.name.as_str() == name).map(|task| task.key).ok_or(unknown)
+    }
+
+    /// The names of these tasks, at least; of a task that this program does not have, the store alone knows it.
+    pub(super) async fn names_in_store(
+        &self,
+        tasks: impl Iterator<Item = TaskKey> + Clone,
+    ) -> Result<HashMap<TaskKey, TaskName>, Error> {
+        let mut names: HashMap<TaskKey, TaskName> = {
+            let mut directory = self.0.directory_mut();
+            tasks.clone().filter_map(|task| Some((task, directory.name(task)?))).collect()
+        };
+        if tasks.into_iter().any(|task| !names.contains_key(&task)) {
+            names.extend(self.0.backend.tasks().await?.into_iter().map(|task| (task.key, task.name)));
+        }
+        Ok(names)
     }
 
     /// What a run wrote to the log, as an excerpt: the last 64 lines of its last attempt that has ended and wrote something, or
@@ -380,7 +407,7 @@ impl SchedulerHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{NewRun, TaskKey};
+    use crate::backend::NewRun;
 
     const fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
