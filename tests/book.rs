@@ -11,9 +11,11 @@ fn book() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
+/// All pages but the summary.
 fn pages(language: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(book().join(language)).expect("a folder of the book");
-    entries.map(|entry| entry.expect("a page").file_name().to_string_lossy().into_owned()).collect()
+    let names = entries.map(|entry| entry.expect("a page").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect()
 }
 
 fn page(language: &str, name: &str) -> String {
@@ -43,6 +45,32 @@ fn both_languages_have_the_same_pages_headings_and_code() {
         let (english, chinese) = (page("en", name), page("zh", name));
         assert_eq!(code_blocks(&english), code_blocks(&chinese), "the code of {name}");
         assert_eq!(headings(&english), headings(&chinese), "the headings of {name}");
+    }
+}
+
+/// What the summary lists, in order: the title and the file of each page.
+fn listed(language: &str) -> Vec<(String, String)> {
+    let summary = page(language, "SUMMARY.md");
+    let links = summary.lines().filter_map(|line| line.trim_start_matches("- ").strip_prefix('['));
+    let pairs = links.map(|link| link.trim_end_matches(')').split_once("](").expect("a link"));
+    pairs.map(|(title, file)| (title.to_owned(), file.to_owned())).collect()
+}
+
+#[test]
+fn the_summaries_list_each_page_once_by_its_title_and_in_one_order() {
+    let files = |language| listed(language).into_iter().map(|(_, file)| file).collect::<Vec<_>>();
+    assert_eq!(files("en"), files("zh"), "the order of the pages");
+    let overview = fs::read_to_string(book().join("README.md")).expect("the overview of the book");
+    for language in ["en", "zh"] {
+        let mut sorted = files(language);
+        sorted.sort_unstable();
+        assert_eq!(sorted, pages(language).into_iter().collect::<Vec<_>>(), "the summary of {language}");
+        for (title, file) in listed(language) {
+            let first = page(language, &file).lines().next().map(str::to_owned);
+            assert_eq!(first, Some(format!("# {title}")), "the title of {language}/{file}");
+            let link = format!("[{title}]({language}/{file})");
+            assert!(overview.contains(&link), "{link} is missing in docs/README.md");
+        }
     }
 }
 

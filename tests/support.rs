@@ -44,6 +44,10 @@ pub const fn seconds(seconds: u64) -> Duration {
 }
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/introduction.md")]
+pub struct Introduction;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/guarantees.md")]
 pub struct Guarantees;
 
