@@ -226,7 +226,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(folder).expect("a folder of the source") {
         let path = entry.expect("an entry of the source").path();
         if path.is_dir()
-            && !["assets", "target", "benches", "snapshots", "browser", "seeds"]
+            && !["assets", "target", "benches", "snapshots", "browser", "migration", "seeds"]
                 .iter()
                 .any(|other| path.ends_with(other))
         {

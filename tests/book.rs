@@ -1,7 +1,11 @@
 //! The book in two languages is one book: the same pages, as many headings, the same code.
 
+#[path = "book/elsewhere.rs"]
+mod elsewhere;
 #[path = "book/guarantees.rs"]
 mod guarantees;
+#[path = "book/kubernetes.rs"]
+mod kubernetes;
 
 use std::collections::BTreeSet;
 use std::fs;

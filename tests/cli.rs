@@ -19,6 +19,8 @@ mod letters;
 mod logged;
 #[path = "cli/names.rs"]
 mod names;
+#[path = "cli/pages.rs"]
+mod pages;
 #[path = "cli/pipe.rs"]
 mod pipe;
 #[path = "cli/rig.rs"]

@@ -120,5 +120,49 @@ pub struct Schedules;
 pub struct Occurrences;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/kubernetes.md")]
+pub struct Kubernetes;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/choosing.md")]
+pub struct Choosing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/practices.md")]
+pub struct Practices;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/upgrading.md")]
+pub struct Upgrading;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/troubleshooting.md")]
+pub struct Troubleshooting;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/from-tokio-cron-scheduler.md")]
+pub struct FromTokioCronScheduler;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/from-apalis.md")]
+pub struct FromApalis;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/from-python.md")]
+pub struct FromPython;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/from-apscheduler.md")]
+pub struct FromApscheduler;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/from-celery-beat.md")]
+pub struct FromCeleryBeat;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/from-quartz.md")]
+pub struct FromQuartz;
+
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
