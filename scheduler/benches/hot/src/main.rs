@@ -1,7 +1,7 @@
 //! The paths that a scheduler goes most often, so many times: for `scheduler/benches/instructions`, which counts what the
 //! processor is told to do. Nothing here depends on the clock, on the number of processors or on what else they do.
 //!
-//! `instructions PATH TIMES`. Built with the feature `year`, for the test kit, under whose virtual time the engine is run.
+//! `symphra-scheduler-hot PATH TIMES`. The engine runs under the virtual time of the test kit.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use std::time::Duration;
 use symphra_scheduler::test_util::TestScheduler;
 use symphra_scheduler::{Overlap, RetryPolicy, Schedule, Scheduler, Task};
 use symphra_scheduler_core::{CronExpr, Timestamp};
-use symphra_scheduler_peers::Failure;
 use tokio::sync::Notify;
+
+type Failure = Box<dyn std::error::Error>;
 
 /// A usual one, one that steps, one with names and a range, one that is rare.
 const EXPRESSIONS: [&str; 4] = ["30 2 * * *", "*/15 * * * * *", "0 9-17 * * MON-FRI", "0 0 29 2 *"];
@@ -24,7 +25,7 @@ const TASKS: usize = 1_000;
 
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [path, times] = words.as_slice() else { return Err("instructions PATH TIMES".into()) };
+    let [path, times] = words.as_slice() else { return Err("symphra-scheduler-hot PATH TIMES".into()) };
     let times: usize = times.parse()?;
     match path.as_str() {
         "parse" => parse(times),
