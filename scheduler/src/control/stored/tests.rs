@@ -1,3 +1,5 @@
+//! Lists of runs of a store that no program keeps, while tasks come and go between two pages.
+
 use std::future::pending;
 
 use super::*;

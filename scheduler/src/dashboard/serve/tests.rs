@@ -1,3 +1,5 @@
+//! A dashboard on its own is asked by sockets: too many of them, slow ones, and ones that stall.
+
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
