@@ -239,6 +239,29 @@ mod tests {
     }
 
     #[test]
+    fn the_part_that_is_wrong_can_be_asked_for() {
+        assert_eq!(parse_duration("1h30").expect_err("no unit").value(), "30");
+        let long = parse_duration(&"x".repeat(65)).expect_err("no number");
+        assert_eq!(long.value(), format!("{}…", "x".repeat(64)));
+    }
+
+    #[test]
+    fn each_word_for_a_unit_leads_to_the_unit() {
+        for (words, unit) in [
+            ("D day days", "d"),
+            ("H hr hrs hour hours", "h"),
+            ("M min mins minute minutes", "m"),
+            ("S sec secs second seconds", "s"),
+            ("MS msec millis millisecond milliseconds", "ms"),
+            ("w week weeks", "7d"),
+        ] {
+            for word in words.split(' ') {
+                assert!(message(&format!("5{word}")).contains(&format!("did you mean {unit:?}?")), "{word}");
+            }
+        }
+    }
+
+    #[test]
     fn hostile_text_does_not_panic() {
         for text in ["\0", "é5s", "5é", "５s", "s", "...", &"9".repeat(100_000), &"1s".repeat(50_000)] {
             let error = parse_duration(text).expect_err("no duration");

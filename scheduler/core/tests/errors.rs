@@ -37,6 +37,7 @@ const TABLE: &[(&str, Option<CronField>, &str, &str)] = &[
     ("* * * * 5#6", Some(CronField::DayOfWeek), "6", "allowed 1-5"),
     ("* * * * 5#", Some(CronField::DayOfWeek), "", "missing after #"),
     ("* * L-31 * *", Some(CronField::DayOfMonth), "31", "allowed L-0 to L-30"),
+    ("* * 32W * *", Some(CronField::DayOfMonth), "32", "allowed 1-31"),
     ("* * L-x * *", Some(CronField::DayOfMonth), "L-x", "write L-3"),
     ("*/0 * * * *", Some(CronField::Minute), "0", "never advances"),
     (

@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<CronExpr, CronError> {
 
     let second = match second {
         Some(range) => read(CronField::Second, range)?,
-        None => Values { bits: [1, 0, 0], shape: Shape::List, ..Values::NONE },
+        None => Values { bits: [1, 0, 0], ..Values::NONE },
     };
     let minute = read(CronField::Minute, &rest[0])?;
     let hour = read(CronField::Hour, &rest[1])?;

@@ -269,6 +269,15 @@ const fn second(at: Timestamp) -> i64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_span_may_end_anywhere_about_midnight() {
+        let expr: CronExpr = "* * * * * *".parse().expect("a valid expression");
+        for through in 86_397..86_403 {
+            let at = |second: i64| Timestamp::from_millis(second * 1_000);
+            assert_eq!(expr.count_shared(&expr, Tz::UTC, at(-1), at(through)), through.unsigned_abs() + 1, "{through}");
+        }
+    }
+
     /// What is excepted for seventy years is looked at in a few days: those that differ.
     #[test]
     fn a_grid_is_looked_at_once_for_each_time_of_day_at_which_it_begins() {
