@@ -194,10 +194,11 @@ async fn outside_the_window_there_are_no_occurrences() {
 
 #[tokio::test(start_paused = true)]
 async fn an_exception_is_told() {
-    let except: CronExpr = "20 * * * * *".parse().expect("it is valid");
+    let except: CronExpr = "15,20 * * * * *".parse().expect("it is valid");
     let test = start_one(move || tick().except(except)).await;
     test.advance(seconds(35)).await;
     assert_eq!(none(&test, 20).await, (NoOccurrence::Excepted, Some(10), Some(30)));
+    assert_eq!(none(&test, 15).await.0, NoOccurrence::OffSchedule, "it would be none anyway");
 }
 
 #[tokio::test(start_paused = true)]

@@ -179,3 +179,26 @@ impl Slots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Workers end whenever nothing waits: what they left would grow with each burst of runs.
+    #[test]
+    fn of_a_worker_that_has_gone_nothing_stays() {
+        let surroundings = Arc::new(Surroundings {
+            node: "node".into(),
+            provided: crate::executor::Provided::default(),
+            lease: Arc::default(),
+            teller: crate::events::Teller::default(),
+            logger: crate::logging::Logger::default(),
+            #[cfg(feature = "metrics")]
+            meters: crate::meters::Meters::new((0, false)),
+        });
+        let slots = Slots::default();
+        let (stays, goes) = (slots.enter(&surroundings), slots.enter(&surroundings));
+        slots.leave(goes);
+        assert!(matches!(&slots.all()[..], [left] if Arc::ptr_eq(left, &stays.shown)));
+    }
+}

@@ -21,7 +21,7 @@ impl JitterSeed {
 
     /// From zero to `longest`, both included, evenly over the occurrences.
     pub(crate) fn of_occurrence(self, at: Timestamp, longest: Duration) -> Duration {
-        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX - 1);
+        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         let mut random = fastrand::Rng::with_seed(self.0 ^ at.as_millis().unsigned_abs().rotate_left(32));
         Duration::from_millis(random.u64(0..=millis))
     }
