@@ -100,7 +100,9 @@ pub async fn a_job_is_claimed_with_its_arguments(backend: Subject) {
     assert_eq!((run.attempt, run.scheduled_at), (1, listed.scheduled_at));
     assert!(before <= run.scheduled_at && run.scheduled_at <= now(&backend).await, "it is of the store's present");
     assert_eq!(run.arguments.as_deref(), Some(&jobs.job(1).arguments));
-    assert_eq!(row(&backend, run.id).await.state, RunState::Running, "it is one run, before and after");
+    let begun = row(&backend, run.id).await;
+    assert_eq!((begun.state, begun.due_at), (RunState::Running, listed.due_at), "it is one run, before and after");
+    assert_eq!(begun.due_at, run.scheduled_at, "which is due at its instant");
     succeed(&backend, jobs.key, run.id, run.hold).await;
     assert_eq!(row(&backend, run.id).await.state, RunState::Succeeded);
     assert_eq!(jobs.claim(&node("a"), 2).await, [], "it runs once");

@@ -451,3 +451,17 @@ fn millis(time: Duration) -> i64 {
     const MOST: i64 = 100 * 366 * 24 * 60 * 60 * 1_000;
     count(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).min(MOST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_exact_up_to_a_century_and_a_century_beyond() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(millis(Duration::from_millis(1_500)), 1_500);
+        assert_eq!(millis(day * 36_599), 36_599 * 86_400_000);
+        assert_eq!(millis(day * 36_601), 36_600 * 86_400_000);
+        assert_eq!(millis(Duration::MAX), 36_600 * 86_400_000);
+    }
+}

@@ -473,3 +473,33 @@ impl From<StepImage> for Step {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+
+    use super::*;
+    use crate::backend::{Command, Group, Holder, Registration};
+    use crate::schedule::Schedule;
+
+    /// A part that is too heavy for a message would be no image.
+    #[test]
+    fn a_task_weighs_what_its_texts_take() {
+        let (mut store, now, present) = (Store::default(), Timestamp::from_millis(0), Instant::now());
+        let group = Group { name: "g".repeat(5_000).into(), max: 1 };
+        let rules = TaskRules { group: Some(group), ..TaskRules::default() };
+        let timetable = Arc::new(Timetable::new(Schedule::from_millis(1_000), Tz::UTC));
+        let task = Registration { name: TaskName::new("task").expect("a name"), timetable, rules };
+        let nodes = (0..50).map(|node| Holder::new(format!("node {node}"), Duration::from_secs(60)));
+        let keys = nodes.map(|node| {
+            let by = store.holder(&node, present);
+            store.register(by, std::slice::from_ref(&task), now, present)[0].key
+        });
+        let task = keys.last().expect("there are nodes");
+        let reason = Some("r".repeat(4_000).into());
+        store.control(&Command::Pause { task: Some(task), by: "ada".into(), reason }, now);
+        let image = store.tasks[0].image();
+        let bytes = serde_json::to_string(&image).expect("it is written").len();
+        assert!((bytes..bytes + 5_000).contains(&image.weight()), "{} for {bytes}", image.weight());
+    }
+}

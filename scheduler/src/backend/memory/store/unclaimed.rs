@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::TaskName;
-    use crate::backend::{Claim, Holder, Registration, Submission, TaskRules};
+    use crate::backend::{Claim, End, Finish, Holder, Registration, Submission, TaskRules};
     use crate::run::{Origin, RunId};
     use crate::schedule::{Schedule, Timetable};
 
@@ -108,6 +108,33 @@ mod tests {
         let claim = |number| Claim { number, tasks: [task].into(), jobs: [].into(), max: 1 };
         assert_eq!(store.claim(&node("sleeps"), &claim(1), now, back).runs.len(), 1);
         assert_eq!(store.claim(&node("stays"), &claim(1), now, back).runs, [], "it executes");
+    }
+
+    #[test]
+    fn what_no_node_knows_is_told_to_have_waited_as_it_did() {
+        let (mut store, now, began) = (Store::default(), Timestamp::from_millis(1_000_000), Instant::now());
+        let node = Holder::new("node", Duration::from_secs(60));
+        let timetable = Arc::new(Timetable::new(Schedule::from_millis(1_000), Tz::UTC));
+        let rules = TaskRules::default();
+        let task = Registration { name: TaskName::new("task").expect("a name"), timetable, rules };
+        let by = store.holder(&node, began);
+        let task = store.register(by, &[task], now, began)[0].key;
+        let [waits, retries] = [1, 2].map(|number| RunId::from_parts(now, number));
+        let submit = |store: &mut Store, id| {
+            let run = Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None };
+            store.submit(&run, now);
+        };
+        submit(&mut store, retries);
+        let claim = Claim { number: 1, tasks: [task].into(), jobs: [].into(), max: 1 };
+        let token = store.claim(&node, &claim, now, began).runs[0].hold.token;
+        let end = End::Retry { at: now, failure: "once".into() };
+        store.finish(&Finish { task, id: retries, token, end, started_at: None, finished_at: now, log: None }, now);
+        submit(&mut store, waits);
+        store.leave(&node, true, now, began);
+        let version = store.version();
+        assert_eq!(store.end_unclaimed(WAITED, 2, now.plus(2 * WAITED), began), 2);
+        let told: Vec<_> = store.changes_since(version).cancelled.iter().map(|run| (run.id, run.was)).collect();
+        assert_eq!(told, [(retries, RunState::Retrying), (waits, RunState::Queued)]);
     }
 
     /// What it had under way when it left must not bring it back.
