@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use symphra_scheduler_tests::services;
+use symphra_scheduler_tests::{examples, services};
 
 #[test]
 fn the_dashboard_does_in_a_browser_what_its_pages_say() {
@@ -17,6 +17,7 @@ fn the_dashboard_does_in_a_browser_what_its_pages_say() {
         .args(["--test-reporter=spec", "all.js"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("browser"))
         .env("SYMPHRA_DASHBOARD_FIXTURE", env!("CARGO_BIN_EXE_dashboard-fixture"))
+        .env("SYMPHRA_DASHBOARD_EXAMPLE", examples().join("dashboard"))
         .env("SYMPHRA_CHROMIUM", services::chromium().expect("it is not missing"))
         .output()
         .expect("node runs");

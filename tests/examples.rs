@@ -3,15 +3,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use symphra_scheduler::SqliteBackend;
 use symphra_scheduler::backend::Backend;
+use symphra_scheduler_tests::examples;
 
 #[path = "examples/configuration.rs"]
 mod configuration;
@@ -26,26 +26,6 @@ mod stores;
 /// How long a program may take for anything at all, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The folder of the built examples. They are built once, by the cargo and into the target folder of this test.
-fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // <target>/<profile>/deps/<this test>
-        let test = std::env::current_exe().expect("a test knows where it is");
-        let profile = test.parent().and_then(Path::parent).expect("tests stand in a profile's folder").to_path_buf();
-        let target = profile.parent().expect("a profile's folder stands in the target folder");
-        let mut build = Command::new(env!("CARGO"));
-        // As the tests themselves are built: with other features everything would be compiled once more.
-        build.args(["build", "--quiet", "--locked", "--offline", "--workspace", "--all-features", "--bins"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        build.arg("--target-dir").arg(target).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-        assert!(build.status().expect("cargo, which runs this test, can be run").success(), "the examples build");
-        profile
-    })
-}
-
 /// A running example. It is killed when this is dropped.
 struct Program {
     process: Child,
@@ -55,7 +35,7 @@ struct Program {
 
 impl Program {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        Self::spawned(Command::new(built().join(name)).args(arguments))
+        Self::spawned(Command::new(examples().join(name)).args(arguments))
     }
 
     fn spawned(command: &mut Command) -> Self {
@@ -143,7 +123,7 @@ fn the_quickstart_prints_its_table_fires_and_stops_by_itself() {
 fn a_program_that_asks_for_no_settings_reads_none() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("scheduler.yaml"), "max_workers: [nonsense\n").expect("a file");
-    let mut command = Command::new(built().join("quickstart"));
+    let mut command = Command::new(examples().join("quickstart"));
     command.args(["--for", "1s"]).current_dir(folder.path());
     command.envs([("SCHEDULER_MAX_WORKERS", "many"), ("SCHEDULER_CONFIG", "nowhere.yaml")]);
     let output = command.output().expect("it runs");
@@ -447,7 +427,7 @@ fn the_logging_example_writes_by_its_settings_and_then_to_an_adapter() {
             "scheduler.started         INFO  node tasks backend",
         ],
     );
-    let output = Command::new(built().join("logging")).arg("json").output().expect("it starts");
+    let output = Command::new(examples().join("logging")).arg("json").output().expect("it starts");
     let log = String::from_utf8_lossy(&output.stderr);
     let events = log.lines().filter(|line| line.starts_with("{\"timestamp\":") && line.ends_with('}')).count();
     assert_eq!((events, log.contains("\"event\":\"run.succeeded\"")), (log.lines().count(), true), "{log}");
@@ -472,7 +452,7 @@ fn the_daemon_example_starts_tells_and_stops() {
     let dir = std::env::temp_dir().join(format!("symphra-daemon-example-{}", std::process::id()));
     std::fs::create_dir(&dir).expect("a new folder");
     let say = |what: &str| {
-        let output = Command::new(built().join("daemon")).arg(what).env("DAEMON_DIR", &dir).output();
+        let output = Command::new(examples().join("daemon")).arg(what).env("DAEMON_DIR", &dir).output();
         let output = output.expect("the example can be run");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     };

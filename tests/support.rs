@@ -3,6 +3,9 @@
 
 pub mod services;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use symphra_scheduler::Timestamp;
@@ -20,6 +23,29 @@ pub fn http_request(method: &str, path: &str, host: &str, headers: &[(&str, &str
     let own = own.iter().filter(|(name, _)| headers.iter().all(|(other, _)| other != name));
     let headers: String = own.chain(headers).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("{method} {path} HTTP/1.1\r\n{headers}\r\n{body}")
+}
+
+/// The folder of the built examples. They are built once, by the cargo and into the target folder of the test that asks.
+///
+/// # Panics
+/// If they do not build.
+pub fn examples() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // <target>/<profile>/deps/<the test>
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let profile = test.parent().and_then(Path::parent).expect("tests stand in a profile's folder").to_path_buf();
+        let target = profile.parent().expect("a profile's folder stands in the target folder");
+        let mut build = Command::new(env!("CARGO"));
+        // As the tests themselves are built: with other features everything would be compiled once more.
+        build.args(["build", "--quiet", "--locked", "--offline", "--workspace", "--all-features", "--bins"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        build.arg("--target-dir").arg(target).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        assert!(build.status().expect("cargo, which runs the test, can be run").success(), "the examples build");
+        profile
+    })
 }
 
 /// How many milliseconds after [`START`] an instant lies.

@@ -230,6 +230,26 @@ async fn the_dashboard_the_rules_and_the_book_name_what_there_is() {
         let unknown: Vec<String> = named(&read(file)).difference(&there).cloned().collect();
         assert_eq!(unknown, Vec::<String>::new(), "{file} names what there is not");
     }
+    let book = read("en/metrics.md");
+    let row = book.lines().find(|line| line.contains("misfires_total")).expect("a row");
+    let reasons: BTreeSet<&str> = row.rsplit('|').nth(1).expect("a cell").split('`').skip(1).step_by(2).collect();
+    assert!(reasons.contains("overlap") && reasons.len() == 10, "{reasons:?}");
+    let outcomes: BTreeSet<&str> = (text.lines().filter(|line| line.starts_with("symphra_scheduler_runs_total{")))
+        .filter_map(|line| line.split("outcome=\"").nth(1)?.split('"').next())
+        .collect();
+    for file in ["monitoring/grafana.json", "monitoring/alerts.yaml"] {
+        let read = read(file).replace("\\\"", "\"");
+        let asked = |label: &str| -> BTreeSet<String> {
+            let matchers = ["=~\"", "=\"", "!~\"", "!=\""].map(|matcher| format!("{label}{matcher}"));
+            let matched = matchers.iter().flat_map(|matcher| read.split(matcher).skip(1));
+            let values = matched.filter_map(|rest| rest.split('"').next()).flat_map(|values| values.split('|'));
+            values.map(str::to_owned).filter(|value| !value.contains('$')).collect()
+        };
+        for (label, there) in [("outcome", &outcomes), ("reason", &reasons)] {
+            let unknown: Vec<String> = asked(label).into_iter().filter(|value| !there.contains(&**value)).collect();
+            assert_eq!(unknown, Vec::<String>::new(), "{file} asks for a {label} that there is not");
+        }
+    }
     // The book has `…_running` beside another of its row.
     let mut told = named(&read("en/metrics.md"));
     told.insert("symphra_scheduler_running".into());

@@ -1,6 +1,6 @@
 // Who may look and who may change, as a browser has it: `tests/dashboard/access.rs` has every case as a request.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
+import { createServer, request } from "node:http";
 import { once } from "node:events";
 import { describe, test } from "node:test";
 import { Host, TOKEN, visit } from "./rig.js";
@@ -74,6 +74,20 @@ describe("access", () => {
     await page.getByText("foreign_origin").waitFor();
     assert.deepEqual(await host.runs("task=report"), []);
 
+    await page.goto(`http://127.0.0.1:${foreign.address().port}/`);
+    const held = await page.evaluate(async (address) => {
+      const image = new Image();
+      image.src = `${address}/assets/icon.svg`;
+      const drawn = await image.decode().then(() => true, () => false);
+      const opened = window.open(`${address}/tasks`);
+      const cut = async () => {
+        while (!opened.closed) await new Promise((resolve) => setTimeout(resolve, 30));
+        return true;
+      };
+      return { drawn, cut: await Promise.race([cut(), new Promise((resolve) => setTimeout(resolve, 5_000, false))]) };
+    }, host.url);
+    assert.deepEqual(held, { drawn: false, cut: true }, "it neither draws what is here, nor holds a window of it");
+
     const { port } = new URL(host.url);
     const answer = await page.goto(`http://evil.example:${port}/ops/tasks`);
     assert.equal(answer.status(), 421);
@@ -81,6 +95,46 @@ describe("access", () => {
     await page.leave();
     foreign.close();
     foreign.closeAllConnections();
+    await host.stop();
+  });
+
+  test("behind a proxy that passes Host on, pages are live and change what they say they do", async () => {
+    const host = await Host.start(`may=${TOKEN}`);
+    const { port } = new URL(host.url);
+    const proxy = createServer((asked, answer) => {
+      const headers = { ...asked.headers, "x-forwarded-for": asked.socket.remoteAddress, "x-forwarded-proto": "http" };
+      const passed = request({ host: "127.0.0.1", port, method: asked.method, path: asked.url, headers }, (told) => {
+        answer.writeHead(told.statusCode, told.headers);
+        told.pipe(answer);
+      });
+      passed.on("error", () => answer.destroy());
+      answer.on("close", () => passed.destroy());
+      asked.pipe(passed);
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const origin = `http://127.0.0.1:${proxy.address().port}`;
+    const page = await visit({ origin, url: `${origin}/ops` });
+    await page.open("/tasks");
+    await page.getByLabel("Token").fill(TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("live", { exact: true }).waitFor();
+    assert.ok(page.url().startsWith(`${origin}/ops/`));
+    await page.evaluate(() => (window.marker = "not reloaded"));
+    await fetch(`${host.url}/api/pause`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${TOKEN}` },
+      body: JSON.stringify({ task: "report" }),
+    });
+    await page.locator("tr", { hasText: "report" }).getByText("paused").waitFor();
+    assert.equal(await page.evaluate(() => window.marker), "not reloaded");
+    await page.getByRole("link", { name: "report", exact: true }).click();
+    await page.getByRole("button", { name: "Run now" }).click();
+    await page.locator(".notice.good").waitFor();
+    assert.equal((await host.api("runs?task=report", TOKEN)).length, 1);
+    assert.deepEqual(page.harm, []);
+    await page.leave();
+    proxy.close();
+    proxy.closeAllConnections();
     await host.stop();
   });
 });

@@ -10,3 +10,4 @@ await import("./live.js");
 await import("./hostile.js");
 await import("./reading.js");
 await import("./many.js");
+await import("./example.js");

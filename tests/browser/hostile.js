@@ -35,7 +35,11 @@ describe("hostile input", () => {
       assert.deepEqual(page.harm, []);
       // What it wrote is there to be read, as text.
       await page.open(own[1]);
-      assert.ok((await page.locator("#run").innerText()).includes("<script>window.harmed = 1</script>"));
+      const parts = page.locator("#run section");
+      for (const part of ["Error", "What it wrote"]) {
+        const told = parts.filter({ has: page.getByRole("heading", { name: part }) });
+        assert.ok((await told.innerText()).includes("<script>window.harmed = 1</script>"), part);
+      }
       await page.leave();
     }
     await host.stop();

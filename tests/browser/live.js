@@ -1,10 +1,7 @@
 // What happens is on the page without a reload, takes nobody's focus, and costs a bounded number of messages.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Host, PATIENCE_MS, median, until, visit } from "./rig.js";
-
-// From the end of a run to its colour on the page.
-const RED_MS_MAX = 1_000;
+import { Host, RED_MS_MAX, median, notesRed, until, visit } from "./rig.js";
 
 // The server says something each 400 ms at most, and a page asks each 500 ms at most; two for the ends of the time.
 const STORM_MS = 10_000;
@@ -14,15 +11,6 @@ const QUESTIONS_MAX = STORM_MS / 500 + 2;
 // What a person takes for an answer at once.
 const CLICK_MS_MAX = 200;
 
-// Notes when a row of that task first is as the scheduler has it.
-const notes = (task, badge) => {
-  const look = () => {
-    const row = [...document.querySelectorAll("tr")].find((row) => row.querySelector("th a")?.textContent === task);
-    if (row?.classList.contains("bad") && row.querySelector(badge)) window.seenAt ??= Date.now();
-  };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
-};
-
 describe("live", () => {
   test("a task that fails goes red within a second, and its page has the error, the attempts and the reasons", async (t) => {
     const host = await Host.start("may=write");
@@ -31,7 +19,7 @@ describe("live", () => {
     await page.getByText("live", { exact: true }).waitFor();
     await page.evaluate(() => (window.marker = "not reloaded"));
     assert.equal(await page.locator("tr.bad", { hasText: "fails" }).count(), 0);
-    await page.evaluate(`(${notes})("fails", ".badge.bad")`);
+    await page.evaluate(`(${notesRed})("fails", ".badge.bad")`);
     await host.change("trigger", { task: "fails" });
     const seen = await until("it is red", () => page.evaluate(() => window.seenAt));
     const [run] = await host.runs("task=fails&state=failed");

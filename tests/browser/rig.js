@@ -6,6 +6,9 @@ import { chromium } from "playwright-core";
 // How long anything at all may take, on a machine under load.
 export const PATIENCE_MS = 30_000;
 
+// From the end of a run to its colour on the page.
+export const RED_MS_MAX = 1_000;
+
 export const TOKEN = "0123456789abcdef-token";
 
 export const WIDE = { width: 1280, height: 860 };
@@ -36,11 +39,18 @@ export const closeAll = async () => {
 
 // A program with a dashboard. It ends with its standard input, so with this process at the latest.
 export class Host {
-  static async start(...given) {
-    const program = process.env.SYMPHRA_DASHBOARD_FIXTURE;
-    if (!program) throw new Error("SYMPHRA_DASHBOARD_FIXTURE names no program; `cargo test --test browser` sets it");
+  static start(...given) {
+    return Host.of("SYMPHRA_DASHBOARD_FIXTURE", given);
+  }
+
+  // The program that a variable names; it ends by a signal where it does not heed its standard input.
+  static async of(variable, given, signal) {
+    const program = process.env[variable];
+    if (!program) throw new Error(`${variable} names no program; \`cargo test --test browser\` sets it`);
     const host = new Host();
+    host.signal = signal;
     host.child = spawn(program, given, { stdio: ["pipe", "pipe", "inherit"] });
+    if (signal) process.once("exit", () => host.child.kill(signal));
     host.ended = new Promise((resolve) => host.child.once("exit", resolve));
     hosts.add(host);
     const lines = createInterface({ input: host.child.stdout });
@@ -50,7 +60,8 @@ export class Host {
   }
 
   async stop() {
-    this.child.stdin.end();
+    if (this.signal) this.child.kill(this.signal);
+    else this.child.stdin.end();
     await this.ended;
     hosts.delete(this);
   }
@@ -138,13 +149,22 @@ export const pages = async (host) => {
   };
 };
 
+// Notes when a row of that task first is red, with the badge that has these classes. It is sent to the page as a text.
+export const notesRed = (task, badge) => {
+  const look = () => {
+    const row = [...document.querySelectorAll("tr")].find((row) => row.querySelector("th a")?.textContent === task);
+    if (row?.classList.contains("bad") && row.querySelector(badge)) window.seenAt ??= Date.now();
+  };
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
+};
+
 // Waits until `holds` answers something, and answers that.
-export const until = async (what, holds) => {
+export const until = async (what, holds, patience = PATIENCE_MS) => {
   const began = Date.now();
   for (;;) {
     const answer = await holds();
     if (answer) return answer;
-    if (Date.now() - began > PATIENCE_MS) throw new Error(`in ${PATIENCE_MS} ms it never was so: ${what}`);
+    if (Date.now() - began > patience) throw new Error(`in ${patience} ms it never was so: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
 };

@@ -35,7 +35,7 @@ impl Served {
         let mut program = Program::of(std::mem::replace(command.arg("--json"), Command::new("true")));
         let line = program.prints("\"url\"");
         let url = line.split('"').nth(3).expect("a URL").to_owned();
-        let address = url.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address in numbers");
+        let address = url.split('/').nth(2).expect("an address").parse().expect("an address in numbers");
         Self { program, address }
     }
 
@@ -162,6 +162,33 @@ fn without_a_token_it_is_looked_at_by_its_own_names_and_changed_only_where_that_
     assert_eq!(kept.json(&["runs", "report"]).as_array().map(Vec::len), Some(0));
     served.send("POST", "/api/trigger", &[("Origin", &own)], body).with(200);
     assert_eq!(kept.json(&["runs", "report"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn it_hangs_below_a_path_that_a_proxy_passes_on() {
+    let kept = Kept::in_sqlite();
+    left(&kept);
+    let served = Served::beside(&kept, &["--prefix", "/ops/scheduler", "--allow-writes"], None);
+    for path in ["/ops/scheduler", "/ops/scheduler/", "/ops/scheduler/tasks"] {
+        let body = served.get(path).with(200).body;
+        for attribute in [" href=\"", " src=\"", " action=\"", " data-events=\""] {
+            for link in body.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(link.starts_with("/ops/scheduler/") || link.starts_with('#'), "{path} leads to {link}");
+            }
+        }
+    }
+    served.get("/ops/scheduler/livez").with(200);
+    for path in ["/", "/tasks", "/ops/tasks", "/ops/schedulers/tasks"] {
+        served.get(path).with(404);
+    }
+    let own = format!("http://{}", served.address);
+    let body = r#"{"task":"report"}"#;
+    served.send("POST", "/ops/scheduler/api/trigger", &[("Origin", "http://evil.example")], body).with(403);
+    served.send("POST", "/ops/scheduler/api/trigger", &[("Origin", &own)], body).with(200);
+    assert_eq!(kept.json(&["runs", "report"]).as_array().map(Vec::len), Some(1));
+    for wrong in ["ops", "/", "/ops/", "//ops", "/ops/../x", "/{ops}", "/*ops", "/op s", "/ops?x", "http://ops/"] {
+        kept.home.symphra(&["dashboard", "--prefix", wrong]).fails(2, &["--prefix", wrong, "/scheduler"]);
+    }
 }
 
 #[test]

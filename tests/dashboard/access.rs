@@ -1,8 +1,13 @@
 //! Who may look and who may change.
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use serde_json::json;
 
-use super::rig::{Served, TOKEN};
+use super::rig::{Served, TOKEN, scheduler};
 
 fn with_token(dashboard: symphra_scheduler::Dashboard) -> symphra_scheduler::Dashboard {
     dashboard.token(TOKEN).expect("it is long enough")
@@ -132,6 +137,29 @@ async fn a_reader_changes_nothing() {
     for path in ["/api/trigger?task=quiet", "/do/trigger?task=quiet"] {
         assert!(served.get(path).await.status >= 400, "{path}");
     }
+}
+
+/// Where a program knows its users, some read and others change.
+#[tokio::test]
+async fn two_dashboards_of_one_scheduler_have_rights_of_their_own_behind_the_programs_middleware() {
+    let operators_only = async |request: Request, next: Next| match request.headers().get("x-user") {
+        Some(user) if user == "operator" => next.run(request).await,
+        _ => StatusCode::FORBIDDEN.into_response(),
+    };
+    let scheduler = scheduler().await;
+    let writing = scheduler.dashboard().allow_writes().into_router().layer(from_fn(operators_only));
+    let hang = |reading| Router::new().nest_service("/read", reading).nest_service("/operate", writing);
+    let served = Served::of(scheduler, |dashboard| dashboard, hang).await;
+    let (origin, body) = (served.origin(), r#"{"task":"quiet"}"#);
+    let (reader, operator) = (("X-User", "reader"), ("X-User", "operator"));
+    assert_eq!(served.send("GET", "/read/tasks", &[reader], "").await.status, 200);
+    for headers in [[("Origin", &*origin), reader], [("Origin", &*origin), operator]] {
+        assert_eq!(served.send("POST", "/read/api/trigger", &headers, body).await.refused(403), "read_only");
+    }
+    assert_eq!(served.send("GET", "/operate/tasks", &[reader], "").await.status, 403);
+    assert_eq!(served.send("POST", "/operate/api/trigger", &[("Origin", &origin), reader], body).await.status, 403);
+    assert_eq!(served.scheduler.task("quiet").expect("it is there").total_runs, 0);
+    assert_eq!(served.send("POST", "/operate/api/trigger", &[("Origin", &origin), operator], body).await.status, 200);
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use symphra_scheduler_tests::services::{has_redis, redis_url};
 
-use super::{Program, built};
+use symphra_scheduler_tests::examples;
+
+use super::Program;
 
 const EXAMPLE: &str = include_str!("../../examples/configuration/scheduler.yaml");
 
@@ -31,7 +33,7 @@ impl Folder {
 
     /// The example, here, with these variables and no other.
     fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(built().join("configuration"));
+        let mut command = Command::new(examples().join("configuration"));
         command.args(arguments).current_dir(&self.0).env_clear().envs(variables.iter().copied());
         command
     }
@@ -142,7 +144,7 @@ fn the_file_of_the_guide_works_as_it_stands() {
 fn the_variables_of_the_guide_work_as_they_stand() {
     let folder = Folder::with("guide.sh", &format!("{GUIDE_VARIABLES}exec \"$@\"\n"));
     let mut shell = Command::new("sh");
-    let shell = shell.arg("guide.sh").arg(built().join("configuration")).arg("--show").current_dir(&folder.0);
+    let shell = shell.arg("guide.sh").arg(examples().join("configuration")).arg("--show").current_dir(&folder.0);
     let output = shell.output().expect("a shell");
     let text = String::from_utf8_lossy(&output.stdout);
     for line in ["max_workers 20, queue_size 2000", "health_check: every 5 minutes, Asia/Shanghai, enabled"] {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use symphra_scheduler_tests::services::{has_postgres, has_rabbitmq, has_redis, postgres_url, rabbitmq_url, redis_url};
 
-use super::{Program, built, prints_in_order};
+use symphra_scheduler_tests::examples;
+
+use super::{Program, prints_in_order};
 
 #[test]
 fn the_sqlite_example_goes_on_where_it_was() {
@@ -32,13 +34,14 @@ fn the_sqlite_example_goes_on_where_it_was() {
     assert!(counted(&second, "-- so far") >= counted(&first, "-- all in all"), "{first}{second}");
     assert!(second.contains(" before it that nobody was there for"), "{second}");
     assert!(second.contains(" x missed: nobody could start it in time"), "{second}");
-    let (status, _) = Program::spawned(Command::new(built().join("sqlite")).env_remove("SCHEDULER_BACKEND_URL")).ends();
+    let (status, _) =
+        Program::spawned(Command::new(examples().join("sqlite")).env_remove("SCHEDULER_BACKEND_URL")).ends();
     assert_eq!(status.code(), Some(2), "it has to be told which file");
 }
 
 #[test]
 fn the_postgres_example_shares_the_work_and_heeds_a_pause() {
-    let mut without = Command::new(built().join("postgres"));
+    let mut without = Command::new(examples().join("postgres"));
     let told = without.env_remove("SCHEDULER_BACKEND_URL").output().expect("it starts");
     assert_eq!(told.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&told.stderr).contains("postgres postgres://user:password@host/database"));
@@ -56,7 +59,7 @@ fn the_postgres_example_shares_the_work_and_heeds_a_pause() {
 
 #[test]
 fn the_redis_example_shares_the_work_and_goes_on_when_a_node_stops() {
-    let mut without = Command::new(built().join("redis"));
+    let mut without = Command::new(examples().join("redis"));
     let told = without.env_remove("SCHEDULER_BACKEND_URL").output().expect("it starts");
     assert_eq!(told.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&told.stderr).contains("redis redis://localhost:6379/0"));
@@ -76,7 +79,7 @@ fn the_redis_example_shares_the_work_and_goes_on_when_a_node_stops() {
 
 #[test]
 fn the_rabbitmq_example_goes_on_when_the_owner_stops() {
-    let mut without = Command::new(built().join("rabbitmq"));
+    let mut without = Command::new(examples().join("rabbitmq"));
     let told = without.env_remove("SCHEDULER_BACKEND_URL").output().expect("it starts");
     assert_eq!(told.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&told.stderr).contains("rabbitmq amqp://user:password@host"));

@@ -45,6 +45,10 @@ pub(super) struct DashboardArgs {
     /// A name by which browsers ask for it, besides localhost and addresses in numbers; may be given several times
     #[arg(long, value_name = "NAME", value_parser = a_host)]
     allowed_host: Vec<String>,
+
+    /// The path below which it hangs, such as /scheduler; a proxy before it passes paths on as they are
+    #[arg(long, value_name = "PATH", value_parser = a_prefix)]
+    prefix: Option<String>,
 }
 
 /// Serves until Ctrl+C or SIGTERM. `declared` is this program, whose tasks tell more than the store keeps of them.
@@ -80,7 +84,8 @@ pub(super) async fn run(
     let listener = TcpListener::bind(args.listen).await.map_err(|error| cannot_listen(args.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(args.listen, &error))?;
     let changes = Changes::of(args, has_token);
-    let url = format!("http://{}/", seen_from_here(address));
+    let prefix = args.prefix.as_deref().unwrap_or_default();
+    let url = format!("http://{}{prefix}/", seen_from_here(address));
     output.show(&Serving { url, address: address.to_string(), store: place, namespace, changes }, Serving::text);
     if reaches == Reaches::Others {
         output.note("without TLS others on the way can read the token; let a proxy before it end TLS");
@@ -94,7 +99,7 @@ pub(super) async fn run(
         }
         signals.stop().await;
     };
-    serve(listener, dashboard, &store, until_stopped).await;
+    serve(listener, dashboard, prefix, &store, until_stopped).await;
     Ok(0)
 }
 
@@ -268,5 +273,21 @@ fn a_host(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.chars().all(is_name) {
         true => Ok(text.to_owned()),
         false => Err("allowed is a name without scheme, port and path, such as ops.example.com".to_owned()),
+    }
+}
+
+fn a_prefix(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| {
+        // What a router or a browser gives a meaning of its own is none.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '~');
+        !part.is_empty() && !matches!(part, "." | "..") && part.chars().all(is_plain)
+    };
+    match text.strip_prefix('/').is_some_and(|path| path.split('/').all(is_part)) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "allowed is a path of ASCII letters, digits, `.`, `-`, `_` and `~` without a slash at its end, such as \
+                      /scheduler or /ops/scheduler"
+                .to_owned(),
+        ),
     }
 }

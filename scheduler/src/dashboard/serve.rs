@@ -7,6 +7,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 
 use super::Dashboard;
@@ -24,9 +25,18 @@ impl Dashboard {
     }
 }
 
-/// Serves the dashboard of `store` until `stop` is ready. Those who listen to news are let go then, and whoever is slow is cut.
-pub(crate) async fn serve(listener: TcpListener, dashboard: Dashboard, store: &Alone, stop: impl Future<Output = ()>) {
-    let mut door = Door::new(listener, dashboard.into_router());
+/// Serves the dashboard of `store` below `prefix`, which may be empty, until `stop` is ready. Those who listen to news are let
+/// go then, and whoever is slow is cut.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    dashboard: Dashboard,
+    prefix: &str,
+    store: &Alone,
+    stop: impl Future<Output = ()>,
+) {
+    let router = dashboard.into_router();
+    let router = if prefix.is_empty() { router } else { Router::new().nest_service(prefix, router) };
+    let mut door = Door::new(listener, router);
     tokio::select! {
         () = door.serve() => unreachable!("it takes connections for ever"),
         () = store.follow() => unreachable!("it looks for ever"),

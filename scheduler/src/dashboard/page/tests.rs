@@ -294,6 +294,40 @@ fn pages_of_the_day_lead_to_each_other() {
 }
 
 #[test]
+fn charts_show_how_long_and_how_late_runs_were_that_have_ended_the_oldest_first() {
+    let ended = |second: i64, state: &str, lateness_ms: u64, duration_ms: u64| {
+        let scheduled_at = At::new(Timestamp::from_millis(second * 1_000), chrono_tz::UTC);
+        let (lateness_ms, duration_ms) = (Some(lateness_ms), Some(duration_ms));
+        RunView { scheduled_at, lateness_ms, duration_ms, ..run_of("own", state) }
+    };
+    // One that executes, although an attempt of it has ended, and one that was cancelled before it began: both lack what is shown.
+    let alive = RunView { finished_at: None, ..run_of("own", "retrying") };
+    let newest_first = [
+        alive,
+        ended(3, "failed", 40, 2_000),
+        ended(2, "succeeded", 7, 150),
+        run_of("own", "cancelled"),
+        ended(1, "succeeded", 8, 30),
+    ];
+    let charts = chart::history(&frame(Rights::Read), &newest_first).into_string();
+    let [durations, lateness] = charts.split("<figure>").skip(1).collect::<Vec<_>>()[..] else {
+        panic!("two charts: {charts}")
+    };
+    let titles = |chart: &str| -> Vec<String> {
+        let rest = chart.split("<title>").skip(1);
+        rest.filter_map(|rest| rest.split("</title>").next()).map(str::to_owned).collect()
+    };
+    let at = |second: i64, says: &str| format!("1970-01-01 00:00:0{second} UTC: {says}");
+    assert_eq!(titles(durations), [at(1, "30 ms, succeeded"), at(2, "150 ms, succeeded"), at(3, "2 s, failed")]);
+    assert_eq!(titles(lateness), [at(1, "8 ms, succeeded"), at(2, "7 ms, succeeded"), at(3, "40 ms, failed")]);
+    assert!(durations.contains("median 150 ms, longest 2 s; 1 / 3 failed"), "{durations}");
+    assert!(lateness.contains("median 8 ms, longest 40 ms; 1 / 3 failed"), "{lateness}");
+    assert_eq!((durations.matches("bad cap").count(), lateness.matches("bad cap").count()), (1, 1), "a cap for one");
+    let none = chart::history(&frame(Rights::Read), &newest_first[..1]).into_string();
+    assert!(!none.contains("<svg"), "{none}");
+}
+
+#[test]
 fn a_word_in_the_address_is_shown_only_if_it_is_one_of_ours() {
     let of = |done| {
         let frame = Frame { done: Some(done), ..frame(Rights::Read) };

@@ -36,7 +36,7 @@ impl Served {
         let (stop, stopped) = oneshot::channel::<()>();
         let dashboard = Dashboard::alone(Arc::clone(&store)).allow_writes();
         let serving = tokio::spawn(async move {
-            serve(listener, dashboard, &store, async { drop(stopped.await) }).await;
+            serve(listener, dashboard, "", &store, async { drop(stopped.await) }).await;
         });
         Self { address, stop, serving }
     }

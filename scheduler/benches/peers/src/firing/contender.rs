@@ -17,7 +17,11 @@ pub enum Contender {
     Symphra,
     /// Ours, by an interval.
     SymphraInterval,
-    /// Ours with everything on: spans that a subscriber takes at INFO, events that somebody takes, retry and timeout.
+    /// Ours, by a cron expression, with what is counted and measured for Prometheus.
+    #[cfg(feature = "metrics")]
+    SymphraMetrics,
+    /// Ours with everything on: spans that a subscriber takes at INFO, events that somebody takes, retry and timeout, and
+    /// metrics where they are built in.
     SymphraEverything,
     /// tokio-cron-scheduler, cron jobs.
     TokioCronScheduler,
@@ -34,6 +38,8 @@ impl Contender {
         Self::Floor,
         Self::Symphra,
         Self::SymphraInterval,
+        #[cfg(feature = "metrics")]
+        Self::SymphraMetrics,
         Self::SymphraEverything,
         Self::TokioCronScheduler,
         Self::Clokwerk,
@@ -47,6 +53,8 @@ impl Contender {
             Self::Floor => "floor",
             Self::Symphra => "symphra",
             Self::SymphraInterval => "symphra-interval",
+            #[cfg(feature = "metrics")]
+            Self::SymphraMetrics => "symphra-metrics",
             Self::SymphraEverything => "symphra-everything",
             Self::TokioCronScheduler => "tokio-cron-scheduler",
             Self::Clokwerk => "clokwerk",
@@ -60,6 +68,8 @@ impl Contender {
         match self {
             Self::Floor => Ok(floor::start(load, recorder)),
             Self::Symphra => symphra::start(load, symphra::Form::Cron, recorder).await,
+            #[cfg(feature = "metrics")]
+            Self::SymphraMetrics => symphra::start(load, symphra::Form::Cron, recorder).await,
             Self::SymphraInterval => symphra::start(load, symphra::Form::Interval, recorder).await,
             Self::SymphraEverything => symphra::start(load, symphra::Form::Everything, recorder).await,
             Self::TokioCronScheduler => peers::tokio_cron_scheduler(load, recorder).await,
@@ -75,7 +85,7 @@ impl FromStr for Contender {
 
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL.iter().copied().find(|contender| contender.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|contender| contender.name()).collect();
+            let names: Vec<_> = Self::ALL.iter().copied().map(Self::name).collect();
             format!("{name:?} is no contender; there are {}", names.join(", "))
         })
     }
