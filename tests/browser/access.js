@@ -81,6 +81,7 @@ describe("access", () => {
       const drawn = await image.decode().then(() => true, () => false);
       const opened = window.open(`${address}/tasks`);
       const cut = async () => {
+        // No event tells that a window has gone out of reach.
         while (!opened.closed) await new Promise((resolve) => setTimeout(resolve, 30));
         return true;
       };
