@@ -82,6 +82,10 @@ pub struct Guarantees;
 pub struct Proof;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/performance.md")]
+pub struct Performance;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]
 pub struct Options;
 

@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from report_figures import spread, table
+
 ROOT = Path(__file__).resolve().parents[2]
 # Each is a program of one dependency with its default features, as a newcomer begins.
 PROGRAMS = {
@@ -93,14 +95,3 @@ def cost_of_attribute(folder, way):
 
 def attribute(number):
     return f'#[symphra_scheduler::interval(seconds = {1 + number % 60}, name = "task-{number}")]\n'
-
-
-def spread(values):
-    return f"{min(values):.1f}" if len(values) == 1 else f"{min(values):.1f} to {max(values):.1f}"
-
-
-def table(heads, rows):
-    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
-    print(flush=True)

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from report_figures import middle, number, table
+
 STORES = Path(__file__).resolve().parent / "stores"
 RUNS = 10_000
 # apalis-sqlite drains a few hundred a second, graphile_worker without its queue some tens; the worker of apalis-redis ends where
@@ -30,7 +32,7 @@ PUNCTUAL_SECONDS = 60
 SERVER_STARTS_WITHIN = 60
 
 
-def stores(options, table, middle, number):
+def stores(options):
     """Builds the bench, starts a server of its own, and prints tables."""
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=STORES, check=True)
     metadata = subprocess.run(["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"], cwd=STORES,
@@ -42,9 +44,9 @@ def stores(options, table, middle, number):
             redis() as other, rabbitmq() as broker:
         places = {"sqlite": f"sqlite://{folder}", "postgres": server, "redis": other, "rabbitmq": broker}
         for store, place in places.items():
-            life(release, options, store, place, runs, table, middle, number)
-        punctual(binary, options, {"memory": "memory", **places}, table, number)
-        nodes(binary, options, places, table, middle)
+            life(release, options, store, place, runs)
+        punctual(binary, options, {"memory": "memory", **places})
+        nodes(binary, options, places)
 
 
 def measure(binary, options, *words):
@@ -54,7 +56,7 @@ def measure(binary, options, *words):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def life(release, options, store, place, runs, table, middle, number):
+def life(release, options, store, place, runs):
     """Rounds in which the contenders take turns, then one in which statements and commits are counted."""
     contenders = CONTENDERS[store]
     rounds = {name: [] for name in contenders}
@@ -87,7 +89,7 @@ def life(release, options, store, place, runs, table, middle, number):
            "÷ apalis", "statements a run", "commits a run"], rows)
 
 
-def punctual(binary, options, places, table, number):
+def punctual(binary, options, places):
     seconds = 5 if options.quick else PUNCTUAL_SECONDS
     print(f"## 100 tasks of one second, for {seconds} s\n")
     lines = [measure(binary, options, "--measure", "punctual", "--url", place, "--seconds", seconds)
@@ -98,7 +100,7 @@ def punctual(binary, options, places, table, number):
          *(number(line.get(key)) for key in ("p50_ms", "p99_ms", "max_ms"))] for line in lines])
 
 
-def nodes(binary, options, places, table, middle):
+def nodes(binary, options, places):
     print("## Several nodes on one store, each a process: what they do together, as a share of one\n")
     rows = []
     for store, place in places.items():

@@ -103,6 +103,7 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let held_max = config.workers().saturating_add(config.queue());
     let capabilities = backend.capabilities();
     let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.grace(), held_max, capabilities);
+    state.reserve(tasks.len());
     let mut live: Vec<Option<Arc<LiveTask>>> = Vec::with_capacity(tasks.len());
     let mut notes: Vec<String> = Vec::new();
     let now = clock.now();
