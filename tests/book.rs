@@ -4,8 +4,13 @@
 mod elsewhere;
 #[path = "book/guarantees.rs"]
 mod guarantees;
+#[path = "book/inside.rs"]
+mod inside;
 #[path = "book/kubernetes.rs"]
 mod kubernetes;
+#[cfg(unix)]
+#[path = "book/start.rs"]
+mod start;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -11,17 +11,22 @@ use std::time::{Duration, Instant};
 
 use symphra_scheduler::SqliteBackend;
 use symphra_scheduler::backend::Backend;
-use symphra_scheduler_tests::examples;
+use symphra_scheduler_tests::{examples, http_request};
 
 #[path = "examples/configuration.rs"]
 mod configuration;
 #[path = "examples/dashboard.rs"]
 mod dashboard;
+#[path = "examples/inside.rs"]
+mod inside;
 #[cfg(unix)]
 #[path = "examples/killed.rs"]
 mod killed;
 #[path = "examples/stores.rs"]
 mod stores;
+#[cfg(target_os = "linux")]
+#[path = "examples/systemd.rs"]
+mod systemd;
 
 /// How long a program may take for anything at all, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -182,9 +187,14 @@ fn a_wrong_argument_is_told() {
 
 /// One request of HTTP/1.1, and the whole response.
 fn get(address: &str, path: &str) -> String {
+    ask("GET", address, path)
+}
+
+fn ask(method: &str, address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the service listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("it reads");
+    let request = http_request(method, path, address, &[], "");
+    stream.write_all(request.as_bytes()).expect("it reads");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("it answers in text");
     response

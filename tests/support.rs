@@ -1,6 +1,7 @@
 //! What the black-box tests share: servers, requests as they are written, when those under virtual time begin, and the examples of the book, each of
 //! which compiles.
 
+pub mod samples;
 pub mod services;
 
 use std::path::{Path, PathBuf};
@@ -124,6 +125,10 @@ pub struct DashboardPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/metrics.md")]
 pub struct Metrics;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/inside.md")]
+pub struct InsideOtherPrograms;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/running.md")]

@@ -74,6 +74,26 @@ fn every_heading_of_the_ancestors_guide_has_its_page() {
             "{heading}"
         );
     }
+    for language in ["en", "zh"] {
+        let text = page(language, "from-python.md");
+        let of_the_guide = text.split("\n## ").nth(2).expect("the section on the guide");
+        let rows: Vec<&str> = of_the_guide.lines().filter(|line| line.contains(".md")).collect();
+        assert_eq!(rows.len(), headings.len(), "of {language}");
+        for link in rows.iter().flat_map(|row| row.split("](").skip(1)) {
+            let target = link.split(')').next().unwrap_or_default();
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let there = fs::read_to_string(book().join(language).join(file)).expect("a readable page");
+            let is_there = there.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == place);
+            assert!(place.is_empty() || is_there, "{language}: {target} is nowhere");
+        }
+    }
+}
+
+/// How a link names a heading.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]

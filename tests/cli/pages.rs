@@ -4,10 +4,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
-use super::rig::{Home, PATIENCE, Program, Said};
+use symphra_scheduler_tests::samples::is_as;
 
-/// How long the id of a run is.
-const ID_BYTES: usize = 36;
+use super::rig::{Home, PATIENCE, Program, Said};
 
 const SHOP: &str = env!("CARGO_BIN_EXE_shop-fixture");
 
@@ -18,61 +17,6 @@ fn samples(language: &str) -> Vec<(String, String)> {
     let blocks = page.split("```text\n$ ").skip(1).map(|rest| rest.split("\n```").next().unwrap_or_default());
     let pairs = blocks.map(|block| block.split_once('\n').expect("a command, and what it says"));
     pairs.map(|(command, says)| (command.to_owned(), says.to_owned())).collect()
-}
-
-/// A line without what is another each time: each number is 0, each id is ID, and columns are one space apart.
-fn plain(line: &str) -> String {
-    let words = line.split_whitespace().map(|word| {
-        let (id, rest) = word.split_at_checked(ID_BYTES).unwrap_or(("", word));
-        if !id.is_empty() && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()) {
-            return format!("ID{rest}");
-        }
-        let mut plain = String::new();
-        for character in word.chars() {
-            // The fraction of a second is left out where it is none.
-            let is_number = character.is_ascii_digit() || character == '.';
-            match is_number && plain.ends_with('0') {
-                true => {}
-                false if character.is_ascii_digit() => plain.push('0'),
-                false => plain.push(character),
-            }
-        }
-        plain
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-/// Whether `says` is as `sample` has it, in which `…` stands for anything in a line, and alone for any number of lines.
-fn is_as(sample: &str, says: &str) -> bool {
-    let says: Vec<String> = says.lines().map(plain).collect();
-    let mut from = 0;
-    let mut anywhere = false;
-    for line in sample.lines().map(plain) {
-        if line == "…" {
-            anywhere = true;
-            continue;
-        }
-        let found = says[from..].iter().position(|said| line_is_as(&line, said));
-        match found {
-            Some(0) => from += 1,
-            Some(skipped) if anywhere => from += skipped + 1,
-            _ => return false,
-        }
-        anywhere = false;
-    }
-    anywhere || from == says.len()
-}
-
-fn line_is_as(sample: &str, said: &str) -> bool {
-    let mut rest = said;
-    for (number, part) in sample.split('…').map(str::trim).enumerate() {
-        let Some(at) = rest.find(part) else { return false };
-        if number == 0 && at > 0 {
-            return false;
-        }
-        rest = &rest[at + part.len()..];
-    }
-    rest.is_empty() || sample.ends_with('…')
 }
 
 #[test]
