@@ -1,5 +1,7 @@
 //! The book in two languages is one book: the same pages, as many headings, the same code.
 
+#[path = "book/clock_changes.rs"]
+mod clock_changes;
 #[path = "book/elsewhere.rs"]
 mod elsewhere;
 #[path = "book/guarantees.rs"]
