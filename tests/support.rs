@@ -106,6 +106,10 @@ pub struct Configuration;
 pub struct Backends;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/settings.md")]
+pub struct AllSettings;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/plan.md")]
 pub struct Plan;
 
