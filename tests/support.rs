@@ -82,6 +82,10 @@ pub struct Guarantees;
 pub struct Proof;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/comparison.md")]
+pub struct Comparison;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]
 pub struct Options;
 
@@ -102,12 +106,12 @@ pub struct Control;
 pub struct Configuration;
 
 #[cfg(doctest)]
-#[doc = include_str!("../docs/en/backends.md")]
-pub struct Backends;
-
-#[cfg(doctest)]
 #[doc = include_str!("../docs/en/settings.md")]
 pub struct AllSettings;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/backends.md")]
+pub struct Backends;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/plan.md")]
