@@ -363,6 +363,62 @@ fn one_file_writes_to_the_log() {
     }
 }
 
+/// The rows of the code map: its first cell, and what stands in backticks in both.
+fn code_map() -> Vec<(Vec<String>, Vec<String>)> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("a readable file");
+    let map = text.split("## Code map").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a code map");
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let rows = map.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.split_once(" | ").map(|(first, rest)| (words(first), words(rest))).expect("two cells")).collect()
+}
+
+/// A path without its ending, or its last part without it.
+fn stem(path: &str) -> &str {
+    path.trim_end_matches('/').trim_end_matches(".rs")
+}
+
+#[test]
+fn the_code_map_has_each_room_of_the_runtime_and_of_the_backends() {
+    let words: BTreeSet<String> = code_map()
+        .into_iter()
+        .flat_map(|(first, rest)| first.into_iter().chain(rest))
+        .flat_map(|word| word.split('/').map(|part| stem(part).to_owned()).collect::<Vec<_>>())
+        .collect();
+    for folder in ["scheduler/src", "scheduler/src/backend"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder of the source") {
+            let name = entry.expect("an entry of the source").file_name().to_string_lossy().into_owned();
+            assert!(words.contains(stem(&name)), "{folder}/{name} is not on the code map of ARCHITECTURE.md");
+        }
+    }
+}
+
+#[test]
+fn the_code_map_names_nothing_that_is_gone() {
+    let mut found = 0;
+    for (first, rest) in code_map() {
+        // What follows the first path of a row stands beside it.
+        let beside = root().join(&first[0]).parent().expect("a path stands in a folder").to_path_buf();
+        for path in &first {
+            assert!(root().join(path).exists() || beside.join(path).exists(), "{path} is not there");
+        }
+        let folders: Vec<PathBuf> = first
+            .iter()
+            .flat_map(|path| [root().join(path), root().join(stem(path)), beside.join(stem(path))])
+            .chain([root(), beside.clone()])
+            .collect();
+        // `task/options` is a file of the row's rooms, or of a room of theirs.
+        for path in rest.iter().filter(|word| word.contains('/') && !word.contains('*')) {
+            let stands = |folder: &Path| folder.join(path).exists() || folder.join(format!("{path}.rs")).exists();
+            let inside = |folder: &PathBuf| {
+                fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| stands(&entry.path()))
+            };
+            assert!(folders.iter().any(|folder| stands(folder) || inside(folder)), "{path} of {first:?} is not there");
+            found += 1;
+        }
+    }
+    assert!(found > 20, "the map is read: {found}");
+}
+
 #[test]
 fn the_shared_core_does_no_io_and_knows_no_runtime() {
     for path in rust_files(&root().join("scheduler/core/src")) {

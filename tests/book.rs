@@ -1,5 +1,7 @@
 //! The book in two languages is one book: the same pages, as many headings, the same code.
 
+#[path = "book/clock_changes.rs"]
+mod clock_changes;
 #[path = "book/elsewhere.rs"]
 mod elsewhere;
 #[path = "book/guarantees.rs"]
@@ -95,11 +97,18 @@ fn every_page_is_compiled() {
 #[test]
 fn links_between_files_lead_somewhere() {
     let root = book().join("..");
-    let mut texts: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/README.md"]
-            .iter()
-            .map(|name| root.join(name))
-            .collect();
+    let mut texts: Vec<PathBuf> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "RELEASING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "docs/README.md",
+    ]
+    .iter()
+    .map(|name| root.join(name))
+    .collect();
     for language in ["en", "zh"] {
         texts.extend(pages(language).iter().map(|name| book().join(language).join(name)));
     }

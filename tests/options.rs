@@ -103,6 +103,33 @@ fn immediate_jobs_64_no_word_is_accepted_without_a_test_that_it_is_built() {
     }
 }
 
+/// The code in the first cells of the table below a heading, the first one of its kind: `name = "report"`.
+fn first_cells<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
+    let below = page.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
+    below.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+}
+
+#[test]
+fn the_page_of_options_has_each_word_of_the_macros_table() {
+    let (before, rest) = TABLE.split_once("const RETRY").expect("the table has the keys of a retry");
+    let options = words_in(before.split_once("const OPTIONS").expect("the table has options").1);
+    let retry = words_in(rest.split_once("const UNITS").expect("the table has units").0);
+    let english = include_str!("../docs/en/options.md");
+    for (page, all, of_retry) in
+        [(english, "## All options", "## Retry"), (include_str!("../docs/zh/options.md"), "## 全部选项", "## 重试")]
+    {
+        let cells = first_cells(page, all);
+        assert_eq!(cells, first_cells(english, "## All options"), "both languages show the same");
+        let words = cells.iter().map(|cell| cell.split([' ', '(']).next().unwrap_or_default());
+        let mut words: Vec<&str> = words.collect();
+        let mut table = options.clone();
+        words.sort_unstable();
+        table.sort_unstable();
+        assert_eq!(words, table, "{all}");
+        assert_eq!(first_cells(page, of_retry), retry, "{of_retry}");
+    }
+}
+
 async fn start(task: &'static str) -> TestScheduler<impl Fn() -> Scheduler> {
     start_with(task, SchedulerConfig::new()).await
 }

@@ -45,6 +45,23 @@ fn these_crates_are_published_and_no_others() {
 }
 
 #[test]
+fn the_checklist_of_a_release_publishes_them_in_their_order() {
+    let checklist = include_str!("../RELEASING.md");
+    let lines = checklist.lines().filter_map(|line| line.trim().strip_prefix("cargo publish --locked --package "));
+    assert_eq!(lines.collect::<Vec<_>>(), PUBLISHED.map(|(name, _)| name));
+    // What it asks to be run is there.
+    let words =
+        checklist.split('`').skip(1).step_by(2).filter_map(|code| code.split(' ').find(|word| word.contains('/')));
+    let here = words.filter(|word| !word.contains(['*', ':', '=', '…']));
+    let mut looked_at = 0;
+    for path in here {
+        assert!(root().join(path.trim_start_matches("./")).exists(), "{path} is not there");
+        looked_at += 1;
+    }
+    assert!(looked_at > 8, "it names scripts: {looked_at}");
+}
+
+#[test]
 fn each_says_what_it_is() {
     for package in packages().iter().filter(|package| package["publish"].is_null()) {
         let name = &package["name"];

@@ -1,7 +1,9 @@
 //! The JSON Schema of a configuration file: what it takes the reader takes, and what it refuses the reader refuses; and
-//! the book's tables are the table of settings.
+//! the book's page of all settings is made of both.
 
-use std::collections::BTreeSet;
+#[path = "schema/reference.rs"]
+mod reference;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -142,53 +144,4 @@ fn what_is_wrong_is_neither_valid_nor_read() {
     let wrong = text("examples/configuration/wrong.yaml");
     assert!(!validator.is_valid(&serde_saphyr::from_str(&wrong).expect("YAML")));
     assert!(read("scheduler.yaml", &wrong).is_err());
-}
-
-/// The first cells of the rows of the table whose first row begins with `| title |`.
-fn column(page: &str, title: &str) -> BTreeSet<String> {
-    let start = format!("| {title} |");
-    let rows =
-        page.lines().skip_while(|line| !line.starts_with(&start)).skip(2).take_while(|line| line.starts_with('|'));
-    rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect()
-}
-
-fn keys(schema: &Json, pointer: &str) -> BTreeSet<String> {
-    let keys = schema.pointer(pointer).and_then(Json::as_object).expect(pointer);
-    keys.keys().cloned().collect()
-}
-
-#[test]
-fn the_tables_of_the_book_have_every_setting() {
-    let schema = schema();
-    let tasks = schema.pointer("/properties/tasks/additionalProperties/properties").expect("the options of tasks");
-    let may_be_none: BTreeSet<&String> = (tasks.as_object().expect("options").iter())
-        .filter(|(_, of)| of["anyOf"].as_array().is_some_and(|forms| forms.contains(&json!({ "const": "none" }))))
-        .map(|(option, _)| option)
-        .collect();
-    let page = |language: &str| text(&format!("docs/{language}/configuration.md"));
-    for (page, [settings, overrides, variables]) in
-        [(page("en"), ["key of `scheduler:`", "key", "variable"]), (page("zh"), ["`scheduler:` 的键", "键", "变量"])]
-    {
-        assert_eq!(column(&page, settings), keys(&schema, "/properties/scheduler/properties"));
-        assert_eq!(column(&page, overrides), keys(&schema, "/properties/tasks/additionalProperties/properties"));
-        for option in &may_be_none {
-            let row = page.lines().find(|line| line.starts_with(&format!("| `{option}` |"))).expect("its row");
-            assert!(!row.trim_end_matches('|').trim_end().ends_with('|'), "{option} may be none: {row}");
-        }
-        let mut known: BTreeSet<String> = ["SCHEDULER_CONFIG", "SCHEDULER_DISABLE"].map(str::to_owned).into();
-        // Tables cannot stand in a variable.
-        let is_table = |key: &str| ["groups", "history", "metrics"].contains(&key);
-        let scalar = keys(&schema, "/properties/scheduler/properties").into_iter().filter(|key| !is_table(key));
-        known.extend(scalar.map(|key| format!("SCHEDULER_{}", key.to_uppercase())));
-        for table in ["daemon", "history", "logging", "metrics"] {
-            let keys = keys(&schema, &format!("/properties/{table}/properties")).into_iter();
-            known.extend(keys.map(|key| format!("SCHEDULER_{}_{}", table.to_uppercase(), key.to_uppercase())));
-        }
-        let backend = schema["properties"]["backend"]["anyOf"].as_array().expect("the forms of a backend");
-        let tables = backend.iter().filter_map(|form| form["properties"].as_object());
-        let keys: BTreeSet<&String> = tables.flat_map(|table| table.keys()).collect();
-        assert!(keys.len() > 5, "a backend has options: {keys:?}");
-        known.extend(keys.iter().map(|key| format!("SCHEDULER_BACKEND_{}", key.to_uppercase())));
-        assert_eq!(column(&page, variables), known);
-    }
 }

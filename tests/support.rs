@@ -87,6 +87,10 @@ pub struct Proof;
 pub struct Performance;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/en/comparison.md")]
+pub struct Comparison;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/en/options.md")]
 pub struct Options;
 
@@ -105,6 +109,10 @@ pub struct Control;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/configuration.md")]
 pub struct Configuration;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/en/settings.md")]
+pub struct AllSettings;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/en/backends.md")]

@@ -54,8 +54,7 @@ impl Checked {
             Some(backend) => backend.capabilities(),
             None => match self.config.backend.kind() {
                 Kind::Memory => Capabilities::volatile().with_jobs(),
-                Kind::Sqlite | Kind::Postgres => Capabilities::durable().with_jobs(),
-                Kind::Redis | Kind::RabbitMq => Capabilities::durable(),
+                Kind::Sqlite | Kind::Postgres | Kind::Redis | Kind::RabbitMq => Capabilities::durable().with_jobs(),
                 // What it lacks is told when it has been opened.
                 Kind::Registered(_) => Capabilities::durable().with_jobs(),
             },

@@ -45,6 +45,36 @@ fn code_of_other_systems_stands_in_the_program_that_asks_them() {
     }
 }
 
+/// What the rows of tables link to: the names of the links below the page, and pages without their headings.
+fn sources(page: &str) -> Vec<Vec<String>> {
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let links = rows.map(|row| {
+        let named = row.split("][").skip(1).filter_map(|rest| rest.split(']').next());
+        let direct = row.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let mut links: Vec<String> = named.chain(direct).map(str::to_owned).collect();
+        links.sort_unstable();
+        links
+    });
+    links.collect()
+}
+
+#[test]
+fn the_comparison_has_one_source_for_each_cell_in_both_languages() {
+    let (english, chinese) = (page("en", "comparison.md"), page("zh", "comparison.md"));
+    assert_eq!(sources(&english), sources(&chinese));
+    assert!(sources(&english).concat().len() > 80, "there are sources");
+    for page in [&english, &chinese] {
+        let below = page.lines().filter(|line| line.starts_with('[') && line.contains("]: https://"));
+        let mut named: Vec<&str> = below.filter_map(|line| line[1..].split("]: ").next()).collect();
+        let mut used: Vec<&str> = page.split("][").skip(1).filter_map(|rest| rest.split(']').next()).collect();
+        for names in [&mut named, &mut used] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        assert_eq!(named, used, "each link has an address, and each address a link");
+    }
+}
+
 #[test]
 fn every_heading_of_the_ancestors_guide_has_its_page() {
     let headings = [

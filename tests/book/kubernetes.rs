@@ -25,7 +25,7 @@ fn shutdown_timeout() -> u64 {
 
 #[test]
 fn pods_have_time_to_drain_and_variables_that_there_are() {
-    let known = page("en", "configuration.md");
+    let known = page("en", "settings.md");
     let manifests = manifests();
     assert_eq!(manifests.len(), 3, "two deployments and an init container");
     let mut deployments = 0;

@@ -1,6 +1,7 @@
 //! What a file and an environment say, and what is said about what is wrong in them.
 
 mod backend;
+mod described;
 mod waiting;
 
 use std::path::Path;

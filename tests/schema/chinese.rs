@@ -1,0 +1,152 @@
+//! What the code says of its settings, in Chinese.
+
+/// The sentences of the table of settings, and of what the reader allows.
+pub(super) const CHINESE: &[(&str, &str)] = &[
+    // What may stand there.
+    (", or a table: see below", "，或写成表：见下"),
+    (", or a list of them", "，或这样的列表"),
+    ("for each name ", "每个名字对应"),
+    ("the name of a time zone, such as Europe/Paris", "时区名，如 `Europe/Paris`"),
+    ("1 to 128 bytes without control characters", "1 至 128 字节，不含控制字符"),
+    (
+        "a URL such as sqlite://scheduler.db, postgres://user:password@host:5432/database, \
+         redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost",
+        "URL，如 sqlite://scheduler.db、postgres://user:password@host:5432/database、\
+         redis://user:password@host:6379/0 或 amqp://user:password@host:5672/vhost",
+    ),
+    ("1 to 32 of a-z, 0-9 and _, the first a letter", "1 至 32 个 a-z、0-9 和 _，以字母开头"),
+    ("a text of 1 to 1024 bytes", "1 至 1024 字节的文本"),
+    ("a text of 1 to 128 bytes", "1 至 128 字节的文本"),
+    (
+        "off, error, warn, info, debug or trace, one for all and one for each target, as in \"info,sqlx=warn\"",
+        "off、error、warn、info、debug 或 trace，一个用于全部，每个 target 可另有一个，如 `info,sqlx=warn`",
+    ),
+    ("the path of a file", "文件的路径"),
+    ("a path", "路径"),
+    (
+        "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', not a '.' first",
+        "1 至 64 个 A-Z、a-z、0-9、“.”、“_”和“-”，不以“.”开头",
+    ),
+    ("a cron expression, a period or an instant", "cron 表达式、周期或时刻"),
+    ("a cron expression such as \"0 9 * * MON-FRI\"", "cron 表达式，如 `0 9 * * MON-FRI`"),
+    ("an instant such as \"2026-12-31T23:59:59+08:00\"", "时刻，如 `2026-12-31T23:59:59+08:00`"),
+    // Defaults.
+    ("the host's name and the process id", "主机名与进程号"),
+    ("1 for each", "每组 1"),
+    ("for sqlite: sqlite://scheduler.db", "sqlite 为 sqlite://scheduler.db"),
+    (
+        "4 for sqlite, 8 for postgres, 2 for redis; rabbitmq needs one",
+        "sqlite 4，postgres 8，redis 2；rabbitmq 只需一个",
+    ),
+    ("the name of the program's file", "程序的文件名"),
+    ("standard error", "标准错误"),
+    ("the program's file name", "程序的文件名"),
+    ("its name and .pid, in the user's state folder", "名字加 .pid，在用户的状态目录中"),
+    ("its name and .log, in the user's state folder", "名字加 .log，在用户的状态目录中"),
+    ("the one it was started in", "启动它时所在的目录"),
+    // What `none` means.
+    ("no limit", "不限"),
+    ("one attempt", "一次尝试"),
+    ("as if it were not said", "如同没有写"),
+    ("not at all", "无抖动"),
+    ("no bound", "无界"),
+    ("no exception", "无例外"),
+    ("no group", "无组"),
+    ("never", "从不"),
+    // `scheduler:`.
+    ("How many runs may execute at once", "同时执行的运行数"),
+    ("How many accepted runs may wait for a worker", "已接受的运行中可以有多少等待工作者"),
+    ("The zone of tasks that name none", "未指定时区的任务所用的时区"),
+    ("How long a stop waits for what runs", "停止时等待正在运行者的时长"),
+    ("How late an occurrence may be accepted without being a misfire", "一个时刻被接受时迟到多久以内不算错过"),
+    (
+        "How long after its last heartbeat the runs of a dead node stay its own",
+        "死去的节点在最后一次心跳后多久仍持有其运行",
+    ),
+    ("The name of this node", "本节点的名字"),
+    (
+        "How many runs of a task are kept, the last ones, however they ended",
+        "每个任务保留多少次最近的运行，不论如何结束",
+    ),
+    ("How many failures of a task are kept, the last ones", "每个任务保留多少次最近的失败"),
+    ("How long failures that are not among the last runs are kept", "不在最近运行之列的失败保留多久"),
+    (
+        "How many tasks have a label of their own in metrics; the others are told together",
+        "指标中有多少任务有自己的标签；其余的合在一起报告",
+    ),
+    ("Whether histograms are told by task too", "直方图是否也按任务报告"),
+    ("How many runs of the tasks of a group execute at once, by group", "各组的任务同时执行的运行数"),
+    // `backend:`.
+    ("Which kind of store", "哪种存储"),
+    ("Where the store is; its scheme says the type", "存储在哪里；类型由其 scheme 决定"),
+    ("How many connections are open at most", "最多打开多少连接"),
+    ("Sets programs apart that share a store", "区分共用一个存储的程序"),
+    (
+        "Whether tables are made at start (auto), or have to be there (check)",
+        "表在启动时创建（auto），还是必须已经存在（check）",
+    ),
+    ("The schema of the tables", "表所在的 schema，仅用于 postgres"),
+    ("Whether nodes wake one another by LISTEN and NOTIFY", "节点是否用 LISTEN 和 NOTIFY 互相唤醒，仅用于 postgres"),
+    // `logging:`.
+    (
+        "What is written: a level for all and levels by target, as in info,sqlx=warn",
+        "写哪些内容：一个总的级别，以及按 target 的级别，如 info,sqlx=warn",
+    ),
+    ("How a line looks", "一行的样式"),
+    ("The file that is written to", "写到哪个文件"),
+    ("When the file is put aside, and a new one begun", "何时把文件移到一边并另起一个"),
+    ("How many files that were put aside are kept", "移到一边的文件保留多少个"),
+    ("Whether runs that succeed are said at INFO instead of DEBUG", "成功的运行是否以 INFO 而不是 DEBUG 记录"),
+    // `daemon:`.
+    ("Sets daemons of one user apart", "区分同一用户的守护进程"),
+    (
+        "The file that is locked while the daemon runs, and tells its PID",
+        "守护进程运行期间被锁定的文件，其中写着它的 PID",
+    ),
+    ("Where the daemon's standard output and standard error go", "守护进程的标准输出和标准错误写到哪里"),
+    ("The daemon's working directory", "守护进程的工作目录"),
+    ("How long the daemon may take until it is up", "守护进程启动最多用多久"),
+    // `tasks:`.
+    ("When it runs: a cron expression, a period or an instant", "何时运行：cron 表达式、周期或时刻"),
+    ("When it runs, as a cron expression", "何时运行，写作 cron 表达式"),
+    ("When it runs: every so often", "何时运行：每隔多久"),
+    ("When it runs: once, at this instant", "何时运行：一次，在这个时刻"),
+    ("The zone in which its schedule is read", "其时间表所在的时区"),
+    ("Whether its occurrences become runs", "它的时刻是否成为运行"),
+    ("How long an attempt may take", "一次尝试最多用多久"),
+    (
+        "How often a failed attempt is repeated, and when: a preset, or parts over the task's own policy",
+        "失败的尝试重复几次、何时重复：一个预设，或加在任务自己的策略之上的几项",
+    ),
+    ("What happens to an occurrence that falls due while the task is full", "任务已满时到期的时刻如何处理"),
+    ("How many of its runs may be alive at once", "同时存活的运行数"),
+    ("What happens to occurrences that nobody could start in time", "没能按时开始的时刻如何处理"),
+    ("How old a missed occurrence may be to become a run", "错过的时刻在多久之内仍可成为运行"),
+    (
+        "Moves each occurrence by up to this, always the same for the same occurrence",
+        "把每个时刻推迟最多这么久，同一时刻总是推迟同样多",
+    ),
+    ("No occurrence lies before it; an interval counts from it", "在它之前没有时刻；间隔从它算起"),
+    ("No occurrence lies after it", "在它之后没有时刻"),
+    ("The instants of this cron expression are no occurrences", "这个 cron 表达式的时刻不算数"),
+    ("After this many occurrences have become runs the schedule is over", "这么多时刻成为运行之后，时间表结束"),
+    ("Which runs start first where not all can: the higher", "不能都开始时谁先开始：数值大的"),
+    ("Whether it also runs once when the first node starts", "第一个节点启动时是否另外运行一次"),
+    ("From where the next instant of an interval counts", "间隔的下一个时刻从哪里算起"),
+    ("Whether a run whose node has died is executed again", "节点死去的运行是否再次执行"),
+    (
+        "At most as many runs of a group execute at once as the group may have",
+        "所属的组；组内同时执行的运行不超过该组的上限",
+    ),
+    ("It is paused after this many failed runs in a row", "连续失败这么多次运行之后暂停"),
+    ("It counts as stale after so long without a success", "这么久没有成功就算停滞"),
+    ("Words to find it by, instead of those that it has", "用于查找它的词，代替原有的"),
+    ("Facts about it, over those that it has", "关于它的事实，加在原有的之上"),
+    // `retry:`.
+    ("How many attempts a run has, the first included", "一次运行有几次尝试，含第一次"),
+    ("How the waits grow", "等待如何增长"),
+    ("The first wait, and the shortest", "第一次等待，也是最短的"),
+    ("The longest wait", "最长的等待"),
+    ("By how much each wait is longer than the one before", "每次等待是前一次的多少倍"),
+    ("Whether waits are shortened at random, by half at most", "等待是否随机缩短，最多缩短一半"),
+];
