@@ -89,7 +89,9 @@ pub(crate) fn linked_tasks() -> Vec<Task> {
 ///
 /// The linker leaves out a crate that the program never refers to, and its tasks with it. This refers to it.
 ///
-/// ```text
+/// ```standalone_crate
+/// # extern crate serde as billing_tasks;
+/// # extern crate tempfile as report_tasks;
 /// symphra_scheduler::link_tasks!(billing_tasks, report_tasks);
 /// ```
 #[macro_export]
