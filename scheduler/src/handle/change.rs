@@ -294,7 +294,7 @@ impl SchedulerHandle {
     /// # let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
     /// # let scheduler = Scheduler::empty().register(report).start().await?;
     /// scheduler.reschedule("report", Schedule::interval(Duration::from_secs(60))?).await?;
-    /// assert_eq!(scheduler.task("report")?.schedule.describe(), "every 1 minute");
+    /// assert_eq!(scheduler.task("report")?.schedule.describe(), "every minute");
     /// # scheduler.stop().await?;
     /// # Ok(())
     /// # }

@@ -17,7 +17,7 @@ use super::{IntervalError, Moment, Schedule};
 /// use symphra_scheduler::Schedule;
 ///
 /// let period: Schedule = "1m30s".parse()?;
-/// assert_eq!(period.describe(), "every 1 minute and 30 seconds");
+/// assert_eq!(period.describe(), "every 1 minute 30 seconds");
 /// let error = "soon".parse::<Schedule>().unwrap_err();
 /// assert!(error.to_string().starts_with("a schedule is a cron expression"));
 /// # Ok::<(), symphra_scheduler::ScheduleError>(())
