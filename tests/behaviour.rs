@@ -9,6 +9,8 @@ mod a_year;
 mod cancelling;
 #[path = "behaviour/controlling.rs"]
 mod controlling;
+#[path = "behaviour/drawn.rs"]
+mod drawn;
 #[path = "behaviour/explaining.rs"]
 mod explaining;
 #[path = "behaviour/jobs.rs"]

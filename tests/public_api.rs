@@ -1,5 +1,5 @@
 //! The public interface of the crates that are published, all features on, as rustdoc shows it: `snapshots/public-api.txt`. Whoever
-//! changes it sees so, and says in CHANGELOG.md what it means to users. `BLESS=1` writes it anew.
+//! changes it sees so, and says in CHANGELOG.md what it means to users. `BLESS=1` writes it anew. And each item of it has an example.
 //!
 //! It reads what `cargo doc --no-deps --workspace --all-features` has made, in the folder that `SYMPHRA_DOCUMENTATION` names, as
 //! `.ci/run` does; to make that takes as long as to build everything once more, so that without it nothing is compared.
@@ -84,6 +84,21 @@ fn declared(html: &str) -> BTreeSet<String> {
     lines
 }
 
+/// Items whose documentation may be without an example, and why.
+const WITHOUT_EXAMPLE: [(&str, &str); 0] = [];
+
+/// Whether a page is that of an item or a module; others list items, or lead elsewhere.
+fn is_of_an_item(path: &Path, html: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_listed = name == "index.html" || name.split('.').count() == 3;
+    is_listed && !html.contains("http-equiv=\"refresh\"")
+}
+
+/// Whether what a page says of its own item, and not of what the item has, shows code that is compiled or must not compile.
+fn has_example(html: &str) -> bool {
+    between(html, "toggle top-doc", "</details>").is_some_and(|own| own.contains("rust-example-rendered"))
+}
+
 fn is_told(header: &str) -> bool {
     !header.is_empty() && !OF_THE_COMPILER.iter().any(|of| header.starts_with(of))
 }
@@ -132,4 +147,30 @@ fn the_public_interface_is_as_it_is_written_down() {
         gone.join("\n"),
         new.join("\n"),
     );
+}
+
+#[test]
+fn each_item_has_an_example() {
+    let Some(documentation) = std::env::var_os("SYMPHRA_DOCUMENTATION") else {
+        println!("left out: SYMPHRA_DOCUMENTATION names no folder");
+        return;
+    };
+    let documentation = Path::new(&documentation);
+    let (mut items, mut without) = (0, BTreeSet::new());
+    for page in CRATES.iter().flat_map(|name| pages(&documentation.join(name))) {
+        let html = fs::read_to_string(&page).expect("a readable page");
+        if is_of_an_item(&page, &html) {
+            items += 1;
+            let path = page.strip_prefix(documentation).expect("a page of the crate").display().to_string();
+            if !has_example(&html) {
+                without.insert(path);
+            }
+        }
+    }
+    assert!(items > 250, "{items} items are seen");
+    let excepted: BTreeSet<String> = WITHOUT_EXAMPLE.map(|(path, _)| path.to_owned()).into();
+    let missing: Vec<_> = without.difference(&excepted).collect();
+    assert!(missing.is_empty(), "these have no example in what is said of them:\n{missing:#?}");
+    let needless: Vec<_> = excepted.difference(&without).collect();
+    assert!(needless.is_empty(), "these have one, and need no exception:\n{needless:#?}");
 }

@@ -4,6 +4,29 @@
 //! A task's schedule is parsed while the program is compiled, by the parser that the running program uses, and stands
 //! in the program as a constant. A wrong one does not compile, and all errors of one attribute are shown at once.
 //!
+//! ```standalone_crate
+//! use symphra_scheduler::{cron, interval};
+//!
+//! #[cron("0 30 9 * * MON-FRI", timezone = "Asia/Shanghai", timeout = "30s", retry(max_attempts = 5))]
+//! async fn report() -> Result<(), std::io::Error> {
+//!     std::fs::write("report.txt", "all is well")
+//! }
+//!
+//! #[interval(seconds = 10, name = "health_check", tags = ["monitoring"])]
+//! async fn health_check() {
+//!     println!("ok");
+//! }
+//! ```
+//!
+//! | attribute | the function runs |
+//! |---|---|
+//! | [`#[cron("…")]`](macro@cron) | by a cron expression |
+//! | [`#[interval(…)]`](macro@interval), [`#[every(…)]`](macro@every) | on a fixed grid, or so long after the end of its last run |
+//! | [`#[once(at = "…")]`](macro@once) | once, at an instant |
+//! | [`#[hourly]`](macro@hourly), [`#[daily]`](macro@daily), [`#[weekly]`](macro@weekly), [`#[monthly]`](macro@monthly) | as they say |
+//! | [`#[scheduled(…)]`](macro@scheduled) | by any of these: the general form |
+//! | [`#[task]`](macro@task) | when it is enqueued, with arguments (feature `jobs`) |
+//!
 //! # What every attribute has in common
 //!
 //! **The function** is a free `async fn` without generics, or a free `fn` where `blocking` says so. It stays as it is
@@ -71,6 +94,8 @@
 //! underscore is written `Z`, its scalar value in hexadecimal, and `_` (and `Z` itself `ZZ`).
 //!
 //! **A `#[cfg]`** on the function, above or below the attribute, holds for the task too.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attr;
 mod errors;

@@ -13,10 +13,49 @@
 //!
 //! A backend reads no clock but its store's, and knows nothing of the engine. Calls are batches, and a batch names each
 //! task or run once.
+//!
+//! A program that only uses a store looks at [`MemoryBackend`] and its siblings; the rest is for those who bring a store of
+//! their own ([`register_backend`](crate::register_backend)), or look into one. One occurrence, from its firing to its end:
+//!
+//! ```
+#![doc = include_str!("backend/example.md")]
+//! use symphra_scheduler::backend::{Admission, End, Finish, Firing, NewRun, Stored};
+//! use symphra_scheduler::{Origin, Outcome};
+//!
+//! // `report` is a task that this store knows, and that is due at the instant `at`.
+//! let run = NewRun { origin: Origin::Schedule, scheduled_at: at, due_at: at, missed: None, accept_until: None };
+//! let firing = Firing {
+//!     id,
+//!     task: report.key,
+//!     mark: report.mark,
+//!     advance_to: at,
+//!     since: report.since,
+//!     run: Some(run),
+//!     passed: None,
+//!     behind: None,
+//! };
+//! let Admission::Claimed(hold) = store.enqueue(&node, &[firing]).await?[0] else { panic!("it is accepted") };
+//! // … its body is executed …
+//! let end = Finish {
+//!     task: report.key,
+//!     id,
+//!     token: hold.token,
+//!     end: End::Final(Outcome::Succeeded),
+//!     started_at: Some(at),
+//!     finished_at: at,
+//!     log: None,
+//! };
+//! assert_eq!(store.finish(&[end]).await?, [Stored::Done { more: false }]);
+//! let ledger = store.ledger(report.key).await?;
+//! assert!(ledger.balances() && ledger.runs == 1);
+//! # Ok(())
+//! # }
+//! ```
 
 mod actions;
 #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod announced;
+mod capabilities;
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -27,6 +66,7 @@ mod declared;
     any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite")
 ))]
 pub(crate) mod doors;
+mod error;
 mod jobs;
 #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]
 mod line;
@@ -52,20 +92,20 @@ mod weight;
 #[cfg(feature = "rabbitmq")]
 mod words;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use symphra_scheduler_core::Timestamp;
 
-use crate::outcome::BoxError;
 pub use crate::retention::Retention;
 use crate::run::RunId;
 pub use actions::{ACTIONS_MAX, Action, NewAction};
+pub use capabilities::Capabilities;
 pub use changes::{Cancelled, Changes, Command, Died, Left};
 pub use cursor::{RunCursor, RunCursorError, RunRows};
 pub use declared::{Group, Holder, Pause, Registered, Registration, TaskKey, TaskRules, Unregistration};
+pub use error::BackendError;
 #[cfg(feature = "redis")]
 use jobs::STEP_BYTES_MAX;
 #[cfg(any(feature = "jobs", feature = "redis"))]
@@ -124,14 +164,62 @@ fn version_below(error: &crate::Error) -> Option<i64> {
 }
 
 /// How often a run's node may die before the run ends as failed: it may be the run that kills them.
+///
+/// ```
+/// use symphra_scheduler::RunState;
+/// use symphra_scheduler::backend::NODE_DEATHS_MAX;
+///
+/// /// What becomes of a run under `at_least_once` when so many of its nodes have died.
+/// fn after(deaths: u32) -> RunState {
+///     if deaths < NODE_DEATHS_MAX { RunState::Queued } else { RunState::Failed }
+/// }
+///
+/// assert_eq!(after(2), RunState::Queued);
+/// assert_eq!(after(3), RunState::Failed);
+/// ```
 pub const NODE_DEATHS_MAX: u32 = 3;
 
 /// The future of a backend call.
+///
+/// ```
+/// use symphra_scheduler::Timestamp;
+/// use symphra_scheduler::backend::{BackendError, BackendFuture};
+///
+/// /// A heartbeat of a store that is read over a wire.
+/// fn heartbeat(answer: &str) -> BackendFuture<'_, Timestamp> {
+///     Box::pin(async move {
+///         let millis = answer.parse::<i64>().map_err(|error| BackendError::new("renew a lease", error))?;
+///         Ok(Timestamp::from_millis(millis))
+///     })
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(heartbeat("1000").await.unwrap(), Timestamp::from_millis(1_000));
+/// assert!(heartbeat("soon").await.is_err());
+/// # }
+/// ```
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'a>>;
 
 /// What keeps the marks, runs and records of a scheduler.
 ///
 /// A failed call may be tried again with the same arguments, also when it had succeeded and only its answer was lost.
+///
+/// A backend of a program's own answers these calls; the suite of the feature `conformance` says whether it does so rightly, and
+/// [`register_backend`](crate::register_backend) lets settings ask for it by name. This one waits in front of another:
+///
+/// ```
+/// use symphra_scheduler::backend::{Backend, Ledger, TaskKey};
+///
+/// /// The counts of several tasks together.
+/// async fn total(store: &dyn Backend, tasks: &[TaskKey]) -> Result<Ledger, Box<dyn std::error::Error>> {
+///     let mut total = Ledger::default();
+///     for task in tasks {
+///         total.add(store.ledger(*task).await?);
+///     }
+///     Ok(total)
+/// }
+/// ```
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// The backend's name in start-up tables, statistics and errors, e.g. `memory`.
     fn name(&self) -> &'static str;
@@ -390,78 +478,6 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 /// The answer of a backend that has no jobs, and is not asked for any.
 fn no_jobs<'a, T: Send + 'a>() -> BackendFuture<'a, T> {
     Box::pin(std::future::ready(Err(BackendError::new("see to a job", "it has no jobs"))))
-}
-
-/// How backends differ. A task that asks for what its backend lacks is an error at start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Capabilities {
-    /// Marks, anchors and history outlive the process.
-    pub durable: bool,
-    /// Runs that wait are claimed by the priority of their task; else in the order in which they fell due.
-    pub priority: bool,
-    /// Occurrences that became runs are counted for all nodes, so that `max_runs` can end a schedule.
-    pub max_runs: bool,
-    /// Jobs can be enqueued, with their arguments, and are dead letters where they fail.
-    pub jobs: bool,
-}
-
-impl Capabilities {
-    /// A backend that lives and dies with its process, and can do all else, but has no [jobs](Self::with_jobs).
-    #[must_use]
-    pub const fn volatile() -> Self {
-        Self { durable: false, priority: true, max_runs: true, jobs: false }
-    }
-
-    /// A backend whose contents survive its process, and which can do all else, but has no [jobs](Self::with_jobs).
-    #[must_use]
-    pub const fn durable() -> Self {
-        Self { durable: true, ..Self::volatile() }
-    }
-
-    /// The same, whose runs have no priority.
-    #[must_use]
-    pub const fn without_priority(self) -> Self {
-        Self { priority: false, ..self }
-    }
-
-    /// The same, which does not count runs for all nodes.
-    #[must_use]
-    pub const fn without_max_runs(self) -> Self {
-        Self { max_runs: false, ..self }
-    }
-
-    /// The same, which has jobs: it answers the calls about them, which refuse where a backend does not write them.
-    #[must_use]
-    pub const fn with_jobs(self) -> Self {
-        Self { jobs: true, ..self }
-    }
-}
-
-/// Why a backend call failed. The engine waits and tries again, for ever.
-#[derive(Debug)]
-pub struct BackendError {
-    during: Cow<'static, str>,
-    cause: BoxError,
-}
-
-impl BackendError {
-    /// An error of the call or step named `during`, because of `cause`.
-    pub fn new(during: impl Into<Cow<'static, str>>, cause: impl Into<BoxError>) -> Self {
-        Self { during: during.into(), cause: cause.into() }
-    }
-}
-
-impl fmt::Display for BackendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the backend failed to {}", self.during)
-    }
-}
-
-impl std::error::Error for BackendError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.cause)
-    }
 }
 
 #[cfg(any(feature = "postgres", feature = "rabbitmq", feature = "redis", feature = "sqlite"))]

@@ -4,6 +4,15 @@
 //! control socket, or from the store that the program keeps, and what needs the program's tasks from the scheduler that it
 //! was given. It decides nothing itself.
 //!
+//! ```no_run
+//! use symphra_scheduler::{Scheduler, cli};
+//!
+//! // `billing list`, `billing trigger report`, `billing daemon start`, …
+//! fn main() -> cli::Program {
+//!     cli::main(Scheduler::from_registry())
+//! }
+//! ```
+//!
 //! # Exit codes
 //!
 //! | code | meaning |

@@ -201,6 +201,16 @@ pub(crate) fn hindrances(settings: &DaemonConfig) -> Vec<Hindrance> {
 }
 
 /// The number of a process.
+///
+/// ```no_run
+/// use symphra_scheduler::{Error, Pid, Scheduler};
+///
+/// # async fn start() -> Result<(), Error> {
+/// let pid: Pid = Scheduler::from_registry().daemon().await?;
+/// println!("kill -TERM {}", pid.as_u32());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pid(NonZeroU32);
 
@@ -224,6 +234,18 @@ impl fmt::Display for Pid {
 }
 
 /// What is known of a daemon.
+///
+/// ```no_run
+/// use symphra_scheduler::{Daemon, DaemonStatus, Error};
+///
+/// # async fn look() -> Result<(), Error> {
+/// match Daemon::named("billing").status().await? {
+///     DaemonStatus::Running { pid, since } => println!("PID {pid}, since {since}"),
+///     other => println!("{other}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DaemonStatus {
@@ -270,6 +292,18 @@ impl fmt::Display for DaemonStatus {
 }
 
 /// How a daemon was stopped.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use symphra_scheduler::{Daemon, DaemonStop, Error};
+///
+/// # async fn stop() -> Result<(), Error> {
+/// if let DaemonStop::Killed { pid } = Daemon::named("billing").stop(Duration::from_secs(40)).await? {
+///     println!("{pid} did not end by itself: what it ran is executed again by the next start");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DaemonStop {

@@ -13,6 +13,24 @@ use crate::task::{Place, Source, TaskNameError};
 ///
 /// `Display` and `Debug` both print the message and its causes, so that `main` may return it as it is. An error of
 /// [`start`](crate::Scheduler::start) lists all problems of all tasks at once.
+///
+/// ```
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = || Task::new("report", Schedule::cron("0 9 * * *").expect("a valid expression"), async || {});
+/// let error = Scheduler::empty().register(report()).register(report()).start().await.unwrap_err();
+/// assert!(error.is_duplicate_task());
+///
+/// let scheduler = Scheduler::empty().register(report()).start().await?;
+/// let error = scheduler.trigger_task("reprot").await.unwrap_err();
+/// assert!(error.is_unknown_task());
+/// assert!(error.to_string().contains("report"), "the nearest name is said");
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error(Box<Kind>);
 
 enum Kind {

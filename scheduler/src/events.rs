@@ -23,6 +23,22 @@ use crate::task::TaskName;
 const BEHIND_MAX: usize = 4_096;
 
 /// Something that a scheduler tells.
+///
+/// ```
+/// use symphra_scheduler::{SchedulerEvent, SchedulerHandle};
+///
+/// async fn tell(scheduler: SchedulerHandle) {
+///     let mut events = scheduler.events();
+///     while let Some(event) = events.next().await {
+///         match event {
+///             SchedulerEvent::RunEnded { task, run, state } if state.is_failure() => println!("{task}: {run} {state}"),
+///             SchedulerEvent::StoreUnreachable { error } => println!("the store is away: {error}"),
+///             SchedulerEvent::Missed { events } => println!("too slow: {events} events were not seen"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SchedulerEvent {
@@ -230,6 +246,21 @@ impl Teller {
 
 /// The events of a scheduler from the moment of [`SchedulerHandle::events`](crate::SchedulerHandle::events) on: a
 /// [`Stream`], which also has methods of its own.
+///
+/// ```
+/// use symphra_scheduler::{Scheduler, SchedulerEvent};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let scheduler = Scheduler::empty().start().await?;
+/// let mut events = scheduler.events();
+/// assert_eq!(events.try_next(), None, "nothing has happened yet");
+/// scheduler.stop().await?;
+/// assert_eq!(events.next().await, Some(SchedulerEvent::Stopped));
+/// assert_eq!(events.next().await, None);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Events {
     next: Next,
     is_over: bool,

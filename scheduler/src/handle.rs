@@ -52,6 +52,25 @@ pub use prometheus::PROMETHEUS_CONTENT_TYPE;
 pub use query::{Run, RunFilter, RunsPage};
 
 /// A running scheduler. Cheap to clone; dropping it, or every clone of it, leaves the scheduler running.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// scheduler.pause_task_with("report", "stocktaking").await?;
+/// assert!(scheduler.task("report")?.pause.is_some());
+/// scheduler.resume_task("report").await?;
+/// scheduler.reschedule("report", Schedule::interval(Duration::from_secs(3_600))?).await?;
+/// let run = scheduler.trigger_task("report").await?;
+/// println!("{run}");
+/// assert!(scheduler.stop().await?.is_clean());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SchedulerHandle(Arc<Shared>);
 
@@ -144,6 +163,17 @@ impl SchedulerHandle {
 
     /// A guard that asks the scheduler to stop, and drain, when it is dropped. It does not wait for the end: call
     /// [`stop`](Self::stop) where the program can.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Error, Scheduler};
+    ///
+    /// async fn serve() -> Result<(), Error> {
+    ///     let scheduler = Scheduler::from_registry().start().await?.stop_on_drop();
+    ///     // … whichever way this function is left, the scheduler is asked to stop …
+    ///     scheduler.stop().await?;
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use = "the scheduler is asked to stop when the guard is dropped"]
     pub fn stop_on_drop(self) -> StopOnDrop {
         StopOnDrop(self)
@@ -204,6 +234,21 @@ impl std::fmt::Debug for SchedulerHandle {
 }
 
 /// A handle that asks its scheduler to stop when it is dropped.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let scheduler = Scheduler::empty().start().await?;
+/// {
+///     let guard = scheduler.clone().stop_on_drop();
+///     assert!(guard.stats().running);
+/// }
+/// assert!(scheduler.wait().await?.is_clean());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct StopOnDrop(SchedulerHandle);
 

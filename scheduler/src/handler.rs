@@ -12,6 +12,21 @@ use crate::outcome::{BoxError, IntoOutcome};
 
 /// An async function or closure that a task can call: up to eight extractors as arguments, and nothing or a `Result` as
 /// its value.
+///
+/// ```
+/// use symphra_scheduler::{Handler, RunContext, Schedule, State, Task};
+///
+/// /// A task of every night, whatever it does.
+/// fn nightly<Args>(name: &'static str, handler: impl Handler<Args>) -> Task {
+///     Task::new(name, Schedule::cron("0 3 * * *").expect("a valid expression"), handler)
+/// }
+///
+/// let clean_up = nightly("clean_up", async || {});
+/// let count = nightly("count", |shop: State<String>, run: RunContext| async move {
+///     println!("{} at {}", *shop, run.scheduled_at());
+/// });
+/// assert_eq!(count.name(), "count");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the handler of a task",
     label = "not an async function or closure of extractors",
@@ -28,6 +43,20 @@ pub trait Handler<Args>: Send + Sync + 'static {
 
 /// An ordinary function or closure that blocks its thread: up to eight extractors as arguments, and nothing or a
 /// `Result` as its value.
+///
+/// ```
+/// use symphra_scheduler::{Schedule, State, Task};
+///
+/// let schedule = Schedule::cron("0 2 * * *")?;
+/// let compress = Task::blocking("compress", schedule, |folder: State<std::path::PathBuf>| -> std::io::Result<()> {
+///     for entry in std::fs::read_dir(&*folder)? {
+///         println!("{:?}", entry?.path());
+///     }
+///     Ok(())
+/// });
+/// assert_eq!(compress.name(), "compress");
+/// # Ok::<(), symphra_scheduler::CronError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the handler of a blocking task",
     label = "not an ordinary function or closure of extractors",
@@ -44,6 +73,19 @@ pub trait BlockingHandler<Args>: Send + Sync + 'static {
 }
 
 /// The future of one attempt.
+///
+/// What awaits it awaits the attempt:
+///
+/// ```
+/// use symphra_scheduler::{Handler, RunContext};
+///
+/// async fn attempt<Args>(handler: &impl Handler<Args>, run: &RunContext) -> String {
+///     match handler.call(run).await {
+///         Ok(()) => "done".into(),
+///         Err(error) => error.to_string(),
+///     }
+/// }
+/// ```
 pub struct Body {
     attempt: Pin<Box<dyn Attempt + Send>>,
     /// Whether dropping it ends what it does.

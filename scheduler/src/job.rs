@@ -18,6 +18,21 @@ use crate::handler::{Body, extract, start, start_blocking};
 use crate::outcome::IntoOutcome;
 
 /// What a job can be called with: any type that serde writes and reads.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use symphra_scheduler::Payload;
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Welcome {
+///     to: String,
+/// }
+///
+/// fn can_be_enqueued<T: Payload>() {}
+///
+/// can_be_enqueued::<Welcome>();
+/// can_be_enqueued::<(u64, Option<String>)>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the arguments of a job",
     label = "not what a job is enqueued with",
@@ -29,10 +44,46 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 
 /// Brings arguments, as JSON, from one version of their type to the next.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::{Value, json};
+/// use symphra_scheduler::{Upgrade, task};
+///
+/// /// Version 1 had one name.
+/// fn v1_to_v2(mut arguments: Value) -> Value {
+///     arguments["names"] = json!([arguments["name"]]);
+///     arguments
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Notice {
+///     names: Vec<String>,
+/// }
+///
+/// #[task(upgrade = [v1_to_v2])]
+/// async fn send_notice(notice: Notice) {
+///     println!("to {}", notice.names.join(", "));
+/// }
+///
+/// let upgrade: Upgrade = v1_to_v2;
+/// let notice: Notice = serde_json::from_value(upgrade(json!({ "name": "Ada" })))?;
+/// assert_eq!(notice.names, ["Ada"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub type Upgrade = fn(Value) -> Value;
 
 /// An async function or closure that can be called with a job: its [`Payload`], and up to seven extractors behind it; or
 /// nothing.
+///
+/// ```
+/// use symphra_scheduler::{RunContext, Task};
+///
+/// let welcome = Task::job("send_welcome", |to: String, run: RunContext| async move {
+///     println!("attempt {}: to {to}", run.attempt());
+/// });
+/// assert!(welcome.schedule().is_never(), "it runs when it is enqueued");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the handler of a job",
     label = "not an async function or closure of a payload and extractors",
@@ -51,6 +102,16 @@ pub trait JobHandler<Args>: Send + Sync + 'static {
 }
 
 /// An ordinary function or closure that can be called with a job, and blocks its thread.
+///
+/// ```
+/// use symphra_scheduler::Task;
+///
+/// let shrink = Task::blocking_job("shrink", |picture: String| -> std::io::Result<()> {
+///     println!("{} bytes", std::fs::metadata(picture)?.len());
+///     Ok(())
+/// });
+/// assert_eq!(shrink.name(), "shrink");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the handler of a blocking job",
     label = "not an ordinary function or closure of a payload and extractors",
@@ -70,6 +131,22 @@ pub trait BlockingJobHandler<Args>: Send + Sync + 'static {
 
 /// What a job is enqueued to: the function of its task, or the name. A function says what it takes, so that arguments of
 /// another type do not compile; by a name they are compared when the job is enqueued.
+///
+/// ```
+/// use symphra_scheduler::{Error, SchedulerHandle, task};
+///
+/// #[task]
+/// async fn send_reminder(to: String) {
+///     println!("to {to}");
+/// }
+///
+/// async fn signed_up(scheduler: &SchedulerHandle) -> Result<(), Error> {
+///     scheduler.enqueue(send_reminder, "ada@example.com".to_owned()).await?;
+///     // Of a task of another program, by its name.
+///     scheduler.enqueue("send_invoice", 4711_u64).await?;
+///     Ok(())
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a job of `{Self}` is not enqueued with `{T}`",
     label = "it takes something else",

@@ -1,6 +1,5 @@
-//! An async task scheduler for Rust services.
-//!
-//! Write `#[cron]` or `#[interval]` over an async function. It is registered at link time; one line starts it.
+//! An async task scheduler for Rust services: write `#[cron]` or `#[interval]` over an ordinary async function, start it
+//! with one line, and know of each occurrence that it ran, or why it did not.
 //!
 //! ```no_run
 //! use symphra_scheduler::{Scheduler, cron, interval};
@@ -10,7 +9,7 @@
 //!     println!("ok");
 //! }
 //!
-//! #[cron("0 30 9 * * MON-FRI", timezone = "Asia/Shanghai")]
+//! #[cron("0 30 9 * * MON-FRI", timezone = "Asia/Shanghai", timeout = "30s")]
 //! async fn report() -> Result<(), std::io::Error> {
 //!     std::fs::write("report.txt", "all is well")
 //! }
@@ -21,7 +20,11 @@
 //! }
 //! ```
 //!
-//! Inside a service that has a life of its own, [`Scheduler::start`] returns a [`SchedulerHandle`] instead:
+//! A schedule that is wrong does not compile. The functions are found at link time, and stay as they are written: callable,
+//! testable, documented. What they need they take as arguments, such as [`State`] and [`RunContext`].
+//!
+//! Inside a service that has a life of its own, [`Scheduler::start`] returns a [`SchedulerHandle`] instead, and tasks can be
+//! made at run time:
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,29 +41,58 @@
 //! # }
 //! ```
 //!
-//! # What happens to an occurrence
+//! # What is promised of an occurrence
 //!
 //! - It never starts early, never becomes two runs, and never disappears: it becomes a run, or is counted in a record
-//!   that says why not. [`Stats::ledger`] always balances.
-//! - It starts within milliseconds; if nobody could start it within
-//!   [`misfire_grace`](SchedulerConfig::misfire_grace), the newest of those missed runs and covers the others.
+//!   that says why not. [`Stats::ledger`] always balances, and [`explain`](SchedulerHandle::explain) says it in a sentence.
+//! - If nobody could start it within [`misfire_grace`](SchedulerConfig::misfire_grace), the newest of those missed runs and
+//!   covers the others: see [`Misfire`].
 //! - While its task is full it is recorded, waits, or takes the place of another: see [`Overlap`].
-//! - An error, a panic and a timeout end its attempt, and nothing else; three attempts are made by default, see
+//! - An error, a panic and a timeout end its attempt, and nothing else; three attempts are made by default: see
 //!   [`RetryPolicy`].
+//! - On a store that outlives the program, a run whose node dies is executed again by another, unless its task forbids it:
+//!   see [`Delivery`].
+//!
+//! # Where to look
+//!
+//! | for | look at |
+//! |---|---|
+//! | the attributes; their options | [`#[cron]`](attr.cron.html), [`#[interval]`](attr.interval.html) and the others; [the crate that has them](https://docs.rs/symphra-scheduler-macros) |
+//! | when a task runs; cron expressions and clock changes | [`Schedule`], [`CronExpr`] |
+//! | the same options at run time | [`Task`] |
+//! | what a task's function may take | [`State`], [`RunContext`], [`ScheduledAt`], [`Extract`] |
+//! | what is said of a failure | [`Retry`], [`RetryPolicy`] |
+//! | how a scheduler is put together and started | [`Scheduler`], [`SchedulerConfig`] |
+//! | pausing, triggering, rescheduling, asking | [`SchedulerHandle`], [`SchedulerEvent`], [`Health`] |
+//! | where runs are kept; stores of one's own | [`MemoryBackend`], [`backend`] |
+//! | what is logged, and to whom | [`logging`] |
+//! | tests that do not wait | [`test_util`](test_util/index.html) |
+//! | guides, and what is promised on which store | [the book](https://github.com/getaix/symphra-scheduler-rust/tree/main/docs) |
 //!
 //! # Features
 //!
-//! - `macros` (default): the attributes.
-//! - `config`: [`SchedulerConfig::load`](SchedulerConfig): settings from files and the environment.
-//! - `logging`: [`logging`] installs a subscriber of `tracing`, for programs that have none.
-//! - `log`, `slog`: the engine's events for programs on these crates.
-//! - `jobs`: `#[task]` and `SchedulerHandle::enqueue`: work with arguments, run once.
-//! - `daemon`: `Scheduler::daemon` and `Daemon`: running detached, on Unix.
-//! - `dashboard`: `SchedulerHandle::dashboard`: pages and an HTTP API, as a router of axum.
-//! - `cli`: a command line for the program, `cli::main`, and the binary `symphra`.
-//! - `metrics`: what a scheduler counts and measures, in the text format of Prometheus.
-//! - `test-util`: the test kit, `test_util`: a virtual clock, and a backend that fails.
-//! - `conformance`: the suite of tests that defines a [`Backend`](backend::Backend).
+//! None changes what is there without it. The default is `macros`.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `macros` | the attributes: `#[cron]`, `#[interval]`, `#[every]`, `#[once]`, `#[hourly]`, `#[daily]`, `#[weekly]`, `#[monthly]`, `#[scheduled]` |
+//! | `sqlite` | [`SqliteBackend`](struct.SqliteBackend.html): a store in a file, for the processes of one host; compiles SQLite, so it needs a C compiler |
+//! | `postgres` | [`PostgresBackend`](struct.PostgresBackend.html): a store for many nodes |
+//! | `redis` | [`RedisBackend`](struct.RedisBackend.html): a store for many nodes, as durable as Redis is set up to be |
+//! | `rabbitmq` | [`RabbitMqBackend`](struct.RabbitMqBackend.html): a store for many nodes, one of which owns it |
+//! | `jobs` | [`#[task]`](attr.task.html) and [`SchedulerHandle::enqueue`](struct.SchedulerHandle.html#method.enqueue): work with arguments, dead letters |
+//! | `config` | [`SchedulerConfig::load`](struct.SchedulerConfig.html#method.load): settings from YAML, TOML or JSON and from the environment |
+//! | `logging` | [`logging::init`](logging/fn.init.html): a subscriber of `tracing` for programs that have none, a rolling file |
+//! | `log`, `slog` | [`LogAdapter`](logging/struct.LogAdapter.html), [`SlogAdapter`](logging/struct.SlogAdapter.html): the engine's events for programs on these crates |
+//! | `metrics` | [`export_prometheus`](struct.SchedulerHandle.html#method.export_prometheus): what a scheduler counts and measures |
+//! | `dashboard` | [`SchedulerHandle::dashboard`](struct.SchedulerHandle.html#method.dashboard): pages and an HTTP API, as a router of axum |
+//! | `daemon` | [`Scheduler::daemon`](struct.Scheduler.html#method.daemon), [`Daemon`](struct.Daemon.html): running detached, on Unix |
+//! | `cli` | [`cli::main`](cli/fn.main.html): a command line for the program, and the binary `symphra`; with it `config` and `daemon` |
+//! | `test-util` | [`test_util`](test_util/index.html): a virtual clock, simulations, a backend that fails; for `[dev-dependencies]` |
+//! | `conformance` | [`conformance_tests!`](macro.conformance_tests.html): the suite of tests that defines a [`Backend`](backend::Backend) |
+//! | `full` | all but the last two |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 #[cfg(feature = "cli")]

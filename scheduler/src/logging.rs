@@ -6,6 +6,17 @@
 //!
 //! A scheduler that was started never touches the global subscriber. `init` (feature `logging`) installs one, for
 //! programs that ask for it, and [`Scheduler::run`](crate::Scheduler::run) does so if there is none.
+//!
+//! ```
+//! use symphra_scheduler::logging::{EVENTS, Level, LogFormat, LoggingConfig};
+//! use symphra_scheduler::{Scheduler, SchedulerConfig};
+//!
+//! let logging = LoggingConfig::new().level("warn,symphra_scheduler=info").format(LogFormat::Json);
+//! let scheduler = Scheduler::empty().config(SchedulerConfig::new().logging(logging));
+//!
+//! let grave = EVENTS.iter().filter(|event| event.level == Level::ERROR);
+//! assert!(grave.count() > 0, "these are worth an alert");
+//! ```
 
 mod adapter;
 mod events;

@@ -10,12 +10,45 @@ use std::time::Duration;
 use symphra_scheduler_core::format_duration;
 
 /// An error of any kind, as a task's function returns it.
+///
+/// ```
+/// use symphra_scheduler::{BoxError, Schedule, Task};
+///
+/// async fn report() -> Result<(), BoxError> {
+///     let shop = std::env::var("SHOP")?;
+///     if shop.is_empty() {
+///         return Err("SHOP is empty".into());
+///     }
+///     Ok(())
+/// }
+///
+/// let task = Task::new("report", Schedule::cron("0 9 * * *")?, report);
+/// # Ok::<(), BoxError>(())
+/// ```
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 
 /// A stored error text is cut after this many bytes: enough for a chain of causes, too little to fill a store.
+///
+/// ```
+/// use symphra_scheduler::ERROR_TEXT_BYTES_MAX;
+///
+/// // What is longer is kept up to here, and ends with `[cut]`.
+/// assert_eq!(ERROR_TEXT_BYTES_MAX, 8 * 1024);
+/// ```
 pub const ERROR_TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// How an attempt ended.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::{CancelCause, Outcome};
+///
+/// assert_eq!(Outcome::Succeeded.text(), None);
+/// let late = Outcome::TimedOut(Duration::from_secs(30));
+/// assert_eq!(late.text().as_deref(), Some("timed out after 30s"));
+/// let cancelled = Outcome::Cancelled(CancelCause::Requested);
+/// assert_eq!(cancelled.text().as_deref(), Some("cancelled by request"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -44,6 +77,12 @@ impl Outcome {
 }
 
 /// Why a run was cancelled.
+///
+/// ```
+/// use symphra_scheduler::CancelCause;
+///
+/// assert_eq!(CancelCause::Stopped.to_string(), "cancelled: its scheduler stopped");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -74,6 +113,17 @@ impl fmt::Display for CancelCause {
 }
 
 /// Why an attempt failed.
+///
+/// ```
+/// use symphra_scheduler::{Failure, FailureKind};
+///
+/// fn line(failure: &Failure) -> String {
+///     match failure.kind() {
+///         FailureKind::Panic => format!("a bug: {failure}"),
+///         _ => failure.text().to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Failure {
@@ -82,6 +132,17 @@ pub struct Failure {
 }
 
 /// In which way an attempt failed.
+///
+/// ```
+/// use symphra_scheduler::{FailureKind, Outcome};
+///
+/// /// Whether somebody should look at the code.
+/// fn is_a_bug(outcome: &Outcome) -> bool {
+///     matches!(outcome, Outcome::Failed(failure) if failure.kind() == FailureKind::Panic)
+/// }
+///
+/// assert!(!is_a_bug(&Outcome::Succeeded));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -160,6 +221,15 @@ fn cut(mut text: String) -> Box<str> {
 /// What a task's function may return: nothing, or a `Result` whose error converts into a boxed one.
 ///
 /// The value of an `Ok` is dropped.
+///
+/// ```
+/// use symphra_scheduler::IntoOutcome;
+///
+/// assert!(().into_outcome().is_ok());
+/// assert!(Ok::<u32, std::io::Error>(7).into_outcome().is_ok());
+/// let error = Err::<(), _>("no such shop").into_outcome().unwrap_err();
+/// assert_eq!(error.to_string(), "no such shop");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a task cannot return `{Self}`",
     label = "return nothing, or `Result<T, E>` with an error `E` that converts into `Box<dyn Error + Send + Sync>`",

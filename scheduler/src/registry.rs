@@ -89,8 +89,10 @@ pub(crate) fn linked_tasks() -> Vec<Task> {
 ///
 /// The linker leaves out a crate that the program never refers to, and its tasks with it. This refers to it.
 ///
-/// ```text
-/// symphra_scheduler::link_tasks!(billing_tasks, report_tasks);
+/// Here two crates are named that any program might have; those with tasks are named in the same way.
+///
+/// ```
+/// symphra_scheduler::link_tasks!(serde, serde_json);
 /// ```
 #[macro_export]
 macro_rules! link_tasks {

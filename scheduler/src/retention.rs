@@ -3,6 +3,13 @@
 use std::time::Duration;
 
 /// How much is kept of the runs of a task that have ended. A store may keep more for a while, and forgets the oldest first.
+///
+/// ```
+/// use symphra_scheduler::backend::Retention;
+///
+/// let short = Retention { runs: 10, ..Retention::default() };
+/// assert_eq!((short.runs, short.failures), (10, 1_000));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Retention {

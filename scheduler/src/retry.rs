@@ -11,22 +11,54 @@ use crate::outcome::BoxError;
 use crate::run::RunId;
 
 /// The largest number of attempts a run may have.
+///
+/// ```
+/// use symphra_scheduler::{ATTEMPTS_MAX, RetryPolicy};
+///
+/// let stubborn = RetryPolicy::standard().max_attempts(ATTEMPTS_MAX);
+/// ```
 pub const ATTEMPTS_MAX: u32 = 1_000;
 
 /// The longest wait between two attempts: 30 days.
+///
+/// ```
+/// use symphra_scheduler::{RetryPolicy, WAIT_MAX};
+///
+/// let patient = RetryPolicy::standard().wait_max(WAIT_MAX);
+/// ```
 pub const WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Decides by the error whether a failed attempt is worth another.
+///
+/// ```
+/// use std::error::Error;
+/// use std::io;
+/// use symphra_scheduler::{RetryPolicy, RetryWhen, interval};
+///
+/// fn is_transient(error: &(dyn Error + 'static)) -> bool {
+///     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+/// }
+///
+/// #[interval(minutes = 5, retry(max_attempts = 5, when = is_transient))]
+/// async fn fetch_prices() -> io::Result<()> {
+///     Ok(())
+/// }
+///
+/// // The same for a task that is built at run time.
+/// let when: RetryWhen = is_transient;
+/// let policy = RetryPolicy::standard().max_attempts(5).when(when);
+/// assert!(when(&io::Error::from(io::ErrorKind::TimedOut)));
+/// ```
 pub type RetryWhen = fn(&(dyn StdError + 'static)) -> bool;
 
 /// How often a run is tried, and how long it waits between two attempts.
 ///
 /// An error, a panic and a timeout are failed attempts alike. A run that waits holds no worker; it counts as alive for
-/// [`Overlap`](crate::Overlap).
+/// [`Overlap`](crate::Overlap). The waits are drawn without [jitter](Self::jitter), which shortens each by up to a half:
 ///
 /// ```text
 /// standard    ━✗ 1s ━✗ 2s ━✗                     failed after 3 attempts
-/// fixed, 5s   ━✗ 5s ━✗ 5s ━✗ 5s …
+/// fixed, 5s   ━✗ 5s ━✗ 5s ━✗                     the same with Backoff::Fixed and a wait_min of 5 s
 /// none        ━✗                                 failed at once
 /// aggressive  ━✗ 0.5s ━✗ 1.25s ━✗ 3.1s ━✗ …      10 attempts, at most 120 s apart
 /// ```
@@ -50,6 +82,14 @@ pub struct RetryPolicy {
 }
 
 /// How the waits between attempts grow.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::{Backoff, RetryPolicy};
+///
+/// let every_five_seconds = RetryPolicy::standard().strategy(Backoff::Fixed).wait_min(Duration::from_secs(5));
+/// assert_ne!(every_five_seconds, RetryPolicy::standard());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backoff {

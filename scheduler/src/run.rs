@@ -9,6 +9,16 @@ use symphra_scheduler_core::Timestamp;
 use uuid::Uuid;
 
 /// The name of one run: a UUID of version 7 (RFC 9562), so that ids sort by the millisecond in which they were made.
+///
+/// ```
+/// use symphra_scheduler::{RunId, Timestamp};
+///
+/// let id = RunId::from_parts(Timestamp::from_millis(1_700_000_000_123), 7);
+/// assert_eq!(id.as_uuid().get_version_num(), 7);
+/// assert_eq!(id.to_string().parse::<RunId>()?, id);
+/// assert!(id < RunId::from_parts(Timestamp::from_millis(1_700_000_000_124), 0));
+/// # Ok::<(), symphra_scheduler::uuid::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Uuid);
 
@@ -81,6 +91,19 @@ impl RunIds {
 /// Why a run exists.
 ///
 /// With the task and the instant it is the [`RunKey`], which is unique in a store.
+///
+/// ```
+/// use symphra_scheduler::{Origin, interval, RunContext};
+///
+/// #[interval(hours = 1, run_on_start)]
+/// async fn warm_up(run: RunContext) {
+///     if run.origin() == Origin::Start {
+///         println!("the first of this cluster");
+///     }
+/// }
+///
+/// assert_eq!(Origin::Schedule.to_string(), "schedule");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -110,6 +133,21 @@ impl fmt::Display for Origin {
 }
 
 /// What makes two runs the same run: no store ever holds two with one key.
+///
+/// It is the same on every attempt, and after a restart, so that it may name what must be done once:
+///
+/// ```
+/// use symphra_scheduler::{Origin, RunContext, RunKey, Timestamp, cron};
+///
+/// #[cron("0 3 1 * *")]
+/// async fn charge(run: RunContext) {
+///     println!("Idempotency-Key: {}", run.key());
+/// }
+///
+/// let key = RunKey { task: "charge".parse()?, origin: Origin::Schedule, instant: Timestamp::from_millis(0) };
+/// assert_eq!(key.to_string(), "charge/schedule/1970-01-01T00:00:00.000Z");
+/// # Ok::<(), symphra_scheduler::TaskNameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunKey {
     /// The task's name.
@@ -139,6 +177,15 @@ impl fmt::Display for RunKey {
 ///
 /// `queued` is also a run that waits for its task or its group to have room. `abandoned` is the end of a run whose node
 /// died, under `at_most_once`.
+///
+/// ```
+/// use symphra_scheduler::RunState;
+///
+/// assert!(RunState::Running.may_become(RunState::Retrying));
+/// assert!(RunState::TimedOut.is_final() && RunState::TimedOut.is_failure());
+/// assert!(!RunState::Cancelled.is_failure(), "somebody asked for that");
+/// assert_eq!(RunState::TimedOut.to_string(), "timed_out");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -213,6 +260,18 @@ impl fmt::Display for RunState {
 }
 
 /// The occurrences that a run stands for besides its own: those nobody could start in time.
+///
+/// ```
+/// use symphra_scheduler::{RunContext, cron};
+///
+/// #[cron("0 * * * *")]
+/// async fn sum_up(run: RunContext) {
+///     match run.missed() {
+///         Some(missed) => println!("this hour, and {} before it since {}", missed.count, missed.first),
+///         None => println!("this hour"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]

@@ -29,7 +29,7 @@ use crate::task::{Task, TaskName};
 
 /// A scheduler that has not started: tasks, settings, a backend.
 ///
-/// ```no_run
+/// ```no_run,standalone_crate
 /// use symphra_scheduler::{Scheduler, interval};
 ///
 /// #[interval(seconds = 10)]
@@ -122,6 +122,24 @@ impl Scheduler {
     /// Provides a value to tasks that take a [`State<T>`](crate::State) of its type: a pool, a client, a configuration.
     /// All runs share it; it need not be `Clone`. Two values of one type are an error at start, and so is a type that a
     /// task needs and nobody provides.
+    ///
+    /// A task that takes what nobody provides keeps the scheduler from starting:
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Scheduler, State, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let greet = Task::new("greet", Schedule::cron("0 9 * * *")?, |shop: State<String>| async move {
+    ///     println!("good morning, {}", *shop);
+    /// });
+    /// let error = Scheduler::empty().register(greet.clone()).start().await.unwrap_err();
+    /// assert!(error.is_missing_state());
+    /// let scheduler = Scheduler::empty().register(greet).state(String::from("Corner Shop")).start().await?;
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.0.provided.add(value);
         self
@@ -141,6 +159,13 @@ impl Scheduler {
     }
 
     /// Keeps only the tasks for which `keep` is true; those registered later are not asked about.
+    ///
+    /// ```
+    /// use symphra_scheduler::Scheduler;
+    ///
+    /// // This program runs what belongs to billing, whatever else it is linked with.
+    /// let scheduler = Scheduler::from_registry().filter(|task| task.tag_list().iter().any(|tag| tag == "billing"));
+    /// ```
     pub fn filter(mut self, mut keep: impl FnMut(&Task) -> bool) -> Self {
         let filtered = &mut self.0.filtered;
         self.0.tasks.retain(|task| {
@@ -154,6 +179,16 @@ impl Scheduler {
     }
 
     /// Tasks that must be registered: a missing one is an error at start.
+    ///
+    /// ```
+    /// use symphra_scheduler::Scheduler;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let error = Scheduler::empty().expect_tasks(["report"]).start().await.unwrap_err();
+    /// assert!(error.to_string().contains("report"), "{error}");
+    /// # }
+    /// ```
     pub fn expect_tasks<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.0.expected.extend(names.into_iter().map(Into::into));
         self
@@ -257,6 +292,21 @@ impl Scheduler {
     /// The scheduler runs until [`stop`](SchedulerHandle::stop) or the end of the runtime; dropping the handle changes
     /// nothing. It touches neither signals nor the global log subscriber.
     ///
+    /// All that is wrong is told at once:
+    ///
+    /// ```
+    /// use symphra_scheduler::{Overlap, Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let report = Task::new(" report", Schedule::cron("0 9 * * *")?, async || {}); // a name begins with no space
+    /// let import = Task::new("import", Schedule::cron("0 9 * * *")?, async || {}).max_instances(0);
+    /// let error = Scheduler::empty().register(report).register(import).start().await.unwrap_err().to_string();
+    /// assert!(error.contains("begin or end with white space") && error.contains("max_instances"), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error`] lists all problems of all tasks and settings at once; or says that the backend could not be reached,
     /// or that there is no runtime.
@@ -290,6 +340,23 @@ impl Scheduler {
     }
 
     /// Runs in the foreground, without touching signals, until `until` is ready; then drains and reports.
+    ///
+    /// ```
+    /// use symphra_scheduler::Scheduler;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), symphra_scheduler::Error> {
+    /// let (quit, asked_to_quit) = tokio::sync::oneshot::channel::<()>();
+    /// quit.send(()).expect("somebody listens");
+    /// let report = Scheduler::empty()
+    ///     .run_until(async {
+    ///         let _ = asked_to_quit.await;
+    ///     })
+    ///     .await?;
+    /// assert!(report.is_clean());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`start`](Self::start).

@@ -6,6 +6,21 @@ use std::time::Duration;
 use crate::backend::Ledger;
 
 /// A scheduler at one moment.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let scheduler = Scheduler::empty().start().await?;
+/// let stats = scheduler.stats();
+/// assert!(stats.running && stats.ledger.balances());
+/// assert_eq!((stats.backend, stats.max_workers), ("memory", 10));
+/// assert_eq!(stats.success_rate(), None, "nothing has run yet");
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {

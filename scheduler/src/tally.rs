@@ -207,6 +207,21 @@ impl Tally {
 ///
 /// Durations are of the time that passed, whatever was done to a clock. Instants, and what follows from them, are by the
 /// store's clock, as the node has measured it: [`ClockHealth`](crate::ClockHealth).
+///
+/// ```
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// let metrics = scheduler.metrics();
+/// assert_eq!((metrics[0].task.as_str(), metrics[0].total_runs), ("report", 0));
+/// assert_eq!(metrics[0].average_duration, None);
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskMetrics {

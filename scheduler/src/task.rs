@@ -64,6 +64,15 @@ pub struct Task {
 }
 
 /// Where a task is written.
+///
+/// ```
+/// use symphra_scheduler::{Schedule, Source, Task};
+///
+/// let task = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// assert_eq!(task.source().file(), file!());
+/// assert_eq!(Source::new("src/main.rs", 7, "shop").to_string(), "src/main.rs:7");
+/// # Ok::<(), symphra_scheduler::CronError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source {
     file: &'static str,
@@ -212,6 +221,16 @@ impl fmt::Debug for Task {
 }
 
 /// Where a task stands.
+///
+/// ```
+/// use symphra_scheduler::{SchedulerHandle, TaskStatus};
+///
+/// fn failed(scheduler: &SchedulerHandle) -> Vec<String> {
+///     scheduler.tasks_by_status(TaskStatus::Failed).iter().map(|task| task.name.to_string()).collect()
+/// }
+///
+/// assert_eq!(TaskStatus::Failed.to_string(), "failed");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TaskStatus {
@@ -253,6 +272,21 @@ impl fmt::Display for TaskStatus {
 }
 
 /// What a scheduler knows of one task at one moment.
+///
+/// ```
+/// use symphra_scheduler::{Schedule, Scheduler, Task, TaskStatus};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * MON-FRI")?, async || {}).priority(10);
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// let info = scheduler.task("report")?;
+/// assert_eq!((info.status, info.priority), (TaskStatus::Pending, 10));
+/// println!("{}: {}, next at {:?}", info.name, info.schedule.describe(), info.next);
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskInfo {
@@ -287,6 +321,22 @@ pub struct TaskInfo {
 }
 
 /// How many tasks a scheduler has.
+///
+/// ```
+/// use symphra_scheduler::{Schedule, Scheduler, Task, TaskStatus};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let idle = Task::new("idle", Schedule::cron("0 9 * * *")?, async || {}).enabled(false);
+/// let scheduler = Scheduler::empty().register(report).register(idle).start().await?;
+/// let counts = scheduler.task_counts();
+/// assert_eq!((counts.total, counts.enabled, counts.disabled), (2, 1, 1));
+/// assert_eq!(counts.by_status[&TaskStatus::Paused], 1);
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskCounts {

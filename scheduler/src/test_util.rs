@@ -70,6 +70,14 @@ const TURNS_OF_AN_INSTANT: usize = 200;
 const STEP_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// An instant as a test writes it.
+///
+/// ```
+/// use symphra_scheduler::chrono::{TimeZone, Utc};
+/// use symphra_scheduler::test_util::Instant;
+///
+/// let written = "2026-06-01T11:00:00+02:00".instant();
+/// assert_eq!(written, Utc.with_ymd_and_hms(2026, 6, 1, 9, 0, 0).unwrap().instant());
+/// ```
 pub trait Instant {
     /// The instant.
     ///
@@ -106,6 +114,25 @@ impl Instant for Timestamp {
 }
 
 /// A run that has begun.
+///
+/// ```
+/// use symphra_scheduler::test_util::TestScheduler;
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let mut test = TestScheduler::new("2026-06-01T08:58:00Z", || {
+///     let report = Task::new("report", Schedule::cron("0 9 * * *").expect("a valid expression"), async || {});
+///     Scheduler::empty().register(report)
+/// })
+/// .await?;
+/// let fired = test.step().await.expect("it fires every day");
+/// assert_eq!(fired.task, "report");
+/// assert_eq!(fired.scheduled_at.to_string(), "2026-06-01 09:00:00 UTC");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fired {
@@ -123,6 +150,27 @@ pub struct Fired {
 ///
 /// Runs inside a current-thread runtime whose time is paused: `#[tokio::test(start_paused = true)]`. Derefs to the
 /// [`SchedulerHandle`] of the scheduler that runs now.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::test_util::TestScheduler;
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let mut test = TestScheduler::new("2026-06-01T08:58:00Z", || {
+///     let report = Task::new("report", Schedule::cron("0 9 * * *").expect("a valid expression"), async || {});
+///     Scheduler::empty().register(report)
+/// })
+/// .await?;
+/// // It is down for three days; what was missed runs once.
+/// test.restart(Duration::from_secs(3 * 24 * 60 * 60)).await?;
+/// assert_eq!(test.fired("report").len(), 1);
+/// assert_eq!(test.balanced_ledger("report").await.recorded, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestScheduler<B> {
     build: B,

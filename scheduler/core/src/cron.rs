@@ -34,6 +34,13 @@ use fields::{ALL_60, ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_WEEKDAYS, Years};
 pub use interop::InteropError;
 
 /// Longest expression that is read, in bytes. The longest canonical text (every list written out) has about 1,300.
+///
+/// ```
+/// use symphra_scheduler_core::{CronExpr, EXPRESSION_BYTES_MAX};
+///
+/// let long = format!("0 9 * * {}", "1,".repeat(EXPRESSION_BYTES_MAX));
+/// assert!(long.parse::<CronExpr>().is_err());
+/// ```
 pub const EXPRESSION_BYTES_MAX: usize = 2_048;
 
 /// A cron expression: the instants at which a local clock matches it.
@@ -139,6 +146,15 @@ impl CronExpr {
     }
 
     /// The last occurrence strictly before `before`, in its time zone; `None` if there is none back to 1970.
+    ///
+    /// ```
+    /// use symphra_scheduler_core::{CronExpr, chrono::TimeZone, chrono_tz::Europe::Lisbon};
+    ///
+    /// let expr: CronExpr = "0 18 * * FRI".parse()?;
+    /// let start = Lisbon.with_ymd_and_hms(2026, 7, 1, 0, 0, 0).unwrap();
+    /// assert_eq!(expr.previous_before(start).unwrap().date_naive().to_string(), "2026-06-26");
+    /// # Ok::<(), symphra_scheduler_core::CronError>(())
+    /// ```
     #[must_use]
     pub fn previous_before(&self, before: DateTime<Tz>) -> Option<DateTime<Tz>> {
         let zone = before.timezone();
@@ -166,6 +182,15 @@ impl CronExpr {
     ///
     /// This is about occurrences, not about the look of the local clock: a fixed time that a gap moved is included
     /// where it was moved to, and the second pass of a repeated one is not.
+    ///
+    /// ```
+    /// use symphra_scheduler_core::{CronExpr, chrono::TimeZone, chrono_tz::Europe::Lisbon};
+    ///
+    /// let expr: CronExpr = "0 18 * * FRI".parse()?;
+    /// assert!(expr.includes(Lisbon.with_ymd_and_hms(2026, 7, 3, 18, 0, 0).unwrap()));
+    /// assert!(!expr.includes(Lisbon.with_ymd_and_hms(2026, 7, 3, 18, 0, 1).unwrap()));
+    /// # Ok::<(), symphra_scheduler_core::CronError>(())
+    /// ```
     #[must_use]
     pub fn includes(&self, instant: DateTime<Tz>) -> bool {
         let second = instant.timestamp();
@@ -188,12 +213,31 @@ impl CronExpr {
     /// steps of [`next`](Self::next), without taking them.
     ///
     /// The cost grows with the months and changes of offset in between, not with the occurrences.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use symphra_scheduler_core::{CronExpr, Timestamp, chrono_tz::Tz};
+    ///
+    /// let hourly: CronExpr = "@hourly".parse()?;
+    /// let start = Timestamp::from_millis(0);
+    /// let day = start.plus(Duration::from_secs(24 * 60 * 60));
+    /// assert_eq!(hourly.count(Tz::UTC, start, day), 24);
+    /// # Ok::<(), symphra_scheduler_core::CronError>(())
+    /// ```
     #[must_use]
     pub fn count(&self, zone: Tz, after: Timestamp, through: Timestamp) -> u64 {
         self.count_seconds(zone, after.as_millis().div_euclid(1_000), through.as_millis().div_euclid(1_000))
     }
 
     /// Whether any date from 1970 to 2100 matches; false for `0 0 30 2 *`, 30 February.
+    ///
+    /// ```
+    /// use symphra_scheduler_core::CronExpr;
+    ///
+    /// assert!(!"0 0 30 2 *".parse::<CronExpr>()?.can_fire());
+    /// assert!("0 0 29 2 *".parse::<CronExpr>()?.can_fire());
+    /// # Ok::<(), symphra_scheduler_core::CronError>(())
+    /// ```
     #[must_use]
     pub fn can_fire(&self) -> bool {
         !self.firing_years.is_empty()
@@ -299,6 +343,18 @@ impl FromStr for CronExpr {
 }
 
 /// The occurrences of an expression from an instant on: see [`CronExpr::occurrences_after`].
+///
+/// ```
+/// use chrono::TimeZone;
+/// use chrono_tz::Europe::Paris;
+/// use symphra_scheduler_core::{CronExpr, chrono, chrono_tz};
+///
+/// let expr: CronExpr = "0 9 * * MON-FRI".parse()?;
+/// let friday = Paris.with_ymd_and_hms(2026, 6, 5, 8, 0, 0).unwrap();
+/// let next: Vec<_> = expr.occurrences_after(friday).take(2).map(|at| at.to_string()).collect();
+/// assert_eq!(next, ["2026-06-05 09:00:00 CEST", "2026-06-08 09:00:00 CEST"]);
+/// # Ok::<(), symphra_scheduler_core::CronError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Occurrences {
     expr: CronExpr,

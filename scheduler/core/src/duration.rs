@@ -92,6 +92,14 @@ pub fn format_duration(duration: Duration) -> String {
 }
 
 /// A text that is no duration: which part of it, and what to write instead.
+///
+/// ```
+/// use symphra_scheduler_core::parse_duration;
+///
+/// let error = parse_duration("1h30").unwrap_err();
+/// assert_eq!(error.value(), "30");
+/// assert!(error.to_string().contains("write \"30s\" for seconds"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationError {
     part: String,

@@ -10,6 +10,18 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 const YEARS: RangeInclusive<i32> = 1970..=9999;
 
 /// An instant, in milliseconds.
+///
+/// ```
+/// use symphra_scheduler_core::{WrittenInstant, parse_instant};
+///
+/// /// Whether a zone has to say which instant is meant.
+/// fn needs_a_zone(text: &str) -> Result<bool, String> {
+///     parse_instant(text).map(|written| matches!(written, WrittenInstant::Local(_)))
+/// }
+///
+/// assert_eq!(needs_a_zone("2026-12-31"), Ok(true));
+/// assert_eq!(needs_a_zone("2026-12-31T23:59:59Z"), Ok(false));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrittenInstant {
     /// Since the epoch.

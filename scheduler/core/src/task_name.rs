@@ -3,9 +3,24 @@
 use std::fmt;
 
 /// The longest name of a task, in bytes: it stands in keys of stores, labels of metrics and symbols of the linker.
+///
+/// ```
+/// use symphra_scheduler_core::{TASK_NAME_BYTES_MAX, TaskNameError, check_task_name};
+///
+/// assert_eq!(check_task_name(&"x".repeat(TASK_NAME_BYTES_MAX)), Ok(()));
+/// assert_eq!(check_task_name(&"x".repeat(129)), Err(TaskNameError::TooLong(129)));
+/// ```
 pub const TASK_NAME_BYTES_MAX: usize = 128;
 
 /// Which rule a task's name breaks.
+///
+/// ```
+/// use symphra_scheduler_core::{TaskNameError, check_task_name};
+///
+/// let error = check_task_name(" report").unwrap_err();
+/// assert_eq!(error, TaskNameError::OuterSpace);
+/// assert_eq!(error.to_string(), "a task name cannot begin or end with white space; remove it");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskNameError {
@@ -37,6 +52,13 @@ impl fmt::Display for TaskNameError {
 impl std::error::Error for TaskNameError {}
 
 /// Whether `name` may name a task: 1 to 128 bytes, no control characters, no white space at either end.
+///
+/// ```
+/// use symphra_scheduler_core::{TaskNameError, check_task_name};
+///
+/// assert_eq!(check_task_name("report of the day"), Ok(()));
+/// assert_eq!(check_task_name("report\n"), Err(TaskNameError::Control('\n')));
+/// ```
 ///
 /// # Errors
 /// The first rule that it breaks.

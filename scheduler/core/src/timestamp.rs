@@ -12,6 +12,18 @@ use chrono::{DateTime, Utc};
 /// never a wrapped one.
 ///
 /// An `Option<Timestamp>` is no larger than a `Timestamp`.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler_core::Timestamp;
+///
+/// let at = Timestamp::from_millis(60_000);
+/// assert_eq!(at.to_string(), "1970-01-01T00:01:00.000Z");
+/// assert_eq!(at.plus(Duration::from_secs(5)).since(at), Duration::from_secs(5));
+/// assert_eq!(at.since(Timestamp::MAX), Duration::ZERO, "it is not after that");
+/// assert_eq!(Timestamp::MAX.plus(Duration::MAX), Timestamp::MAX);
+/// assert_eq!(Timestamp::from(at.to_utc()), at);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(NonZeroU64);
 

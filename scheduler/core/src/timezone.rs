@@ -10,6 +10,12 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use crate::suggest::nearest_within;
 
 /// The version of the tz database that is compiled in, such as `"2025b"`.
+///
+/// ```
+/// use symphra_scheduler_core::TZDB_VERSION;
+///
+/// assert!(TZDB_VERSION.starts_with("20"), "a year and a letter: {TZDB_VERSION}");
+/// ```
 pub const TZDB_VERSION: &str = chrono_tz::IANA_TZDB_VERSION;
 
 /// Reads an exact IANA name such as `Asia/Shanghai` or `UTC`.
@@ -31,6 +37,14 @@ pub fn parse_timezone(name: &str) -> Result<Tz, TimezoneError> {
 }
 
 /// A name that is no time zone of the database.
+///
+/// ```
+/// use symphra_scheduler_core::parse_timezone;
+///
+/// let error = parse_timezone("Asia/Shanghia").unwrap_err();
+/// assert_eq!(error.name(), "Asia/Shanghia");
+/// assert_eq!(error.suggestion(), Some("Asia/Shanghai"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimezoneError {
     name: String,

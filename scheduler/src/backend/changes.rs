@@ -10,6 +10,18 @@ use crate::run::{RunId, RunState};
 use crate::schedule::Timetable;
 
 /// What an operator asks of a store.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::Command;
+///
+/// let pause = Command::Pause { task: Some(report.key), by: "ada".into(), reason: Some("stocktaking".into()) };
+/// let changes = store.control(&pause).await?;
+/// let pause = changes.tasks[0].pause.as_ref().expect("it is paused from the answer on");
+/// assert!(pause.to_string().ends_with(": stocktaking"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Command {
@@ -42,6 +54,20 @@ pub enum Command {
 }
 
 /// What has changed in a store, for the nodes that use it.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::Command;
+///
+/// let seen = store.changes(None).await?.version;
+/// store.control(&Command::Pause { task: Some(report.key), by: "ada".into(), reason: None }).await?;
+/// // Waits until there is something.
+/// let changes = store.changes(Some(seen)).await?;
+/// assert!(changes.version > seen);
+/// assert_eq!(changes.tasks[0].key, report.key);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Changes {
@@ -63,6 +89,20 @@ pub struct Changes {
 ///
 /// A store tells of each such run that ends without a node holding it, so that its end is counted: it waited, or its holder
 /// gave it back, or is gone. It is `Queued` or `Retrying` then.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::Submission;
+/// use symphra_scheduler::{CancelCause, Origin, RunState};
+///
+/// let origin = Origin::Trigger(id);
+/// store.submit(&[Submission { id, task: report.key, origin, scheduled_at: None, overlap: None }]).await?;
+/// let cancelled = store.cancel(id).await?.expect("it is alive");
+/// assert_eq!((cancelled.was, cancelled.cause), (RunState::Queued, CancelCause::Requested));
+/// assert!(store.cancel(id).await?.is_none(), "it has ended by that");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Cancelled {
@@ -80,6 +120,22 @@ pub struct Cancelled {
 ///
 /// Nobody holds it any more, so a store tells everybody who follows its changes, once: also the node that was taken for
 /// dead, and the one whose claim it was.
+///
+/// ```
+/// use symphra_scheduler::RunState;
+/// use symphra_scheduler::backend::{Changes, Died};
+///
+/// /// What a node tells of the runs that have ended by the death of their nodes.
+/// fn told(changes: &Changes) -> Vec<String> {
+///     let line = |died: &Died| match died.state {
+///         RunState::Abandoned => format!("{} died with {}, and is not executed again", died.id, died.node),
+///         _ => format!("{} has lost {} nodes", died.id, died.deaths),
+///     };
+///     changes.died.iter().map(line).collect()
+/// }
+///
+/// assert!(told(&Changes::default()).is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Died {
@@ -100,6 +156,21 @@ pub struct Died {
 }
 
 /// A run that ended because its last node stopped and nothing of it outlives the process.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::Origin;
+/// use symphra_scheduler::backend::Submission;
+///
+/// let origin = Origin::Trigger(id);
+/// store.submit(&[Submission { id, task: report.key, origin, scheduled_at: None, overlap: None }]).await?;
+/// // The only node of a store in memory stops: what waits has ended.
+/// let left = store.leave(&node).await?;
+/// assert_eq!(left[0].id, id);
+/// assert!(!left[0].began);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Left {

@@ -176,6 +176,20 @@ pub use unregistering::{
 
 /// Makes a test of each promise, on the empty stores that an async function gives. With `only_if = function` the tests pass
 /// unseen where that says false: for a store that needs a service which may not be there.
+///
+/// ```
+/// use symphra_scheduler::{MemoryBackend, conformance_tests};
+///
+/// async fn empty_store() -> MemoryBackend {
+///     MemoryBackend::new()
+/// }
+///
+/// fn is_there() -> bool {
+///     std::env::var_os("STORE_URL").is_some()
+/// }
+///
+/// conformance_tests!(empty_store, only_if = is_there);
+/// ```
 #[macro_export]
 macro_rules! conformance_tests {
     ($empty_store:path) => {

@@ -109,6 +109,13 @@ fn read(text: &str) -> Option<RunCursor> {
 }
 
 /// A text is no [`RunCursor`].
+///
+/// ```
+/// use symphra_scheduler::RunCursor;
+///
+/// let error = "page 2".parse::<RunCursor>().unwrap_err();
+/// assert!(error.to_string().starts_with("\"page 2\" is no place in the list of runs: "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunCursorError {
     text: Box<str>,
@@ -128,6 +135,26 @@ impl fmt::Display for RunCursorError {
 impl std::error::Error for RunCursorError {}
 
 /// A page of the runs that a store lists.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::RunQuery;
+///
+/// let mut query = RunQuery::of(report.key);
+/// query.limit = Some(100);
+/// loop {
+///     let page = store.runs_page(&query).await?;
+///     for run in &page.rows {
+///         println!("{}: {}", run.id, run.state);
+///     }
+///     match page.next {
+///         Some(place) => query.after = Some(place),
+///         None => break,
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct RunRows {

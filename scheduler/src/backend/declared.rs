@@ -15,11 +15,31 @@ use crate::run::{RunId, RunState};
 use crate::schedule::{Delivery, Overlap, Plan, Timetable};
 
 /// A task as the store knows it: cheap to send and to look up.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::TaskKey;
+///
+/// assert_eq!(store.look(&[report.key]).await?[0].key, report.key);
+/// assert!(store.look(&[TaskKey(u64::MAX)]).await?.is_empty(), "the store has given that key to none");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct TaskKey(pub u64);
 
 /// Who holds runs, and for how long after its last heartbeat.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::backend::Holder;
+///
+/// let node = Holder::new("host-7", Duration::from_secs(30));
+/// assert_eq!(node.silence_max(), Duration::from_secs(6));
+/// let hasty = Holder::new("host-8", Duration::from_secs(12));
+/// assert_eq!(hasty.silence_max(), Duration::from_secs(4));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The node, one name for each start of a scheduler: a restarted node is another holder.
@@ -75,6 +95,27 @@ pub(super) fn known_tzdb(version: &str) -> &'static str {
 }
 
 /// A task to be made known.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use symphra_scheduler::backend::{Backend, Holder, MemoryBackend, Registration, TaskRules};
+/// use symphra_scheduler::chrono_tz::Tz;
+/// use symphra_scheduler::{Schedule, Timetable};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Registration {
+///     name: "report".parse()?,
+///     timetable: Arc::new(Timetable::new(Schedule::cron("0 9 * * *")?, Tz::Europe__Paris)),
+///     rules: TaskRules { priority: 10, ..TaskRules::default() },
+/// };
+/// let node = Holder::new("host-7", Duration::from_secs(30));
+/// let registered = MemoryBackend::new().register(&node, &[report]).await?;
+/// assert_eq!(registered[0].mark, registered[0].anchor, "a new task has missed nothing");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Registration {
@@ -88,6 +129,15 @@ pub struct Registration {
 }
 
 /// A task that a node gives up.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::Unregistration;
+///
+/// store.unregister(&node, &[Unregistration { task: report.key, version: report.version }]).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Unregistration {
@@ -99,6 +149,15 @@ pub struct Unregistration {
 }
 
 /// What a store has to heed about the runs of a task.
+///
+/// ```
+/// use symphra_scheduler::Overlap;
+/// use symphra_scheduler::backend::TaskRules;
+///
+/// let rules = TaskRules { overlap: Overlap::BufferOne, pause_after: Some(5), ..TaskRules::default() };
+/// assert_eq!(rules.alive_max, Some(1));
+/// assert!(!rules.disabled);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct TaskRules {
@@ -146,6 +205,13 @@ impl Default for TaskRules {
 }
 
 /// Tasks of which only some may run at once.
+///
+/// ```
+/// use symphra_scheduler::backend::{Group, TaskRules};
+///
+/// let reports = Group { name: "reports".into(), max: 2 };
+/// let rules = TaskRules { group: Some(reports), ..TaskRules::default() };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Group {
@@ -156,6 +222,23 @@ pub struct Group {
 }
 
 /// A task that is known, as its store sees it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use symphra_scheduler::backend::{Registered, TaskKey};
+/// use symphra_scheduler::chrono_tz::Tz;
+/// use symphra_scheduler::{Reason, Schedule, TaskName, Timestamp, Timetable};
+///
+/// let hourly = Timetable::new(Schedule::cron("0 * * * *")?, Tz::UTC);
+/// let registered = Registered::at_first_sight(TaskKey(1), Arc::new(hourly), Timestamp::from_millis(0));
+/// assert!(!registered.is_exhausted());
+///
+/// // Three hours later another schedule takes its place, and nothing has fired.
+/// let later = Timestamp::from_millis(3 * 60 * 60 * 1_000);
+/// let owed = registered.owed(&TaskName::new("report")?, later).expect("it owes something");
+/// assert_eq!((owed.reason, owed.count), (Reason::Rescheduled, 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Registered {
@@ -247,6 +330,13 @@ impl Registered {
 }
 
 /// Why no occurrence of a task becomes a run.
+///
+/// ```
+/// use symphra_scheduler::{Pause, Timestamp};
+///
+/// let pause = Pause { by: "ada".into(), reason: Some("stocktaking".into()), since: Timestamp::from_millis(0) };
+/// assert_eq!(pause.to_string(), "paused by ada since 1970-01-01T00:00:00.000Z: stocktaking");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Pause {

@@ -13,24 +13,82 @@ use super::declared::TaskKey;
 use crate::run::{RunId, RunState};
 
 /// How many jobs of one task may wait: a backlog of days, and few enough that a store which is full of them still answers.
+///
+/// ```
+/// use symphra_scheduler::backend::{Enqueued, JOBS_WAITING_MAX};
+///
+/// /// What a store answers to a job of a task of which so many wait.
+/// fn answer(waiting: usize) -> Enqueued {
+///     if waiting < JOBS_WAITING_MAX { Enqueued::Queued } else { Enqueued::TooMany }
+/// }
+///
+/// assert_eq!(answer(99_999), Enqueued::Queued);
+/// assert_eq!(answer(100_000), Enqueued::TooMany);
+/// ```
 pub const JOBS_WAITING_MAX: usize = 100_000;
 
 /// The longest arguments of a job, as JSON: what is longer belongs into a store of its own, and its name into the job.
+///
+/// ```
+/// use symphra_scheduler::backend::ARGUMENTS_BYTES_MAX;
+///
+/// let letter = "x".repeat(ARGUMENTS_BYTES_MAX);
+/// let json = serde_json::to_string(&letter)?;
+/// assert!(json.len() > ARGUMENTS_BYTES_MAX, "its quotation marks make it too long");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
 
 /// The longest key under which a job is unique: databases index it.
+///
+/// ```
+/// use symphra_scheduler::backend::UNIQUE_KEY_BYTES_MAX;
+///
+/// let key = format!("order:{}", 4711);
+/// assert!(key.len() <= UNIQUE_KEY_BYTES_MAX);
+/// ```
 pub const UNIQUE_KEY_BYTES_MAX: usize = 256;
 
 /// How long a dead letter is kept.
+///
+/// ```
+/// use symphra_scheduler::Timestamp;
+/// use symphra_scheduler::backend::LETTERS_KEPT_FOR;
+///
+/// let died_at = Timestamp::from_millis(0);
+/// assert_eq!(died_at.plus(LETTERS_KEPT_FOR).to_string(), "1970-01-31T00:00:00.000Z");
+/// ```
 pub const LETTERS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How many dead letters of one task are kept, the newest: a task that always fails must not fill its store.
+///
+/// ```
+/// use symphra_scheduler::backend::{LETTERS_LISTED, LETTERS_MAX, LetterQuery, TaskKey};
+///
+/// let mut all = LetterQuery::of(TaskKey(1));
+/// assert!(LETTERS_LISTED < LETTERS_MAX, "without a limit not all are listed");
+/// all.limit = Some(LETTERS_MAX);
+/// ```
 pub const LETTERS_MAX: usize = 10_000;
 
 /// How many dead letters are listed where nobody says how many: with their arguments all of them may be gigabytes.
+///
+/// ```
+/// use symphra_scheduler::backend::{LETTERS_LISTED, LetterQuery, TaskKey};
+///
+/// let query = LetterQuery::of(TaskKey(1));
+/// assert_eq!(query.limit.unwrap_or(LETTERS_LISTED), 1_000);
+/// ```
 pub const LETTERS_LISTED: usize = 1_000;
 
 /// The arguments of a job. `Debug` shows how long they are: what stands in them may be anybody's secret.
+///
+/// ```
+/// use symphra_scheduler::backend::JobArguments;
+///
+/// let arguments = JobArguments { version: 2, json: r#"{"to":"ada@example.com"}"#.into() };
+/// assert_eq!(format!("{arguments:?}"), "JobArguments { version: 2, bytes: 24 }");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct JobArguments {
@@ -76,6 +134,23 @@ fn without_secrets(value: serde_json::Value) -> serde_json::Value {
 }
 
 /// A job to be enqueued.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::{Begin, Enqueued, JobArguments, NewJob};
+///
+/// let job = NewJob {
+///     id,
+///     task: report.key,
+///     arguments: JobArguments { version: 1, json: "null".into() },
+///     begin: Begin::Now,
+///     priority: None,
+///     unique: None,
+/// };
+/// assert_eq!(store.enqueue_jobs(&[job]).await?, [Enqueued::Queued]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct NewJob {
@@ -94,6 +169,16 @@ pub struct NewJob {
 }
 
 /// When a job may begin, on the store's clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::Timestamp;
+/// use symphra_scheduler::backend::Begin;
+///
+/// let now = Timestamp::from_millis(60_000);
+/// assert_eq!(Begin::Now.instant(now), now);
+/// assert_eq!(Begin::After(Duration::from_secs(5)).instant(now), Timestamp::from_millis(65_000));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Begin {
@@ -142,6 +227,17 @@ pub(crate) fn in_steps(jobs: &[NewJob]) -> impl Iterator<Item = &[NewJob]> {
 }
 
 /// Under what a job is the only one of its task.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::backend::Unique;
+///
+/// // One welcome a day, also if the first has long been sent.
+/// let once_a_day = Unique { key: "welcome:ada".into(), at_least: Some(Duration::from_secs(24 * 60 * 60)) };
+/// // One at a time.
+/// let one_at_a_time = Unique { key: "welcome:ada".into(), at_least: None };
+/// assert_ne!(once_a_day, one_at_a_time);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub struct Unique {
@@ -152,6 +248,20 @@ pub struct Unique {
 }
 
 /// What became of a [`NewJob`].
+///
+/// ```
+/// use symphra_scheduler::RunId;
+/// use symphra_scheduler::backend::Enqueued;
+///
+/// /// The run that does the work, if one does.
+/// fn run_of(job: RunId, answer: Enqueued) -> Option<RunId> {
+///     match answer {
+///         Enqueued::Queued => Some(job),
+///         Enqueued::Known(other) => Some(other),
+///         Enqueued::TooMany | Enqueued::UnknownTask => None,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
 pub enum Enqueued {
@@ -166,6 +276,15 @@ pub enum Enqueued {
 }
 
 /// Which dead letters to list, the last to die first.
+///
+/// ```
+#[doc = include_str!("example.md")]
+/// use symphra_scheduler::backend::LetterQuery;
+///
+/// assert!(store.dead_letters(&LetterQuery::of(report.key)).await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -187,6 +306,15 @@ impl LetterQuery {
 }
 
 /// A job that has failed, as its store keeps it.
+///
+/// ```
+/// use symphra_scheduler::backend::LetterRow;
+///
+/// fn line(letter: &LetterRow) -> String {
+///     let why = letter.failure.as_deref().unwrap_or("no node has claimed it");
+///     format!("{} died at {} after {} attempts: {why}", letter.id, letter.died_at, letter.attempt)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]

@@ -28,6 +28,22 @@ use store::Store;
 /// A backend in memory: no service, no file, nothing kept beyond the process.
 ///
 /// The history holds of each task what [`HistoryConfig`](crate::HistoryConfig) says, and at most 100,000 runs over all tasks.
+///
+/// ```
+/// use symphra_scheduler::{MemoryBackend, Scheduler};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let store = MemoryBackend::new();
+/// let scheduler = Scheduler::empty().backend(store.clone()).start().await?;
+/// assert_eq!(scheduler.stats().backend, "memory");
+/// scheduler.stop().await?;
+/// // Clones are one store: what was there, the next scheduler of this process finds.
+/// let again = Scheduler::empty().backend(store).start().await?;
+/// # again.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MemoryBackend {
     store: Arc<Mutex<Store>>,

@@ -63,6 +63,17 @@ const SCHEMA: &str = "public";
 pub struct PostgresBackend(Sql<Server>);
 
 /// How a [`PostgresBackend`] is opened.
+///
+/// ```no_run
+/// use symphra_scheduler::{Migrate, PostgresBackend};
+///
+/// # async fn open() -> Result<(), symphra_scheduler::Error> {
+/// let options = PostgresBackend::options().namespace("payroll").schema("scheduler").notify(false).migrate(Migrate::Check);
+/// let backend = options.connect("postgres://payroll@pooler.example/payroll").await?;
+/// # let _ = backend;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "options open nothing before `connect`"]
 pub struct PostgresOptions {

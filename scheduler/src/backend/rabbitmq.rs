@@ -83,6 +83,18 @@ pub struct RabbitMqBackend {
 }
 
 /// How a [`RabbitMqBackend`] is opened.
+///
+/// ```no_run
+/// use symphra_scheduler::RabbitMqBackend;
+///
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let authorities = std::fs::read_to_string("/etc/payroll/ca.pem")?;
+/// let options = RabbitMqBackend::options().namespace("payroll").trusting(authorities);
+/// let backend = options.connect("amqps://payroll:secret@rabbit.example:5671").await?;
+/// # let _ = backend;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "options open nothing before `connect`"]
 pub struct RabbitMqOptions {

@@ -6,6 +6,19 @@ use std::sync::Arc;
 use symphra_scheduler_core::Timestamp;
 
 /// Why occurrences did not run: a span, which the next one with the same reason extends.
+///
+/// ```
+/// use symphra_scheduler::Timestamp;
+/// use symphra_scheduler::backend::{Reason, Record};
+///
+/// let at = Timestamp::from_millis;
+/// let mut span = Record::one(Reason::Overlap, at(1_000)).noted(Some("run 1 was alive"));
+/// span.extend(Record::one(Reason::Overlap, at(2_000)).noted(Some("run 2 was alive")));
+/// assert_eq!((span.first, span.last, span.count), (at(1_000), at(2_000), 2));
+/// assert!(span.spans(at(1_500)));
+/// assert_eq!(span.note_at(at(2_000)), Some("run 2 was alive"));
+/// assert_eq!(span.note_at(at(1_000)), None, "only what there is to say of the last is kept");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -69,10 +82,35 @@ impl Record {
 }
 
 /// How many spans are kept of a task. There are fewer reasons than that, so two of one reason can always be joined.
+///
+/// ```
+/// use symphra_scheduler::Timestamp;
+/// use symphra_scheduler::backend::{RECORDS_MAX, Reason, Record, add_record};
+///
+/// let mut spans = Vec::new();
+/// for at in 0..1_000 {
+///     let reason = if at % 2 == 0 { Reason::Overlap } else { Reason::Missed };
+///     add_record(&mut spans, Record::one(reason, Timestamp::from_millis(at)));
+/// }
+/// assert!(spans.len() <= RECORDS_MAX);
+/// assert_eq!(spans.iter().map(|span| span.count).sum::<u64>(), 1_000);
+/// ```
 pub const RECORDS_MAX: usize = 32;
 
 /// Adds `record` to the spans of a task, the newest of which is the last: one that goes on is extended, and where there
 /// are too many the two oldest with one reason become one. No count is ever lost.
+///
+/// ```
+/// use symphra_scheduler::Timestamp;
+/// use symphra_scheduler::backend::{Reason, Record, add_record};
+///
+/// let mut spans = Vec::new();
+/// for at in 0..5 {
+///     add_record(&mut spans, Record::one(Reason::Paused, Timestamp::from_millis(at)));
+/// }
+/// assert_eq!(spans.len(), 1);
+/// assert_eq!(spans[0].count, 5);
+/// ```
 pub fn add_record(spans: &mut Vec<Record>, record: Record) {
     match spans.last_mut() {
         Some(last) if last.reason == record.reason => return last.extend(record),
@@ -95,6 +133,12 @@ pub fn add_record(spans: &mut Vec<Record>, record: Record) {
 }
 
 /// Why an occurrence did not become a run.
+///
+/// ```
+/// use symphra_scheduler::Reason;
+///
+/// assert_eq!(Reason::Overlap.to_string(), "overlap: as many runs of the task were alive as are allowed");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -158,6 +202,16 @@ impl fmt::Display for Reason {
 }
 
 /// What became of all occurrences: exact, and never pruned.
+///
+/// ```
+/// use symphra_scheduler::Ledger;
+///
+/// let mut ledger = Ledger::default();
+/// ledger.count_run();
+/// ledger.count_recorded(4);
+/// assert_eq!((ledger.occurrences, ledger.runs, ledger.recorded), (5, 1, 4));
+/// assert!(ledger.balances());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]

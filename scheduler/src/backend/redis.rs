@@ -72,6 +72,17 @@ pub struct RedisBackend {
 }
 
 /// How a [`RedisBackend`] is opened.
+///
+/// ```no_run
+/// use symphra_scheduler::RedisBackend;
+///
+/// # async fn open() -> Result<(), symphra_scheduler::Error> {
+/// let options = RedisBackend::options().namespace("payroll").max_connections(4);
+/// let backend = options.connect("rediss://scheduler:secret@redis.example:6379/0").await?;
+/// # let _ = backend;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "options open nothing before `connect`"]
 pub struct RedisOptions {

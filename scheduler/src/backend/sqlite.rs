@@ -38,6 +38,20 @@ const CONNECTIONS: u32 = 4;
 pub struct SqliteBackend(Sql<File>);
 
 /// How a [`SqliteBackend`] is opened.
+///
+/// ```
+/// use symphra_scheduler::SqliteBackend;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let url = format!("sqlite://{}", folder.path().join("scheduler.db").display());
+/// // url: "sqlite:///var/lib/payroll/scheduler.db"
+/// let backend = SqliteBackend::options().namespace("payroll").max_connections(2).connect(&url).await?;
+/// # let _ = backend;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "options open nothing before `connect`"]
 pub struct SqliteOptions {

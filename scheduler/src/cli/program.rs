@@ -31,7 +31,7 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// program has set. `run` and `daemon` open a control socket that only this user and root can use, by which the other
 /// commands reach the running program. Nothing is done before the result is awaited, or returned from `main`:
 ///
-/// ```no_run
+/// ```no_run,standalone_crate
 /// use symphra_scheduler::{Scheduler, cli, interval};
 ///
 /// #[interval(seconds = 10)]
@@ -60,6 +60,19 @@ pub fn main(scheduler: Scheduler) -> Program {
 
 /// A program that has not read its command line yet: await it for its exit code, or return it from `main`, where it
 /// makes a runtime of its own.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+/// use symphra_scheduler::{Scheduler, cli};
+///
+/// #[tokio::main]
+/// async fn main() -> ExitCode {
+///     let program: cli::Program = cli::main(Scheduler::from_registry());
+///     let code = program.await;
+///     println!("bye");
+///     code
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a program does nothing until it is awaited or returned from `main`"]
 pub struct Program {

@@ -12,6 +12,15 @@ use super::{Failure, Output, cron, live, parsed, shells};
 use crate::config::daemon::{NAMES, is_name};
 
 /// Is the binary `symphra`: reads the command line of this process, does what it says, and answers with the exit code.
+///
+/// The whole of the binary `symphra`:
+///
+/// ```no_run
+/// #[tokio::main]
+/// async fn main() -> std::process::ExitCode {
+///     symphra_scheduler::cli::symphra().await
+/// }
+/// ```
 pub async fn symphra() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     ExitCode::from(match parsed::<SymphraLine>(SymphraLine::command(), &arguments) {

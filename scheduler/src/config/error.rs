@@ -11,11 +11,39 @@ use crate::task::Place;
 ///
 /// `Display` and `Debug` print one line for each problem: where, what, which value, what is allowed. Values that may be
 /// secret are never part of it.
+///
+/// ```
+/// use symphra_scheduler::SchedulerConfig;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("scheduler.yaml");
+/// std::fs::write(&file, "scheduler:\n  max_wrokers: 16\n  queue_size: many\n")?;
+/// let error = SchedulerConfig::from_file(&file).unwrap_err();
+/// assert_eq!(error.problems().len(), 2, "all that is wrong, at once: {error}");
+/// # Ok(())
+/// # }
+/// ```
 pub struct ConfigError {
     problems: Vec<ConfigProblem>,
 }
 
 /// One thing that is wrong in a configuration.
+///
+/// ```
+/// use symphra_scheduler::SchedulerConfig;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("scheduler.yaml");
+/// std::fs::write(&file, "scheduler:\n  max_wrokers: 16\n")?;
+/// let error = SchedulerConfig::from_file(&file).unwrap_err();
+/// let problem = &error.problems()[0];
+/// assert_eq!((problem.file(), problem.line()), (Some(file.as_path()), Some(2)));
+/// assert!(problem.message().contains("max_workers"), "the nearest key is said: {error}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigProblem {
     place: Option<Place>,

@@ -25,6 +25,22 @@ type Factory = Arc<dyn Fn(BackendSettings) -> Opened + Send + Sync>;
 static REGISTERED: Mutex<BTreeMap<&'static str, Factory>> = Mutex::new(BTreeMap::new());
 
 /// What settings say of a backend that the program has brought by [`register_backend`].
+///
+/// ```
+/// use symphra_scheduler::{BackendSettings, Error, MemoryBackend, register_backend};
+///
+/// /// Opens `attic://<place>`.
+/// async fn open(settings: BackendSettings) -> Result<MemoryBackend, String> {
+///     let place = settings.url.as_deref().and_then(|url| url.strip_prefix("attic://")).ok_or("attic:// needs a place")?;
+///     println!("the attic {place} for {}, {:?}", settings.namespace, settings.migrate);
+///     Ok(MemoryBackend::new())
+/// }
+///
+/// /// At the beginning of `main`.
+/// fn bring() -> Result<(), Error> {
+///     register_backend("attic", open)
+/// }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BackendSettings {
@@ -102,6 +118,12 @@ where
 
 /// The names of the backends that settings can ask for in this program: those that it is built with, and those that it has
 /// brought by [`register_backend`], these in alphabetical order.
+///
+/// ```
+/// use symphra_scheduler::registered_backends;
+///
+/// assert!(registered_backends().iter().any(|name| name == "memory"));
+/// ```
 #[must_use]
 pub fn registered_backends() -> Vec<String> {
     let built_in = Kind::BUILT_IN.into_iter().filter(|kind| kind.missing().is_none()).map(Kind::name);

@@ -183,6 +183,21 @@ pub(super) enum Next {
 }
 
 /// A run that a stop has cancelled.
+///
+/// ```
+/// use symphra_scheduler::{CancelledRun, StopReport};
+///
+/// fn told(report: &StopReport) -> Vec<String> {
+///     let line = |run: &CancelledRun| match run.stuck {
+///         true => format!("{} of {} goes on: it never awaits", run.id, run.scheduled_at),
+///         false if run.began => format!("{} of {} was cut short", run.task, run.scheduled_at),
+///         false => format!("{} of {} never began", run.task, run.scheduled_at),
+///     };
+///     report.cancelled.iter().map(line).collect()
+/// }
+///
+/// assert!(told(&StopReport::default()).is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CancelledRun {
@@ -199,6 +214,18 @@ pub struct CancelledRun {
 }
 
 /// What a stop has left behind.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let report = Scheduler::empty().start().await?.stop().await?;
+/// assert!(report.is_clean());
+/// assert!(report.cancelled.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopReport {

@@ -121,6 +121,18 @@ impl RunContext {
 
     /// The nominal instant of the task's latest successful run before this one: what is new since then is this run's
     /// work. `None` before the first.
+    ///
+    /// ```
+    /// use symphra_scheduler::{RunContext, interval};
+    ///
+    /// #[interval(minutes = 10)]
+    /// async fn index_orders(run: RunContext) {
+    ///     match run.previous_success() {
+    ///         Some(since) => println!("orders after {since}"),
+    ///         None => println!("all orders"),
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn previous_success(&self) -> Option<DateTime<Utc>> {
         self.previous_success.map(Timestamp::to_utc)
@@ -128,6 +140,17 @@ impl RunContext {
 
     /// Says how far the run has come, for whoever looks at the running runs. Only the last word is kept, 200 characters
     /// of it.
+    ///
+    /// ```
+    /// use symphra_scheduler::{RunContext, interval};
+    ///
+    /// #[interval(hours = 1)]
+    /// async fn resize_pictures(run: RunContext) {
+    ///     for picture in 1..=250 {
+    ///         run.progress(format!("{picture} of 250"));
+    ///     }
+    /// }
+    /// ```
     pub fn progress(&self, says: impl AsRef<str>) {
         let says: String = says.as_ref().chars().take(PROGRESS_CHARS_MAX).collect();
         if let Some(running) = self.shown.running().as_mut().filter(|running| running.id == self.id) {
@@ -145,6 +168,22 @@ impl RunContext {
 
     /// Returns when [`is_lease_lost`](Self::is_lease_lost) is true: the moment to stop work that must not be done twice.
     ///
+    /// ```
+    /// use symphra_scheduler::{RunContext, cron};
+    ///
+    /// #[cron("0 3 1 * *")]
+    /// async fn charge_all(run: RunContext) {
+    ///     for customer in 1..=1_000_u64 {
+    ///         tokio::select! {
+    ///             () = charge_one(customer) => {}
+    ///             () = run.lease_lost() => return, // another node may go on from here
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// async fn charge_one(_customer: u64) {}
+    /// ```
+    ///
     /// # Cancellation
     /// Safe to drop and to call again.
     pub async fn lease_lost(&self) {
@@ -159,6 +198,22 @@ impl RunContext {
 
     /// Returns when the run is asked to end: its attempt has reached its timeout, somebody cancelled it, a newer
     /// occurrence takes its place, another node has taken it over, or its scheduler stops. Soon after, what is left of it is dropped at its next await.
+    ///
+    /// ```
+    /// use symphra_scheduler::{RunContext, interval};
+    ///
+    /// #[interval(hours = 1, timeout = "10m")]
+    /// async fn import_pages(run: RunContext) {
+    ///     for page in 1..=100 {
+    ///         tokio::select! {
+    ///             () = import_page(page) => {}
+    ///             () = run.cancelled() => return, // what was done so far is in order
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// async fn import_page(_page: u32) {}
+    /// ```
     ///
     /// # Cancellation
     /// Safe to drop and to call again: a request is never lost.

@@ -60,6 +60,17 @@ impl<E: Extract> Extract for Option<E> {
 }
 
 /// What the arguments of one task need, looked for among what is provided.
+///
+/// A handler looks for what each of its arguments needs:
+///
+/// ```
+/// use symphra_scheduler::{Needs, RunContext, State};
+///
+/// fn needs_of_report(needs: &mut Needs<'_>) {
+///     needs.of::<State<String>>();
+///     needs.of::<RunContext>();
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Needs<'a> {
     provided: &'a Provided,
@@ -101,6 +112,22 @@ pub(super) fn short(name: &str) -> String {
 }
 
 /// Why an argument could not be had.
+///
+/// ```
+/// use symphra_scheduler::{Extract, ExtractError, RunContext};
+///
+/// /// The shop that the program was started for.
+/// struct Shop(String);
+///
+/// impl Extract for Shop {
+///     fn extract(_: &RunContext) -> Result<Self, ExtractError> {
+///         std::env::var("SHOP").map(Self).map_err(ExtractError::new)
+///     }
+/// }
+///
+/// let error = ExtractError::new("SHOP is not set");
+/// assert_eq!(error.to_string(), "an argument of the task could not be had: SHOP is not set");
+/// ```
 #[derive(Debug)]
 pub struct ExtractError(BoxError);
 

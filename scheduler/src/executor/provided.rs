@@ -10,6 +10,26 @@ use super::context::RunContext;
 use super::extract::{Extract, ExtractError, short};
 
 /// The values given by [`Scheduler::state`](crate::Scheduler::state).
+///
+/// An extractor that is made of others asks them at start:
+///
+/// ```
+/// use symphra_scheduler::{Extract, ExtractError, Provided, RunContext, State};
+///
+/// /// A connection of the program's pool.
+/// struct Connection(String);
+///
+/// impl Extract for Connection {
+///     fn extract(run: &RunContext) -> Result<Self, ExtractError> {
+///         let pool = State::<Vec<String>>::extract(run)?;
+///         pool.first().cloned().map(Self).ok_or_else(|| ExtractError::new("the pool is empty"))
+///     }
+///
+///     fn check(provided: &Provided) -> Result<(), ExtractError> {
+///         State::<Vec<String>>::check(provided)
+///     }
+/// }
+/// ```
 #[derive(Clone, Default)]
 pub struct Provided {
     values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,

@@ -67,6 +67,17 @@ impl Running {
 }
 
 /// A run that executes, as it is listed.
+///
+/// ```
+/// use symphra_scheduler::SchedulerHandle;
+///
+/// fn show(scheduler: &SchedulerHandle) {
+///     for run in scheduler.running_runs() {
+///         let progress = run.progress.as_deref().unwrap_or("no word of its progress");
+///         println!("{} attempt {}, for {:?}: {progress}", run.task, run.attempt, run.running_for);
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RunningRun {

@@ -10,6 +10,17 @@ impl SchedulerHandle {
     ///
     /// What a program does itself by this handle is none of it: its log tells that.
     ///
+    /// ```
+    /// use symphra_scheduler::{Error, SchedulerHandle};
+    ///
+    /// async fn print_audit(scheduler: &SchedulerHandle) -> Result<(), Error> {
+    ///     for action in scheduler.actions(20).await? {
+    ///         println!("{} {}: {}, {}", action.at, action.told.actor, action.told.change, action.told.outcome);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::is_backend`] if the store cannot be reached.
     pub async fn actions(&self, limit: usize) -> Result<Vec<Action>, Error> {

@@ -21,6 +21,22 @@ use crate::schedule::Plan;
 const OCCURRENCES_MAX: usize = 1_000;
 
 /// A backfill that has not begun: await it, or only look with [`preview`](Self::preview).
+///
+/// ```
+/// use symphra_scheduler::chrono::{TimeDelta, Utc};
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// let week = Utc::now() - TimeDelta::days(7)..Utc::now();
+/// // Before its first registration a task has no occurrences.
+/// assert!(scheduler.backfill("report", week).rerun().preview().await?.is_empty());
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a backfill does nothing until it is awaited"]
 pub struct Backfill<'a> {
@@ -32,6 +48,17 @@ pub struct Backfill<'a> {
 }
 
 /// A backfill that was accepted.
+///
+/// ```
+/// use symphra_scheduler::Backfilled;
+///
+/// fn told(backfill: &Backfilled) -> String {
+///     match backfill.left_out {
+///         0 => format!("{} runs", backfill.runs.len()),
+///         more => format!("{} runs, and {more} occurrences for another backfill", backfill.runs.len()),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backfilled {

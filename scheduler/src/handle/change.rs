@@ -16,6 +16,18 @@ use crate::schedule::{Overlap, Plan, Schedule, Timetable};
 use crate::task::{LiveTask, Task};
 
 /// What became of a trigger that may be refused.
+///
+/// ```
+/// use symphra_scheduler::{Error, Overlap, SchedulerHandle, Triggered};
+///
+/// async fn run_now(scheduler: &SchedulerHandle) -> Result<String, Error> {
+///     Ok(match scheduler.trigger_with("report", Overlap::Skip).await? {
+///         Triggered::Accepted(run) => format!("it is run {run}"),
+///         Triggered::Refused(why) => format!("not now: {why}"),
+///         _ => unreachable!("there is no other answer"),
+///     })
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Triggered {
@@ -40,6 +52,22 @@ impl SchedulerHandle {
     }
 
     /// [`pause_task`](Self::pause_task) with a reason, which records and [`explain`](Self::explain) tell.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+    /// # let scheduler = Scheduler::empty().register(report).start().await?;
+    /// scheduler.pause_task_with("report", "stocktaking").await?;
+    /// let pause = scheduler.task("report")?.pause.expect("it is paused from the answer on");
+    /// assert_eq!(pause.reason.as_deref(), Some("stocktaking"));
+    /// scheduler.resume_task("report").await?;
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`pause_task`](Self::pause_task).
@@ -77,6 +105,16 @@ impl SchedulerHandle {
 
     /// Pauses all tasks of the store, those of other nodes included.
     ///
+    /// ```
+    /// use symphra_scheduler::{Error, SchedulerHandle};
+    ///
+    /// async fn migrate_database(scheduler: &SchedulerHandle) -> Result<(), Error> {
+    ///     scheduler.pause_all("the database is migrated").await?;
+    ///     // …
+    ///     scheduler.resume_all().await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`pause_task`](Self::pause_task).
     ///
@@ -109,6 +147,26 @@ impl SchedulerHandle {
     /// further one is refused with an error.
     ///
     /// A trigger that is accepted just before a stop may have its run cancelled by that; the stop's report lists it.
+    ///
+    /// ```
+    /// use symphra_scheduler::{RunState, Schedule, Scheduler, SchedulerEvent, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+    /// let scheduler = Scheduler::empty().register(report).start().await?;
+    /// let mut events = scheduler.events();
+    /// let triggered = scheduler.trigger_task("report").await?;
+    /// while let Some(event) = events.next().await {
+    ///     if let SchedulerEvent::RunEnded { run, state, .. } = event {
+    ///         assert_eq!((run, state), (triggered, RunState::Succeeded));
+    ///         break;
+    ///     }
+    /// }
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached; [`Error::is_stopped`] once a
@@ -188,6 +246,20 @@ impl SchedulerHandle {
     /// Cancels a run: one that has not begun, or waits for its next attempt, ends with the answer; one that executes is
     /// asked to end, and 5 s later dropped at its next await, on whichever node.
     ///
+    /// ```
+    /// use symphra_scheduler::{Error, RunFilter, RunState, SchedulerHandle};
+    ///
+    /// async fn cancel_waiting(scheduler: &SchedulerHandle) -> Result<(), Error> {
+    ///     for run in scheduler.runs(&RunFilter::new().task("import").state(RunState::Queued)).await? {
+    ///         match scheduler.cancel_run(run.id).await {
+    ///             Err(error) if error.is_unknown_run() => {} // it has ended meanwhile
+    ///             other => other?,
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::is_unknown_run`] if there is none with this id, or it has ended; [`Error::is_backend`];
     /// [`Error::is_stopped`].
@@ -212,6 +284,21 @@ impl SchedulerHandle {
     /// Gives a task another schedule, which counts from now on: nothing before is missed. What had fallen due and not
     /// started is recorded. Zone, window and exceptions stay, and so do mark and anchor. It is kept in the store, until
     /// a program declares another schedule than the one it had declared.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use symphra_scheduler::{Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+    /// # let scheduler = Scheduler::empty().register(report).start().await?;
+    /// scheduler.reschedule("report", Schedule::interval(Duration::from_secs(60))?).await?;
+    /// assert_eq!(scheduler.task("report")?.schedule.describe(), "every minute");
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::is_unknown_task`]; [`Error::is_config`] if the schedule has no occurrence, or is no interval where the
@@ -243,6 +330,15 @@ impl SchedulerHandle {
     /// Puts a mark that lies ahead of the present back to it: the way out when a clock that ran ahead has left it far in the future, so
     /// that everything until then would be recorded.
     ///
+    /// ```
+    /// use symphra_scheduler::{Error, SchedulerHandle};
+    ///
+    /// /// After a clock that was a year ahead has fired.
+    /// async fn put_back(scheduler: &SchedulerHandle) -> Result<(), Error> {
+    ///     scheduler.reset_mark("report").await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// As [`pause_task`](Self::pause_task).
     ///
@@ -254,6 +350,22 @@ impl SchedulerHandle {
     }
 
     /// Adds a task while the scheduler runs.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let scheduler = Scheduler::empty().start().await?;
+    /// let tenant = || Task::new("report of tenant 7", Schedule::cron("0 9 * * *").expect("a valid expression"), async || {});
+    /// scheduler.register(tenant()).await?;
+    /// assert!(scheduler.register(tenant()).await.unwrap_err().is_duplicate_task());
+    /// scheduler.unregister("report of tenant 7").await?;
+    /// assert!(scheduler.list_tasks().is_empty());
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error`] lists all that is wrong with it, as at start: a name that is taken is [`Error::is_duplicate_task`], a

@@ -14,6 +14,23 @@ use crate::schedule::Plan;
 use crate::task::TaskName;
 
 /// What became of an instant. `Display` is the sentence.
+///
+/// ```
+/// use symphra_scheduler::chrono::{TimeDelta, Utc};
+/// use symphra_scheduler::{Explanation, Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// let next = scheduler.next_occurrences("report", 1)?[0];
+/// let explanation = scheduler.explain("report", next).await?;
+/// assert!(matches!(explanation, Explanation::Ahead { .. }));
+/// assert!(explanation.to_string().ends_with("is still to come"));
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Explanation {
@@ -67,6 +84,24 @@ pub enum Explanation {
 }
 
 /// Why an instant is no occurrence.
+///
+/// ```
+/// use symphra_scheduler::chrono::TimeDelta;
+/// use symphra_scheduler::{Explanation, NoOccurrence, Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// let beside = scheduler.next_occurrences("report", 1)?[0] + TimeDelta::minutes(5);
+/// match scheduler.explain("report", beside).await? {
+///     Explanation::NoOccurrence { why, .. } => assert_eq!(why, NoOccurrence::OffSchedule),
+///     other => panic!("{other}"),
+/// }
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoOccurrence {
@@ -151,6 +186,20 @@ impl fmt::Display for NoOccurrence {
 
 impl SchedulerHandle {
     /// What became of an instant of a task: the run, the reason why there was none, or why it is no occurrence.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+    /// let scheduler = Scheduler::empty().register(report).start().await?;
+    /// let next = scheduler.next_occurrences("report", 1)?[0];
+    /// assert!(scheduler.explain("report", next).await?.to_string().ends_with("09:00:00.000Z is still to come"));
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached.

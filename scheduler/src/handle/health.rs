@@ -22,6 +22,20 @@ const STALE_GRACE: Duration = Duration::from_secs(60);
 ///
 /// With the feature `cli` or `dashboard` it is `serde::Serialize`: the JSON that the command `health --json` prints, with local
 /// instants in UTC.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let scheduler = Scheduler::empty().start().await?;
+/// let health = scheduler.health();
+/// assert!(health.alive && health.ready && health.is_well());
+/// scheduler.stop().await?;
+/// assert!(!scheduler.health().alive);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
@@ -46,6 +60,18 @@ pub struct Health {
 /// How a scheduler stands to its store.
 ///
 /// While the store does not answer nothing begins; what executes goes on, and how it ends is kept until it can be stored.
+///
+/// ```
+/// use symphra_scheduler::StoreHealth;
+///
+/// fn told(store: &StoreHealth) -> String {
+///     match (store.unreachable_since, &store.error) {
+///         (Some(since), Some(error)) => format!("away since {since}: {error}"),
+///         (Some(since), None) => format!("away since {since}"),
+///         (None, _) => format!("in contact since {}", store.in_contact_since),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreHealth {
@@ -65,6 +91,19 @@ pub struct StoreHealth {
 ///
 /// The node goes by the store's clock: it measures the offset to it at each heartbeat, and adds it to its own. All instants
 /// that a scheduler shows are the store's.
+///
+/// ```
+/// use symphra_scheduler::{Scheduler, chrono::TimeDelta};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let scheduler = Scheduler::empty().start().await?;
+/// let clock = scheduler.health().clock;
+/// assert_eq!((clock.offset, clock.is_off), (TimeDelta::zero(), false), "that of memory is the node's own");
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClockHealth {
@@ -76,6 +115,15 @@ pub struct ClockHealth {
 }
 
 /// A task that has not succeeded for too long.
+///
+/// ```
+/// use symphra_scheduler::{SchedulerHandle, StaleTask};
+///
+/// fn alerts(scheduler: &SchedulerHandle) -> Vec<String> {
+///     let line = |stale: &StaleTask| format!("{} should have succeeded by {}", stale.task, stale.expected_by);
+///     scheduler.health().stale.iter().map(line).collect()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StaleTask {

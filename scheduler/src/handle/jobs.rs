@@ -21,6 +21,21 @@ use crate::run::RunId;
 use crate::task::{LiveTask, PRIORITY_MAX};
 
 /// A job that is about to be enqueued: nothing is done before it is awaited. The answer is the id of its run.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::{Error, RunId, SchedulerHandle, task};
+///
+/// #[task]
+/// async fn remind(customer: u64) {
+///     println!("dear customer {customer}");
+/// }
+///
+/// async fn ordered(scheduler: &SchedulerHandle, customer: u64) -> Result<RunId, Error> {
+///     let tomorrow = Duration::from_secs(24 * 60 * 60);
+///     scheduler.enqueue(remind, customer).delay(tomorrow).unique(format!("remind:{customer}")).await
+/// }
+/// ```
 #[must_use = "a job is enqueued when this is awaited"]
 pub struct Enqueue<'a> {
     handle: &'a SchedulerHandle,
@@ -40,7 +55,7 @@ impl SchedulerHandle {
     /// fails for good, after all attempts that its task allows, it is a [dead letter](Self::dead_letters). Of one task
     /// [100,000](crate::backend::JOBS_WAITING_MAX) jobs may wait.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use std::time::Duration;
     /// use serde::{Deserialize, Serialize};
     /// use symphra_scheduler::{Scheduler, task};

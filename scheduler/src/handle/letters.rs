@@ -11,6 +11,18 @@ use crate::run::{RunId, RunState};
 use crate::task::TaskName;
 
 /// Which dead letters to list, the last to die first. Default: the last 1,000 of all that are kept.
+///
+/// ```
+/// use symphra_scheduler::{LetterFilter, Scheduler};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), symphra_scheduler::Error> {
+/// let scheduler = Scheduler::empty().start().await?;
+/// assert!(scheduler.dead_letters(&LetterFilter::new().limit(10)).await?.is_empty());
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct LetterFilter {
     task: Option<String>,
@@ -47,6 +59,15 @@ impl LetterFilter {
 }
 
 /// A job that has failed for good.
+///
+/// ```
+/// use symphra_scheduler::DeadLetter;
+///
+/// fn line(letter: &DeadLetter) -> String {
+///     let why = letter.failure.as_deref().unwrap_or("no node has claimed it");
+///     format!("{} of {}, {} at {}: {why}", letter.id, letter.task, letter.state, letter.died_at)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetter {

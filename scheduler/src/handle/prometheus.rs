@@ -20,6 +20,15 @@ use crate::meters::{OTHER, Timed, add};
 const PREFIX: &str = "symphra_scheduler";
 
 /// The type of what [`export_prometheus`](SchedulerHandle::export_prometheus) makes, for the header `Content-Type`.
+///
+/// ```
+/// use symphra_scheduler::{PROMETHEUS_CONTENT_TYPE, SchedulerHandle};
+///
+/// /// The answer to a scrape, whatever serves it.
+/// fn scrape(scheduler: &SchedulerHandle) -> (&'static str, String) {
+///     (PROMETHEUS_CONTENT_TYPE, scheduler.export_prometheus())
+/// }
+/// ```
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl SchedulerHandle {

@@ -22,6 +22,20 @@ use crate::task::{TaskCounts, TaskInfo, TaskName, TaskStatus};
 ///
 /// Many are listed in pages, each [after](Self::after) the one before. [`RunQuery`] says what their order is, and what is promised of
 /// runs that come, end and go between two pages.
+///
+/// ```
+/// use symphra_scheduler::{RunFilter, RunState, Schedule, Scheduler, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let scheduler = Scheduler::empty().register(report).start().await?;
+/// let failed = RunFilter::new().task("report").state(RunState::Failed).state(RunState::TimedOut).limit(20);
+/// assert!(scheduler.runs(&failed).await?.is_empty());
+/// # scheduler.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
     task: Option<String>,
@@ -86,6 +100,22 @@ impl RunFilter {
 }
 
 /// A page of runs.
+///
+/// ```
+/// use symphra_scheduler::{Error, RunFilter, SchedulerHandle};
+///
+/// async fn print_all(scheduler: &SchedulerHandle) -> Result<(), Error> {
+///     let mut wanted = RunFilter::new().limit(100);
+///     loop {
+///         let page = scheduler.runs_page(&wanted).await?;
+///         page.runs.iter().for_each(|run| println!("{} {} {}", run.scheduled_at, run.task, run.state));
+///         match page.next {
+///             Some(place) => wanted = wanted.after(place),
+///             None => return Ok(()),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunsPage {
@@ -96,6 +126,17 @@ pub struct RunsPage {
 }
 
 /// A run, as its store shows it.
+///
+/// ```
+/// use symphra_scheduler::Run;
+///
+/// fn line(run: &Run) -> String {
+///     match (run.duration(), run.lateness()) {
+///         (Some(took), Some(late)) => format!("{} {}: took {took:?}, {late:?} late", run.task, run.state),
+///         _ => format!("{} {}", run.task, run.state),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
@@ -254,6 +295,22 @@ impl SchedulerHandle {
     /// The next `count` occurrences of a task, in its zone; fewer if its schedule ends. Of a fixed delay only the next
     /// is known, and none while its run is alive.
     ///
+    /// ```
+    /// use symphra_scheduler::chrono_tz::Tz;
+    /// use symphra_scheduler::{Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {}).timezone(Tz::Asia__Shanghai);
+    /// let scheduler = Scheduler::empty().register(report).start().await?;
+    /// let next = scheduler.next_occurrences("report", 5)?;
+    /// assert_eq!(next.len(), 5);
+    /// assert!(next[0].to_string().ends_with("09:00:00 CST"));
+    /// # scheduler.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::is_unknown_task`], with the nearest name, if there is none.
     pub fn next_occurrences(&self, name: &str, count: usize) -> Result<Vec<DateTime<Tz>>, Error> {
@@ -358,6 +415,18 @@ impl SchedulerHandle {
     /// 8 KB if that is less. `None` if it wrote nothing, if its program gathers none, which `logging::run_log_layer` does, or
     /// if the run is not kept any more. In memory the excerpts of the newest runs are kept, 16 MB over all.
     ///
+    /// ```
+    /// use symphra_scheduler::{Error, RunId, SchedulerHandle};
+    ///
+    /// async fn print_log(scheduler: &SchedulerHandle, run: RunId) -> Result<(), Error> {
+    ///     match scheduler.run_log(run).await? {
+    ///         Some(log) => println!("attempt {}:\n{}", log.attempt, log.text),
+    ///         None => println!("nothing is kept; is logging::run_log_layer() in the subscriber?"),
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::is_backend`] if the store cannot be reached.
     ///
@@ -368,6 +437,17 @@ impl SchedulerHandle {
     }
 
     /// Why occurrences of a task did not run: spans, oldest first.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Error, SchedulerHandle};
+    ///
+    /// async fn print_records(scheduler: &SchedulerHandle) -> Result<(), Error> {
+    ///     for span in scheduler.records("report").await? {
+    ///         println!("{} occurrences from {} to {}: {}", span.count, span.first, span.last, span.reason);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`Error::is_unknown_task`]; [`Error::is_backend`] if the store cannot be reached.

@@ -46,6 +46,22 @@ pub trait LoggerAdapter: Send + Sync + 'static {
 /// An event of the engine, as an adapter sees it. [`EVENTS`](super::EVENTS) lists all there are.
 ///
 /// `Display` gives the message and then the fields, as `name=value`, text in quotation marks.
+///
+/// ```
+/// use symphra_scheduler::logging::{Level, LogEvent, LoggerAdapter};
+///
+/// /// Counts what is grave, by name.
+/// struct Alarms;
+///
+/// impl LoggerAdapter for Alarms {
+///     fn log(&self, event: &LogEvent<'_>) {
+///         if event.level() <= Level::WARN {
+///             println!("{}: {}", event.name(), event.message());
+///             event.fields().for_each(|(name, value)| println!("  {name} = {value}"));
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LogEvent<'a> {
     pub(super) name: &'static str,
@@ -92,6 +108,22 @@ impl fmt::Display for LogEvent<'_> {
 }
 
 /// The value of a field.
+///
+/// ```
+/// use symphra_scheduler::logging::LogValue;
+///
+/// /// As a metric, if it is a number.
+/// fn number(value: LogValue<'_>) -> Option<f64> {
+///     match value {
+///         LogValue::Count(count) => Some(count as f64),
+///         LogValue::Number(number) => Some(number),
+///         _ => None,
+///     }
+/// }
+///
+/// assert_eq!(number(LogValue::Count(3)), Some(3.0));
+/// assert_eq!(LogValue::Text("report").to_string(), "report");
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum LogValue<'a> {
@@ -123,6 +155,13 @@ impl fmt::Debug for LogValue<'_> {
 }
 
 /// Takes the engine's events and says nothing.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+/// use symphra_scheduler::logging::Silent;
+///
+/// let scheduler = Scheduler::empty().logger(Silent);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -12,12 +12,28 @@ use tracing::Level;
 use super::adapter::{LogEvent, LogValue, LoggerAdapter};
 
 /// The target of the engine's events and of the span `run`: what a filter names.
+///
+/// ```
+/// use symphra_scheduler::logging::TARGET;
+///
+/// // What a filter of `tracing-subscriber` names.
+/// let directive = format!("{TARGET}=debug");
+/// assert_eq!(directive, "symphra_scheduler=debug");
+/// ```
 pub const TARGET: &str = "symphra_scheduler";
 
 /// The name of the span of one attempt.
 pub(super) const RUN_SPAN: &str = "run";
 
 /// An event that the engine can write, as it stands in [`EVENTS`].
+///
+/// ```
+/// use symphra_scheduler::logging::{EVENTS, Level};
+///
+/// let paused = EVENTS.iter().find(|event| event.name == "task.paused").expect("its name is stable");
+/// assert_eq!(paused.level, Level::INFO);
+/// assert!(paused.fields.contains(&"task"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KnownEvent {
@@ -113,6 +129,15 @@ macro_rules! events {
         }
 
         /// Every event that the engine can write.
+        ///
+        /// ```
+        /// use symphra_scheduler::logging::{EVENTS, Level};
+        ///
+        /// for event in EVENTS.iter().filter(|event| event.level <= Level::WARN) {
+        ///     println!("{}: {}, with {:?}", event.name, event.message, event.fields);
+        /// }
+        /// assert!(EVENTS.iter().any(|event| event.name == "task.paused"));
+        /// ```
         pub const EVENTS: &[KnownEvent] = &[$(
             KnownEvent { name: $name, level: Level::$level, message: $message, fields: &[$(stringify!($field)),*] },
         )+];

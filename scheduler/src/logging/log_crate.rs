@@ -11,6 +11,13 @@ use super::events::TARGET;
 ///
 /// The text of a record is the message and the fields. Its key-value pairs are the fields once more, and `event`, the
 /// stable name.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+/// use symphra_scheduler::logging::LogAdapter;
+///
+/// let scheduler = Scheduler::empty().logger(LogAdapter);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogAdapter;
 

@@ -225,6 +225,13 @@ fn level(word: &str) -> Option<LevelFilter> {
 }
 
 /// How a line of the log looks. As a word: `pretty`, `compact`, `json`, `off`.
+///
+/// ```
+/// use symphra_scheduler::logging::LogFormat;
+///
+/// assert_eq!("json".parse::<LogFormat>()?, LogFormat::Json);
+/// # Ok::<(), symphra_scheduler::logging::UnknownWord>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogFormat {
@@ -240,6 +247,13 @@ pub enum LogFormat {
 }
 
 /// When a log file is put aside. As a word: `never`, `hourly`, `daily`.
+///
+/// ```
+/// use symphra_scheduler::logging::Rotation;
+///
+/// assert_eq!("daily".parse::<Rotation>()?, Rotation::Daily);
+/// # Ok::<(), symphra_scheduler::logging::UnknownWord>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rotation {
@@ -253,6 +267,13 @@ pub enum Rotation {
 }
 
 /// A word that names no [`LogFormat`] or no [`Rotation`].
+///
+/// ```
+/// use symphra_scheduler::logging::LogFormat;
+///
+/// let error = "jsno".parse::<LogFormat>().unwrap_err();
+/// assert!(error.to_string().ends_with("did you mean \"json\"?"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownWord {
     word: String,

@@ -11,6 +11,14 @@ static LOCATION: RecordLocation = RecordLocation { file: "", line: 0, column: 0,
 
 /// Hands the engine's events to a `slog::Logger`. The tag of a record and its key `event` are the stable name; the other
 /// keys are the fields.
+///
+/// ```
+/// use symphra_scheduler::Scheduler;
+/// use symphra_scheduler::logging::SlogAdapter;
+///
+/// let logger = slog::Logger::root(slog::Discard, slog::o!("service" => "billing"));
+/// let scheduler = Scheduler::empty().logger(SlogAdapter::new(logger));
+/// ```
 #[derive(Clone, Debug)]
 pub struct SlogAdapter(slog::Logger);
 

@@ -22,6 +22,19 @@ use crate::clock::Clock;
 use crate::error::Error;
 
 /// A layer by the settings, for a subscriber that a program composes.
+///
+/// ```
+/// use symphra_scheduler::Error;
+/// use symphra_scheduler::logging::{self, BoxedLayer, LogFormat, LogGuard, LoggingConfig};
+/// use tracing_subscriber::Registry;
+///
+/// /// The layer of the log of this service.
+/// fn layer() -> Result<(BoxedLayer<Registry>, LogGuard), Error> {
+///     logging::layer(&LoggingConfig::new().format(LogFormat::Json))
+/// }
+///
+/// assert!(layer().is_ok());
+/// ```
 pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
 /// Keeps the thread of the log file at work. When it is dropped, what was logged before is written, unless the disk takes
@@ -29,6 +42,20 @@ pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 ///
 /// Lines that were lost are told in the file, by the event `log.lost`: when the rush is over, at the latest after a minute,
 /// and at the end.
+///
+/// ```
+/// use symphra_scheduler::logging::{self, LoggingConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("scheduler.log");
+/// let (subscriber, log) = logging::subscriber(&LoggingConfig::new().file(file))?;
+/// # let _ = subscriber;
+/// assert_eq!(log.lost(), 0);
+/// drop(log); // what was logged is written
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the log file is written until this is dropped"]
 pub struct LogGuard(Option<Writing>);
 
@@ -91,6 +118,18 @@ pub(crate) fn hindrance(settings: &LoggingConfig) -> Option<Error> {
 }
 
 /// What [`init`] installs, for a program that adds layers to it, such as [`run_log_layer`](super::run_log_layer).
+///
+/// ```no_run
+/// use symphra_scheduler::logging::{self, LoggingConfig, run_log_layer};
+/// use tracing_subscriber::layer::SubscriberExt;
+/// use tracing_subscriber::util::SubscriberInitExt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (subscriber, _log) = logging::subscriber(&LoggingConfig::new())?;
+/// subscriber.with(run_log_layer()).try_init()?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`init`], but for the last.

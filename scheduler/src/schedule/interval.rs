@@ -10,9 +10,25 @@ use std::time::Duration;
 use symphra_scheduler_core::{Language, Timestamp, format_duration};
 
 /// The longest period: 100 years of 365 days. What is longer is a mistake in a unit.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::{INTERVAL_MAX, Schedule};
+///
+/// assert!(Schedule::interval(INTERVAL_MAX).is_ok());
+/// assert!(Schedule::interval(INTERVAL_MAX + Duration::from_millis(1)).is_err());
+/// ```
 pub const INTERVAL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A period that no grid can have.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::Schedule;
+///
+/// let error = Schedule::interval(Duration::ZERO).unwrap_err();
+/// assert_eq!(error.to_string(), "an interval of zero never ends; write 1ms or more");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntervalError {
     period: Duration,

@@ -5,7 +5,7 @@ use std::fmt;
 /// What happens to an occurrence that falls due while its task is full: while `max_instances` of its runs are alive,
 /// which is queued, running or waiting for a retry.
 ///
-/// A run takes 2.5 periods, and `max_instances` is 1 (`━` a run, `×` recorded, `×(n)` recorded as covered by the
+/// A run takes a little over 2.5 periods, and `max_instances` is 1 (`━` a run, `×` recorded, `×(n)` recorded as covered by the
 /// run of n, `w` waits, `!` asked to cancel):
 ///
 /// ```text
@@ -20,6 +20,14 @@ use std::fmt;
 /// Allow          ━━━━━━━━━━━━━━━
 ///                      ━━━━━━━━━━━━━━━
 ///                            ━━━━━━━━━━━━━━━                  and so on: every occurrence runs
+/// ```
+///
+/// ```
+/// use symphra_scheduler::{Overlap, Schedule, Task};
+///
+/// let import = Task::new("import", Schedule::cron("*/5 * * * *")?, async || {}).overlap(Overlap::BufferOne);
+/// assert_eq!(Overlap::BufferOne.to_string(), "buffer_one"); // as it is written in an attribute
+/// # Ok::<(), symphra_scheduler::CronError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]
@@ -39,19 +47,35 @@ pub enum Overlap {
 }
 
 /// How many occurrences of a task wait under [`Overlap::BufferAll`]: what is more is a task that will never catch up.
+///
+/// ```
+/// use symphra_scheduler::{BUFFERED_MAX, Overlap};
+///
+/// assert_eq!(BUFFERED_MAX, 1_000);
+/// assert_eq!(Overlap::BufferAll.to_string(), "buffer_all");
+/// ```
 pub const BUFFERED_MAX: usize = 1_000;
 
 /// What happens to occurrences that nobody could start in time: more than
 /// [`misfire_grace`](crate::SchedulerConfig::misfire_grace) late, when the backend accepts them.
 ///
-/// The scheduler was away from 2 to 4, and is back shortly before 5 (`━` a run, `×` recorded):
+/// The scheduler was away from 2 to 4, and is back shortly before 5 (`━` a run, `━(4)` that of 4, late; `×` recorded):
 ///
 /// ```text
 /// due       1     2     3     4     5     6
 ///           ━     ─ ─  away  ─ ─    ━     ━
 /// RunOnce   ━     ×     ×       ━(4)━     ━      the newest runs and covers the others
 /// Skip      ━     ×     ×     ×     ━     ━      none runs
-/// RunAll    ━                 ━(2)━(3)━(4)━      each runs, the oldest first
+/// RunAll    ━               ━(2,3,4)━     ━      each runs, the oldest first
+/// ```
+///
+/// ```
+/// use symphra_scheduler::{Misfire, Overlap, Schedule, Task};
+///
+/// let invoices = Task::new("invoices", Schedule::cron("0 6 * * *")?, async || {})
+///     .misfire(Misfire::RunAll)
+///     .overlap(Overlap::BufferAll);
+/// # Ok::<(), symphra_scheduler::CronError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Misfire {
@@ -67,6 +91,15 @@ pub enum Misfire {
 }
 
 /// How many missed occurrences become runs under [`Misfire::RunAll`].
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::CAUGHT_UP_MAX;
+///
+/// // A task of every second that was away for an hour catches up the last of these.
+/// let missed = Duration::from_secs(60 * 60).as_secs();
+/// assert_eq!(missed.saturating_sub(CAUGHT_UP_MAX), 2_600, "those are recorded as too many");
+/// ```
 pub const CAUGHT_UP_MAX: u64 = 1_000;
 
 /// From where the next instant of an interval counts.
@@ -77,6 +110,14 @@ pub const CAUGHT_UP_MAX: u64 = 1_000;
 ///             0     1     2     3     4     5     6
 /// FixedRate         ━━━━━━━━━   ━━━━━━━━━   ━━━━━━━━━    on the grid; 2 and 4 are overlaps
 /// FixedDelay        ━━━━━━━━━      ━━━━━━━━━      ━━━    one period after the end of the last run
+/// ```
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::{Delay, Schedule, Task};
+///
+/// let poll = Task::new("poll", Schedule::interval(Duration::from_secs(10))?, async || {}).delay(Delay::FixedDelay);
+/// # Ok::<(), symphra_scheduler::IntervalError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Delay {
@@ -93,6 +134,13 @@ pub enum Delay {
 /// ```text
 /// AtLeastOnce   ━━━━┊ node dies   ━━━━━━━   on another node, or after a restart
 /// AtMostOnce    ━━━━┊ node dies             ends as abandoned
+/// ```
+///
+/// ```
+/// use symphra_scheduler::{Delivery, Schedule, Task};
+///
+/// let charge = Task::new("charge", Schedule::cron("0 3 1 * *")?, async || {}).delivery(Delivery::AtMostOnce);
+/// # Ok::<(), symphra_scheduler::CronError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "rabbitmq", derive(serde::Deserialize, serde::Serialize))]

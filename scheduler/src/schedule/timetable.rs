@@ -9,6 +9,19 @@ use super::policy::Delay;
 use super::{Rule, Schedule};
 
 /// The instants between which occurrences exist, both included.
+///
+/// ```text
+/// schedule   │     │     │     │     │     │
+/// window           ├─────────────────┤            its ends are in it
+/// occurs           ━     ━     ━     ━
+/// ```
+///
+/// ```
+/// use symphra_scheduler::{Timestamp, Window};
+///
+/// let until_2000 = Window { end: Timestamp::from_millis(946_684_799_999), ..Window::ALWAYS };
+/// assert_eq!(until_2000.start, Timestamp::MIN);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The first instant that may be an occurrence.
@@ -23,6 +36,16 @@ impl Window {
 }
 
 /// What a task declares about its occurrences. A store keeps it, and two that are equal mean the same instants.
+///
+/// ```
+/// use symphra_scheduler::chrono_tz::Tz;
+/// use symphra_scheduler::{Schedule, Timetable, Window};
+///
+/// let timetable = Timetable::new(Schedule::cron("0 9 * * *")?, Tz::Europe__Paris);
+/// assert_eq!(timetable.window, Window::ALWAYS);
+/// assert_eq!(timetable.only(), None, "a cron expression has many instants");
+/// # Ok::<(), symphra_scheduler::CronError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timetable {

@@ -12,6 +12,16 @@ use super::Rule;
 use super::{IntervalError, Moment, Schedule};
 
 /// A text that is no schedule.
+///
+/// ```
+/// use symphra_scheduler::Schedule;
+///
+/// let period: Schedule = "1m30s".parse()?;
+/// assert_eq!(period.describe(), "every 1 minute 30 seconds");
+/// let error = "soon".parse::<Schedule>().unwrap_err();
+/// assert!(error.to_string().starts_with("a schedule is a cron expression"));
+/// # Ok::<(), symphra_scheduler::ScheduleError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ScheduleError(Kind);
 

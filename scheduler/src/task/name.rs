@@ -8,6 +8,15 @@ use std::sync::Arc;
 pub use symphra_scheduler_core::TaskNameError;
 
 /// The name of a task: 1 to 128 bytes, no control characters, no white space at either end. Cheap to clone.
+///
+/// ```
+/// use symphra_scheduler::TaskName;
+///
+/// let name: TaskName = "report".parse()?;
+/// assert_eq!(name, "report");
+/// assert!(TaskName::new(" report").is_err());
+/// # Ok::<(), symphra_scheduler::TaskNameError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskName(Arc<str>);
 

@@ -56,6 +56,13 @@ impl Task {
     /// replaces the first.
     ///
     /// What commands, JSON and `Debug` show of it hides secrets by the names of keys: see [`Metadata::shown`].
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Task};
+    ///
+    /// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {}).metadata("owner", "billing");
+    /// # Ok::<(), symphra_scheduler::CronError>(())
+    /// ```
     pub fn metadata(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
         self.options.metadata.set(key.into(), value.into());
         self
@@ -74,6 +81,11 @@ impl Task {
     }
 
     /// No occurrence lies before `start`. An interval counts from it and first runs at it. Default: no bound.
+    ///
+    /// ```text
+    /// registered   ┊     ━     ━     ━     ━         an interval without a start counts from its first registration
+    /// start                ┊━     ━     ━     ━      and one that has a start from that
+    /// ```
     pub fn start_at<Z: TimeZone>(self, start: DateTime<Z>) -> Self {
         self.starting(Timestamp::from(start).into())
     }
@@ -98,6 +110,14 @@ impl Task {
     }
 
     /// The instants of `expression`, in the task's zone, are no occurrences. Default: none.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Task};
+    ///
+    /// // At nine of each workday, but not at Christmas.
+    /// let report = Task::new("report", Schedule::cron("0 9 * * MON-FRI")?, async || {}).except("* * 25 12 *".parse()?);
+    /// # Ok::<(), symphra_scheduler::CronError>(())
+    /// ```
     pub fn except(mut self, expression: CronExpr) -> Self {
         self.options.except = Some(Box::new(expression));
         self
@@ -105,6 +125,13 @@ impl Task {
 
     /// Moves each occurrence by up to `longest`, always the same for the same occurrence, and never past the next one.
     /// Default: none; allowed up to 1 day.
+    ///
+    /// ```text
+    /// scheduled_at  1         2         3         4
+    /// due           ┊  ━      ┊━        ┊      ━  ┊ ━      the same on every node, and after every restart
+    /// ```
+    ///
+    /// Keys, marks and handlers see `scheduled_at`.
     pub fn jitter(mut self, longest: Duration) -> Self {
         self.options.jitter = Some(longest);
         self
@@ -137,6 +164,26 @@ impl Task {
 
     /// How old a missed occurrence may be to become a run all the same; what is older is recorded. Default: without
     /// limit, and 1 day under [`Misfire::RunAll`].
+    ///
+    /// The scheduler was away from 2 to 6, and is back shortly before 7; the window is two and a half periods (`━` a run,
+    /// `━(5,6)` those of 5 and 6, late; `×` recorded):
+    ///
+    /// ```text
+    /// due       1     2     3     4     5     6     7
+    ///           ━     ─ ─ ─ ─  away  ─ ─ ─ ─        ━
+    /// RunAll    ━     ×     ×     ×           ━(5,6)━      2, 3 and 4 are too old
+    /// ```
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use symphra_scheduler::{Misfire, Overlap, Schedule, Task};
+    ///
+    /// let reading = Task::new("reading", Schedule::cron("*/5 * * * *")?, async || {})
+    ///     .misfire(Misfire::RunAll)
+    ///     .overlap(Overlap::BufferAll)
+    ///     .catch_up_window(Duration::from_secs(6 * 60 * 60));
+    /// # Ok::<(), symphra_scheduler::CronError>(())
+    /// ```
     pub fn catch_up_window(mut self, window: Duration) -> Self {
         self.options.catch_up_window = Some(window);
         self
@@ -199,6 +246,17 @@ impl Task {
     /// Of all tasks of the group at most as many run at once as
     /// [`SchedulerConfig::group`](crate::SchedulerConfig::group) says, 1 by default; the others wait their turn. Default:
     /// no group.
+    ///
+    /// ```
+    /// use symphra_scheduler::{Schedule, Scheduler, SchedulerConfig, Task};
+    ///
+    /// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {}).group("database");
+    /// let vacuum = Task::new("vacuum", Schedule::cron("0 9 * * *")?, async || {}).group("database");
+    /// // Two of them at once; without the setting one.
+    /// let config = SchedulerConfig::new().group("database", 2);
+    /// let scheduler = Scheduler::empty().config(config).register(report).register(vacuum);
+    /// # Ok::<(), symphra_scheduler::CronError>(())
+    /// ```
     pub fn group(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.options.group = Some(name.into());
         self
@@ -213,6 +271,15 @@ impl Task {
 
     /// If the task has not succeeded for this long, [`health`](crate::SchedulerHandle::health) lists it as stale.
     /// Default: until a minute after the second occurrence since its last success.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use symphra_scheduler::{Schedule, Task};
+    ///
+    /// let backup = Task::new("backup", Schedule::cron("0 3 * * *")?, async || {})
+    ///     .expect_success_within(Duration::from_secs(26 * 60 * 60));
+    /// # Ok::<(), symphra_scheduler::CronError>(())
+    /// ```
     pub fn expect_success_within(mut self, time: Duration) -> Self {
         self.options.expect_success_within = Some(time);
         self

@@ -20,6 +20,16 @@ use crate::backend::{
 use crate::run::{RunId, RunState};
 
 /// What goes wrong with a call.
+///
+/// ```
+/// use symphra_scheduler::MemoryBackend;
+/// use symphra_scheduler::test_util::{Chaos, Fault};
+///
+/// let store = Chaos::new(MemoryBackend::new());
+/// store.fail_on("finish", Fault::After); // ends are stored, and nobody is told
+/// store.heal();
+/// assert_eq!(store.failed(), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -38,6 +48,15 @@ pub enum Fault {
 const BY_ENTRY: [&str; 6] = ["register", "look", "enqueue", "finish", "submit", "enqueue_jobs"];
 
 /// What of a call is held until it is let go.
+///
+/// ```
+/// use symphra_scheduler::MemoryBackend;
+/// use symphra_scheduler::test_util::{Chaos, Held};
+///
+/// let store = Chaos::new(MemoryBackend::new());
+/// store.hold("claim", Held::Answer); // what was claimed is not known before it is let go
+/// store.let_go("claim");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Held {
@@ -102,6 +121,21 @@ impl Chaos {
     }
 
     /// A store that says it can do no more than this: what a program asks for beyond it is refused.
+    ///
+    /// ```
+    /// use symphra_scheduler::backend::Capabilities;
+    /// use symphra_scheduler::test_util::Chaos;
+    /// use symphra_scheduler::{MemoryBackend, Schedule, Scheduler, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Chaos::limited(MemoryBackend::new(), Capabilities::volatile().without_max_runs());
+    /// let thrice = Task::new("thrice", Schedule::cron("0 9 * * *")?, async || {}).max_runs(3);
+    /// let error = Scheduler::empty().backend(store).register(thrice).start().await.unwrap_err();
+    /// assert!(error.is_unsupported());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limited(store: impl Backend, capabilities: Capabilities) -> Self {
         let mut chaos = Self::new(store);
         let inner = Arc::get_mut(&mut chaos.0).expect("it has no clone yet");

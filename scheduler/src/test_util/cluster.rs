@@ -91,6 +91,28 @@ impl TestCluster {
 }
 
 /// A node of a [`TestCluster`]. Derefs to the [`SchedulerHandle`] of its scheduler.
+///
+/// ```
+/// use std::time::Duration;
+/// use symphra_scheduler::chrono::TimeDelta;
+/// use symphra_scheduler::test_util::TestCluster;
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// let cluster = TestCluster::new("2026-06-01T08:59:30Z").await?;
+/// let minutely = Task::new("minutely", Schedule::cron("* * * * *")?, async || {});
+/// let node = cluster.start(Scheduler::empty().register(minutely), TimeDelta::zero()).await?;
+/// node.freeze();
+/// cluster.advance(Duration::from_secs(3_600)).await;
+/// node.thaw();
+/// cluster.advance(Duration::from_secs(1)).await;
+/// let ledger = node.ledger("minutely").await?;
+/// assert_eq!((ledger.runs, ledger.recorded), (1, 59), "the newest runs and covers the others");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestNode {
     handle: SchedulerHandle,

@@ -15,6 +15,19 @@ use crate::scheduler::Scheduler;
 use crate::task::LiveTask;
 
 /// What would become of an occurrence, or of a span of them.
+///
+/// ```
+/// use symphra_scheduler::test_util::{Simulated, simulate};
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let days = simulate(Scheduler::empty().register(report), "2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z").run()?;
+/// match days["report"][0] {
+///     Simulated::Runs { scheduled_at, at, covers } => assert_eq!((scheduled_at, covers), (at, 0)),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Simulated {
@@ -41,6 +54,23 @@ pub enum Simulated {
 }
 
 /// A span of time in which schedules are looked at.
+///
+/// ```
+/// use symphra_scheduler::test_util::{Simulated, simulate};
+/// use symphra_scheduler::{Schedule, Scheduler, Task};
+///
+/// let report = Task::new("report", Schedule::cron("0 9 * * *")?, async || {});
+/// let week = simulate(Scheduler::empty().register(report), "2026-06-01T00:00:00Z", "2026-06-08T00:00:00Z")
+///     .down("2026-06-02T00:00:00Z", "2026-06-04T12:00:00Z")
+///     .run()?;
+/// // Those of three days are one run, when it is back.
+/// let covers = week["report"].iter().map(|of| match of {
+///     Simulated::Runs { covers, .. } => *covers,
+///     _ => 0,
+/// });
+/// assert_eq!(covers.sum::<u64>(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a simulation shows nothing until it is run"]
 pub struct Simulation {

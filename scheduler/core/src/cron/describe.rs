@@ -9,6 +9,15 @@ use super::CronExpr;
 use super::fields::{ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, Years};
 
 /// A language that [`CronExpr::describe_in`] speaks.
+///
+/// ```
+/// use symphra_scheduler_core::{CronExpr, Language};
+///
+/// let expr: CronExpr = "30 2 * * *".parse()?;
+/// assert_eq!(expr.describe_in(Language::English), "at 02:30 every day");
+/// assert_ne!(expr.describe_in(Language::Chinese), expr.describe());
+/// # Ok::<(), symphra_scheduler_core::CronError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Language {

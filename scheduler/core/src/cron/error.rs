@@ -4,6 +4,14 @@ use std::fmt;
 use std::ops::Range;
 
 /// A field of a cron expression.
+///
+/// ```
+/// use symphra_scheduler_core::{CronExpr, CronField};
+///
+/// let error = "0 9 32 * *".parse::<CronExpr>().unwrap_err();
+/// assert_eq!(error.field(), Some(CronField::DayOfMonth));
+/// assert_eq!(CronField::DayOfMonth.to_string(), "day of month");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum CronField {

@@ -97,6 +97,15 @@ impl TryFrom<CronExpr> for Schedule {
 }
 
 /// An expression that [`cron::Schedule`] cannot hold.
+///
+/// ```
+/// use symphra_scheduler_core::CronExpr;
+///
+/// let last_friday: CronExpr = "0 9 * * 5L".parse()?;
+/// let error = cron::Schedule::try_from(last_friday).unwrap_err();
+/// assert!(error.to_string().contains("L or # in the day of week"));
+/// # Ok::<(), symphra_scheduler_core::CronError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InteropError {
     expression: String,

@@ -18,6 +18,17 @@ use crate::backend::{BackendError, BackendFuture, Enqueued, NewJob};
 const DURING: &str = "enqueue a job in the caller's transaction";
 
 /// What a transaction on the database of a store has to know to enqueue jobs there.
+///
+/// A backend in SQL makes it, and [`Enqueue::in_tx`](crate::Enqueue::in_tx) hands it to the transaction; a backend in front of
+/// another passes it on:
+///
+/// ```
+/// use symphra_scheduler::backend::{Backend, BackendFuture, JobStore};
+///
+/// fn job_store(inner: &dyn Backend) -> BackendFuture<'_, Option<JobStore<'_>>> {
+///     inner.job_store()
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct JobStore<'a> {
     /// The kind of database.
@@ -37,6 +48,29 @@ impl fmt::Debug for JobStore<'_> {
 }
 
 /// A transaction in which jobs can be enqueued: sqlx's `Transaction`, or a connection that is in one, of PostgreSQL or SQLite.
+///
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use symphra_scheduler::{SchedulerHandle, task};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Invitation {
+///     to: String,
+/// }
+///
+/// #[task]
+/// async fn send_invitation(invitation: Invitation) {
+///     println!("to {}", invitation.to);
+/// }
+///
+/// # async fn sign_up(pool: sqlx::SqlitePool, scheduler: SchedulerHandle) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = pool.begin().await?;
+/// sqlx::query("INSERT INTO users (address) VALUES ('ada@example.com')").execute(&mut *tx).await?;
+/// scheduler.enqueue(send_invitation, Invitation { to: "ada@example.com".into() }).in_tx(&mut tx).await?;
+/// tx.commit().await?; // both are there, or neither
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "no job can be enqueued in a `{Self}`",
     note = "it is `&mut tx` of a `sqlx::Transaction` or connection, of PostgreSQL (feature `postgres`) or SQLite (feature \
