@@ -76,10 +76,10 @@
 //! | feature | brings |
 //! |---|---|
 //! | `macros` | the attributes: `#[cron]`, `#[interval]`, `#[every]`, `#[once]`, `#[hourly]`, `#[daily]`, `#[weekly]`, `#[monthly]`, `#[scheduled]` |
-//! | `sqlite` | [`SqliteBackend`](struct.SqliteBackend.html): a store in a file, for the processes of one host; compiles SQLite, so it needs a C compiler |
-//! | `postgres` | [`PostgresBackend`](struct.PostgresBackend.html): a store for many nodes |
-//! | `redis` | [`RedisBackend`](struct.RedisBackend.html): a store for many nodes, as durable as Redis is set up to be |
-//! | `rabbitmq` | [`RabbitMqBackend`](struct.RabbitMqBackend.html): a store for many nodes, one of which owns it |
+//! | `sqlite` | [`SqliteBackend`](backend/struct.SqliteBackend.html): a store in a file, for the processes of one host; compiles SQLite, so it needs a C compiler |
+//! | `postgres` | [`PostgresBackend`](backend/struct.PostgresBackend.html): a store for many nodes |
+//! | `redis` | [`RedisBackend`](backend/struct.RedisBackend.html): a store for many nodes, as durable as Redis is set up to be |
+//! | `rabbitmq` | [`RabbitMqBackend`](backend/struct.RabbitMqBackend.html): a store for many nodes, one of which owns it |
 //! | `jobs` | [`#[task]`](attr.task.html) and [`SchedulerHandle::enqueue`](struct.SchedulerHandle.html#method.enqueue): work with arguments, dead letters |
 //! | `config` | [`SchedulerConfig::load`](struct.SchedulerConfig.html#method.load): settings from YAML, TOML or JSON and from the environment |
 //! | `logging` | [`logging::init`](logging/fn.init.html): a subscriber of `tracing` for programs that have none, a rolling file |
