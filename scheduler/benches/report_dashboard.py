@@ -69,7 +69,10 @@ def asked(program, place):
     command = [program, "dashboard", "--url", place, "--namespace", "bench", "--listen", "127.0.0.1:0", "--json"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"})
     try:
-        address = json.loads(running.stdout.readline())["url"]
+        told = b""
+        while not told.endswith(b"}\n") and (line := running.stdout.readline()):
+            told += line
+        address = json.loads(told)["url"]
         return {page: [milliseconds(f"{address.rstrip('/')}/{page}") for _ in range(TRIES + 1)][1:] for page in PAGES}
     finally:
         running.terminate()
