@@ -31,6 +31,7 @@ async fn count_stock(stock: State<Arc<Stock>>) {
 
 #[monthly(day = 1, hour = 6)]
 async fn reorder() {
+    println!("reordering");
     tokio::time::sleep(Duration::from_millis(500)).await;
     println!("reordered");
 }

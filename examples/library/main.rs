@@ -21,12 +21,12 @@ async fn main() -> Result<(), Error> {
     }
 
     println!("-- with all that they ask for");
+    outbox.put("Ada");
     let scheduler = Scheduler::from_registry().state(outbox.clone()).expect_tasks(receipts::TASKS).start().await?;
+    let mut events = scheduler.events();
     for task in scheduler.list_tasks() {
         println!("{}, {}, from {}", task.name, task.schedule.describe(), task.source);
     }
-    let mut events = scheduler.events();
-    outbox.put("Ada");
     while let Some(event) = events.next().await {
         if matches!(event, SchedulerEvent::RunEnded { .. }) {
             break;

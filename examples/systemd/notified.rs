@@ -33,21 +33,28 @@ pub(super) async fn main() -> Result<(), Box<dyn Error>> {
     notify(&[NotifyState::Ready])?;
     loop {
         tokio::select! {
-            _ = beat.tick(), if limit.is_some() => tell_whether_well(&scheduler)?,
+            _ = beat.tick(), if limit.is_some() => hear(tell_whether_well(&scheduler)),
             Some(()) = reload.recv() => {
-                notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])?;
+                hear(NotifyState::monotonic_usec_now().and_then(|now| notify(&[NotifyState::Reloading, now])));
                 if let Err(error) = read_period(&scheduler, &folder).await {
                     eprintln!("what was read before holds: {error}");
                 }
-                notify(&[NotifyState::Ready])?;
+                hear(notify(&[NotifyState::Ready]));
             }
             _ = stop.recv() => break,
         }
     }
-    notify(&[NotifyState::Stopping])?;
+    hear(notify(&[NotifyState::Stopping]));
     let report = scheduler.stop().await?;
     println!("stopped, {} runs cancelled", report.cancelled.len());
     Ok(())
+}
+
+/// That systemd does not hear is no reason to end.
+fn hear(told: std::io::Result<()>) {
+    if let Err(error) = told {
+        eprintln!("systemd was not told: {error}");
+    }
 }
 
 /// To start anew helps a scheduler that does not fire, and one with runs that cannot be stopped; if its store is away it helps nobody.
@@ -55,6 +62,9 @@ fn tell_whether_well(scheduler: &SchedulerHandle) -> std::io::Result<()> {
     let health = scheduler.health();
     if health.alive && health.stuck.is_empty() {
         return notify(&[NotifyState::Watchdog, NotifyState::Status("well")]);
+    }
+    if !health.alive {
+        return notify(&[NotifyState::Status("nothing fires any more")]);
     }
     let stuck: Vec<&str> = health.stuck.iter().map(|run| run.task.as_str()).collect();
     notify(&[NotifyState::Status(&format!("stuck: {}", stuck.join(", ")))])

@@ -3,7 +3,7 @@
 //! `cargo run -p examples --bin tokio_service -- 127.0.0.1:4000` ends at Ctrl+C, at SIGTERM, and by a client's line `shutdown`.
 
 use std::sync::{Arc, Mutex};
-use std::{error::Error, io, pin::pin};
+use std::{error::Error, io, pin::pin, time::Duration};
 
 use symphra_scheduler::{Scheduler, State, interval};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -47,21 +47,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on {}", listener.local_addr()?);
     let (stop, mut stopping) = watch::channel(false);
     let (mut clients, mut signalled) = (JoinSet::new(), pin!(signalled()));
-    loop {
+    let ended = loop {
         tokio::select! {
-            client = listener.accept() => drop(clients.spawn(serve(client?.0, inbox.clone(), stop.clone()))),
-            Some(ended) = clients.join_next() => drop(ended?), // a client that goes away in a line is no matter
-            _ = stopping.changed() => break,
-            heard = &mut signalled => break heard?,
+            client = listener.accept() => match client {
+                Ok((client, _)) => drop(clients.spawn(serve(client, inbox.clone(), stop.clone()))),
+                Err(error) => break Err(error),
+            },
+            Some(_) = clients.join_next() => {} // how a client ended is no matter
+            _ = stopping.changed() => break Ok(()),
+            heard = &mut signalled => break heard,
         }
-    }
+    };
     stop.send_modify(|stop| *stop = true);
-    clients.join_all().await;
+    let all = async { while clients.join_next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(10), all).await.unwrap_or_default(); // who does not read is left
     let report = scheduler.stop().await?;
     // Nothing fires any more, and a task's function is still a function.
     file_lines(State::from(inbox)).await;
     println!("stopped, {} runs cancelled", report.cancelled.len());
-    Ok(())
+    Ok(ended?)
 }
 
 /// Returns at Ctrl+C or SIGTERM.

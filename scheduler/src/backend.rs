@@ -206,7 +206,7 @@ pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendErr
 /// A failed call may be tried again with the same arguments, also when it had succeeded and only its answer was lost.
 ///
 /// A backend of a program's own answers these calls; the suite of the feature `conformance` says whether it does so rightly, and
-/// [`register_backend`](crate::register_backend) lets settings ask for it by name. This one waits in front of another:
+/// [`register_backend`](crate::register_backend) lets settings ask for it by name. What looks into a store needs no more than the trait:
 ///
 /// ```
 /// use symphra_scheduler::backend::{Backend, Ledger, TaskKey};

@@ -6,8 +6,7 @@
 //!
 //! Each turn takes in what has happened, decides, and carries the decisions out. A backend call that answers at once is
 //! taken in at once; one that has to wait becomes a pending call, and the loop goes on. Between turns the loop sleeps
-//! until the next task is due, and never longer than [`LOOK_EVERY`], or [`LOOK_SELDOM`] where that is far, so that a step
-//! of the wall clock is noticed.
+//! until the next task is due, and never longer than [`LOOK_EVERY`], so that a step of the wall clock is noticed.
 //!
 //! Invariants: only `decide` changes the state; one call of each kind is under way at a time; everything is bounded by
 //! the number of runs that may be held.
@@ -59,13 +58,6 @@ pub use state::{CancelledRun, StopReport};
 
 /// The longest sleep of the loop: within it a stepped clock or a suspended machine is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The longest sleep where nothing is due within [`FAR`]: a step of the clock that reaches so far makes something late by more
-/// than this anyhow, and a process that has nothing to do should hardly wake.
-const LOOK_SELDOM: Duration = Duration::from_secs(3);
-
-/// From where on what is due next is far.
-const FAR: Duration = Duration::from_secs(60);
 
 /// How often a node looks for runs whose node has died.
 const CLAIM_EVERY: Duration = Duration::from_secs(5);
@@ -365,8 +357,7 @@ impl Turns {
         let fires = state.fires_at().map(|at| self.engine.clock.until(at));
         let stops = state.stop_steps_at().map(|at| at.saturating_sub(now.passed));
         let claims = state.claims_in(now);
-        let look = if fires.is_some_and(|fires| fires < FAR) { LOOK_EVERY } else { LOOK_SELDOM };
-        let nap = [fires, stops, claims].into_iter().flatten().fold(look, Duration::min);
+        let nap = [fires, stops, claims].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
         tokio::select! {
             // By a fixed order, not by chance: the same events give the same turns. None can starve another, since each
             // turn takes in all that there is.

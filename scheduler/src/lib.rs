@@ -90,7 +90,7 @@
 //! | `cli` | [`cli::main`](cli/fn.main.html): a command line for the program, and the binary `symphra`; with it `config` and `daemon` |
 //! | `test-util` | [`test_util`](test_util/index.html): a virtual clock, simulations, a backend that fails; for `[dev-dependencies]` |
 //! | `conformance` | [`conformance_tests!`](macro.conformance_tests.html): the suite of tests that defines a [`Backend`](backend::Backend) |
-//! | `full` | all but the last two |
+//! | `full` | all of these but `test-util` and `conformance` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

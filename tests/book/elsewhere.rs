@@ -59,7 +59,7 @@ fn sources(page: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_comparison_has_one_source_for_each_cell_in_both_languages() {
+fn both_languages_of_the_comparison_have_the_same_sources() {
     let (english, chinese) = (page("en", "comparison.md"), page("zh", "comparison.md"));
     assert_eq!(sources(&english), sources(&chinese));
     assert!(sources(&english).concat().len() > 80, "there are sources");

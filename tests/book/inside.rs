@@ -59,7 +59,7 @@ fn the_unit_that_is_told_is_one_that_systemd_understands() {
         let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().ok()?;
         Some(String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let Some(said) = verified(unit) else { return }; // There is no systemd.
+    let Some(said) = verified(unit) else { return println!("left out: there is no systemd-analyze") };
     assert!(!said.contains("billing.service"), "{said}");
     let said = verified(&unit.replace("WatchdogSec", "WatchdogSecs")).unwrap_or_default();
     assert!(said.contains("billing.service"), "it would say what is wrong: {said:?}");

@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -68,8 +67,11 @@ struct Reader {
 impl Reader {
     fn new() -> Self {
         let ground = tempfile::tempdir().expect("an empty folder");
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-        Self { folder: ground.path().to_path_buf(), ground, address: free.to_string() }
+        // Below those that the system gives out: it is taken minutes later.
+        let ports =
+            (0..10_000).map(|more| 20_000 + u16::try_from((std::process::id() + more) % 10_000).expect("a port"));
+        let free = ports.map(|port| format!("127.0.0.1:{port}")).find(|address| TcpListener::bind(address).is_ok());
+        Self { folder: ground.path().to_path_buf(), ground, address: free.expect("a free port") }
     }
 
     fn main_file(&self) -> PathBuf {
@@ -117,7 +119,7 @@ impl Reader {
 
     /// Runs the program, looks at it as the page does, and presses Ctrl+C when all that comes before its end was seen.
     fn runs(&self, line: &str, sample: &str) {
-        let mut program = self.command(line).process_group(0).stdout(Stdio::piped()).spawn().expect("it can be run");
+        let mut program = self.command(line).stdout(Stdio::piped()).spawn().expect("it can be run");
         let out = BufReader::new(program.stdout.take().expect("it is piped"));
         let (sender, lines) = channel();
         thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -127,7 +129,7 @@ impl Reader {
             self.waits_for(wanted, &lines, &mut printed);
         }
         // The program has taken the place of the cargo that has built it.
-        let kill = format!("kill -INT -- -{}", program.id());
+        let kill = format!("kill -INT {}", program.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success(), "{kill}");
         while let Ok(line) = lines.recv_timeout(PATIENCE) {
             printed.push_str(&line);

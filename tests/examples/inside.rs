@@ -25,7 +25,7 @@ fn quoted(text: &str, number: usize) -> &str {
 
 #[test]
 fn in_actix_web_tasks_run_on_one_thread_and_are_triggered_and_told_of_on_others() {
-    let (program, address) = listening("actix_service", "http://");
+    let (mut program, address) = listening("actix_service", "http://");
     let began = Instant::now();
     let told = loop {
         let response = get(&address, "/");
@@ -45,6 +45,7 @@ fn in_actix_web_tasks_run_on_one_thread_and_are_triggered_and_told_of_on_others(
     // A run that is under way when the signal comes.
     let response = ask("POST", &address, "/reorder");
     assert!(response.starts_with("HTTP/1.1 202 ") && response.contains("run "), "{response}");
+    program.prints("reordering");
     program.signal("TERM");
     let (status, printed) = program.ends();
     assert_eq!(status.code(), Some(0), "{printed}");
@@ -54,9 +55,10 @@ fn in_actix_web_tasks_run_on_one_thread_and_are_triggered_and_told_of_on_others(
 }
 
 #[test]
-fn in_actix_web_ctrl_c_cuts_requests_off_and_lets_runs_end() {
-    let (program, address) = listening("actix_service", "http://");
+fn in_actix_web_a_run_ends_also_after_ctrl_c() {
+    let (mut program, address) = listening("actix_service", "http://");
     assert!(ask("POST", &address, "/reorder").starts_with("HTTP/1.1 202 "));
+    program.prints("reordering");
     program.signal("INT");
     let (status, printed) = program.ends();
     assert_eq!(status.code(), Some(0), "{printed}");

@@ -5,7 +5,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     // What may stand there.
     (", or a table: see below", "，或写成表：见下"),
     (", or a list of them", "，或这样的列表"),
-    ("for each name ", "每个名字对应"),
+    ("for each name ", "每个名字一个值："),
     ("the name of a time zone, such as Europe/Paris", "时区名，如 `Europe/Paris`"),
     ("1 to 128 bytes without control characters", "1 至 128 字节，不含控制字符"),
     (
@@ -57,7 +57,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("How many runs may execute at once", "同时执行的运行数"),
     ("How many accepted runs may wait for a worker", "已接受的运行中可以有多少等待工作者"),
     ("The zone of tasks that name none", "未指定时区的任务所用的时区"),
-    ("How long a stop waits for what runs", "停止时等待正在运行者的时长"),
+    ("How long a stop waits for what runs", "停止时最多等待正在执行的运行多久"),
     ("How late an occurrence may be accepted without being a misfire", "一个时刻被接受时迟到多久以内不算错过"),
     (
         "How long after its last heartbeat the runs of a dead node stay its own",
@@ -85,8 +85,8 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
         "Whether tables are made at start (auto), or have to be there (check)",
         "表在启动时创建（auto），还是必须已经存在（check）",
     ),
-    ("The schema of the tables", "表所在的 schema，仅用于 postgres"),
-    ("Whether nodes wake one another by LISTEN and NOTIFY", "节点是否用 LISTEN 和 NOTIFY 互相唤醒，仅用于 postgres"),
+    ("The schema of the tables", "表所在的 schema"),
+    ("Whether nodes wake one another by LISTEN and NOTIFY", "节点是否用 LISTEN 和 NOTIFY 互相唤醒"),
     // `logging:`.
     (
         "What is written: a level for all and levels by target, as in info,sqlx=warn",
