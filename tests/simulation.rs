@@ -8,10 +8,10 @@
 //! To replay a seed that was printed, with its transcript:
 //!
 //! ```text
-//! SYMPHRA_SEED=7 cargo test -p symphra-scheduler-tests --test simulation -- --nocapture a_cluster
+//! SYMPHRA_SEED=7 cargo test -p symphra-scheduler-tests --test simulation -- --nocapture a_cluster_keeps
 //! ```
 //!
-//! with `whatever_happens` in place of `a_cluster` for one engine, and with `SYMPHRA_BUG=` and a part of its name for a
+//! with `whatever_happens_the` in place of `a_cluster_keeps` for one engine, and with `SYMPHRA_BUG=` and a part of its name for a
 //! planted bug. `SYMPHRA_NIGHTLY=1` plays 10,000 seeds of each instead of 200.
 
 mod simulation {

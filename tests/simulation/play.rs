@@ -37,6 +37,7 @@ pub(crate) fn play(seed: u64) -> Played {
 
 async fn act_out(scenario: Arc<Scenario>, journal: Journal) {
     let chaos: Arc<OnceLock<Chaos>> = Arc::default();
+    scenario.tasks.iter().for_each(|spec| journal.see().note(format_args!("drawn {spec:?}")));
     for task in 0..scenario.declared {
         let mut seen = journal.see();
         seen.tasks[task].is_registered = true;

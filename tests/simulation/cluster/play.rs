@@ -49,6 +49,7 @@ pub(crate) fn play(seed: u64, bug: Option<Bug>) -> Played {
 async fn act_out(world: Arc<World>, journal: Journal, bug: Option<Bug>) {
     let cluster = TestCluster::new(utc(world.begins_at)).await.expect("time is paused");
     journal.see().start();
+    world.tasks.iter().for_each(|spec| journal.see().note(format_args!("drawn {spec:?}")));
     let store = Planted::new(cluster.store().clone(), bug);
     let account = Account::new(journal.clone(), cluster.store().clone(), store.clone());
     let random = Rng::with_seed(world.seed ^ 0x7c1a_55e5);
