@@ -1,7 +1,7 @@
 //! The public interface of the crates that are published, all features on, as rustdoc shows it: `snapshots/public-api.txt`. Whoever
 //! changes it sees so, and says in CHANGELOG.md what it means to users. `BLESS=1` writes it anew. And each item of it has an example.
 //!
-//! It reads what `cargo doc --no-deps --workspace --all-features` has made, in the folder that `SYMPHRA_DOCUMENTATION` names, as
+//! It reads what `cargo doc --no-deps --all-features` of the three crates has made, in the folder that `SYMPHRA_DOCUMENTATION` names, as
 //! `.ci/run` does; to make that takes as long as to build everything once more, so that without it nothing is compared.
 //!
 //! It is kept for want of a published version to compare with. What is not documented (`#[doc(hidden)]`) is no part of it, and

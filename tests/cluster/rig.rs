@@ -202,10 +202,28 @@ impl Node {
 
     /// Has it do something; its answer.
     pub(crate) fn ask(&mut self, command: &str) -> String {
+        self.try_to_ask(command).unwrap_or_else(|error| panic!("{}: {command}: {error}", self.name))
+    }
+
+    /// Asks it until its store answers: one that was away a moment ago may take its time.
+    fn ask_until_answered(&mut self, question: &str) -> String {
+        let began = Instant::now();
+        loop {
+            match self.try_to_ask(question) {
+                Ok(answer) => return answer,
+                Err(error) => assert!(began.elapsed() < PATIENCE, "{}: {question}: {error}", self.name),
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn try_to_ask(&mut self, command: &str) -> Result<String, String> {
         self.tell(command);
         let answer = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{}: {command}", self.name));
-        let answer = answer.strip_prefix("ok").unwrap_or_else(|| panic!("{}: {command}: {answer}", self.name));
-        answer.trim_start().to_owned()
+        match answer.strip_prefix("ok") {
+            Some(answer) => Ok(answer.trim_start().to_owned()),
+            None => Err(answer),
+        }
     }
 
     /// What its engine has said so far.
@@ -261,7 +279,7 @@ impl Node {
 
     /// The ledger of a task, which balances: occurrences, runs, recorded.
     pub(crate) fn balanced_ledger(&mut self, task: &str) -> [u64; 3] {
-        let ledger = self.ask(&format!("ledger {task}"));
+        let ledger = self.ask_until_answered(&format!("ledger {task}"));
         let counts: Vec<u64> = ledger.split(' ').map(|count| count.parse().expect("a count")).collect();
         let counts: [u64; 3] = counts.try_into().unwrap_or_else(|_| panic!("a ledger has three counts: {ledger}"));
         assert_eq!(counts[0], counts[1] + counts[2], "{task}: {ledger}");
@@ -270,7 +288,7 @@ impl Node {
 
     /// The spans of a task of which the store says why they did not run.
     pub(crate) fn excuses(&mut self, task: &str) -> Vec<Excuse> {
-        let records = self.ask(&format!("records {task}"));
+        let records = self.ask_until_answered(&format!("records {task}"));
         let spans = records.split(' ').filter(|record| !record.is_empty()).map(|record| {
             let words: Vec<&str> = record.split(':').collect();
             let at = |place: usize| words[place].parse().unwrap_or_else(|_| panic!("{record} is a span"));
