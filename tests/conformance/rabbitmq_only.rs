@@ -9,8 +9,8 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use symphra_scheduler::backend::{
-    Backend, Claim, Command, End, Finish, Holder, Holding, Registered, Registration, Retention, RunQuery, Stored,
-    Submission, Submitted, TaskKey, TaskRules, Token,
+    Backend, Claim, Command, End, Finish, Holder, Holding, Registered, Registration, Retention, RunQuery, Submission,
+    Submitted, TaskKey, TaskRules, Token,
 };
 use symphra_scheduler::{Origin, Overlap, RabbitMqBackend, RunId, Schedule, TaskName, Timestamp, Timetable};
 use symphra_scheduler_tests::services::{RabbitMq, has_rabbitmq, rabbitmq_url, redis_namespace};
@@ -55,18 +55,19 @@ async fn submitted(store: &RabbitMqBackend, task: TaskKey, count: u128) {
     assert!(submitted.iter().all(|it| matches!(it, Submitted::Queued { .. })), "{:?}", submitted.first());
 }
 
-/// Runs that failed at length, listed, told to whoever comes next, and a pause of many tasks.
+/// Runs that failed at length, listed, told to whoever comes next, and a pause of many tasks: each a little more than a message
+/// may be.
 #[tokio::test]
 async fn no_message_is_larger_than_a_server_takes() {
     if !has_rabbitmq() {
         return;
     }
-    const RUNS: usize = 600;
+    const RUNS: usize = 360;
     let server = RabbitMq::start_with(&[("rabbit max_message_size", MESSAGE_MAX)]);
     let namespace = redis_namespace();
     let owner = open(&server.url(), &namespace).await;
     let other = open(&server.url(), &namespace).await;
-    let tasks = registered(&other, 2_500).await;
+    let tasks = registered(&other, 1_100).await;
     let task = tasks[0].key;
     submitted(&other, task, RUNS as u128).await;
     let claim = Claim { number: 1, tasks: [task].into(), jobs: [].into(), max: RUNS };
@@ -85,11 +86,12 @@ async fn no_message_is_larger_than_a_server_takes() {
         log: Some(text.as_str().into()),
     });
     let ended: Vec<Finish> = ended.collect();
+    // An end that had no answer within a second was sent again, and the second is told that it is stale.
     let stored = other.finish(&ended).await.expect("they are stored");
-    assert!(stored.iter().all(|stored| matches!(stored, Stored::Done { .. })), "{:?}", stored.first());
+    assert_eq!(stored.len(), RUNS);
     let listed = other.runs(&RunQuery::of(task)).await.expect("they are listed");
     assert_eq!(listed.len(), RUNS);
-    assert_eq!(listed[0].failure.as_deref(), Some(text.as_str()));
+    assert!(listed.iter().all(|run| run.failure.as_deref() == Some(text.as_str())));
 
     let reason = Some("\"".repeat(8_000).into());
     let version = other.changes(None).await.expect("it is told").version;
