@@ -10,6 +10,8 @@ mod guarantees;
 mod inside;
 #[path = "book/kubernetes.rs"]
 mod kubernetes;
+#[path = "book/performance.rs"]
+mod performance;
 #[cfg(unix)]
 #[path = "book/start.rs"]
 mod start;

@@ -130,6 +130,9 @@ public class Quartz {
     static void defaults() {
         CronTrigger trigger = TriggerBuilder.newTrigger().withSchedule(CronScheduleBuilder.cronSchedule("0 0 12 * * ?")).build();
         says("the priority is 5 unless it is set", trigger.getPriority() == 5);
+        SimpleTrigger often = TriggerBuilder.newTrigger().startAt(new Date(0))
+            .withSchedule(SimpleScheduleBuilder.simpleSchedule().withIntervalInMilliseconds(1).repeatForever()).build();
+        says("a simple trigger fires each millisecond if it is told to", often.getFireTimeAfter(new Date(7)).getTime() == 8);
         trigger = TriggerBuilder.newTrigger().withSchedule(CronScheduleBuilder.cronSchedule("* * * * * ?")).startAt(new Date(0)).build();
         org.quartz.impl.triggers.CronTriggerImpl missed = (org.quartz.impl.triggers.CronTriggerImpl) trigger;
         missed.setNextFireTime(new Date(0));

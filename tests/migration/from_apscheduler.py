@@ -41,6 +41,7 @@ import time
 from datetime import UTC, datetime
 
 import apscheduler
+from apscheduler.triggers.interval import IntervalTrigger
 from tzlocal import get_localzone
 
 
@@ -71,6 +72,8 @@ def expressions():
         says(f"{text!r} is refused", refused)
     both = upcoming(crontab("0 12 13 * fri"), new_year)
     says("both day fields have to match", all(at.day == 13 and at.isoweekday() == 5 for at in both))
+    quarters = upcoming(IntervalTrigger(seconds=0.25, start_date=new_year, timezone="UTC"), new_year)
+    says("an interval may be a part of a second", [at.microsecond for at in quarters] == [0, 250_000, 500_000])
     says("the zone is that of the machine unless it is set", str(CronTrigger(hour=1).timezone) == str(get_localzone()))
     new_york = ZoneInfo("America/New_York")
     spring = upcoming(CronTrigger(hour=2, minute=30, timezone=new_york), datetime(2026, 3, 7, 12, tzinfo=UTC), 1)[0]

@@ -55,7 +55,7 @@ pub(super) const CHINESE: &[(&str, &str)] = &[
     ("never", "从不"),
     // `scheduler:`.
     ("How many runs may execute at once", "同时执行的运行数"),
-    ("How many accepted runs may wait for a worker", "已接受的运行中可以有多少等待工作者"),
+    ("How many accepted runs may wait for a worker", "已接受的运行中可以有多少等待 worker"),
     ("The zone of tasks that name none", "未指定时区的任务所用的时区"),
     ("How long a stop waits for what runs", "停止时最多等待正在执行的运行多久"),
     ("How late an occurrence may be accepted without being a misfire", "一个时刻被接受时迟到多久以内不算错过"),
