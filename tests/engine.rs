@@ -93,6 +93,30 @@ fn a_hundred_tasks_of_one_second_are_punctual() {
 }
 
 /// Adding a task hung on such a runtime.
+/// How often this thread has waited for something, by the kernel.
+#[cfg(target_os = "linux")]
+fn waits() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("the kernel tells");
+    let told = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).expect("and how often");
+    told.trim().parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_scheduler_with_nothing_due_wakes_less_than_once_a_second() {
+    one_thread().block_on(async {
+        let midnight = Schedule::cron("0 0 1 1 *").expect("the start of a year");
+        let tasks = (0..1_000).map(|n| Task::new(format!("task {n}"), midnight.clone(), async || {}));
+        let scheduler = tasks.fold(Scheduler::empty(), Scheduler::register).start().await.expect("it starts");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = waits();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let woken = waits() - before;
+        assert!(woken < 10, "{woken} times in ten seconds");
+        stopped(&scheduler).await;
+    });
+}
+
 #[test]
 fn it_starts_fires_and_stops_on_a_runtime_of_one_thread() {
     fires_and_stops(&one_thread());

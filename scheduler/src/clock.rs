@@ -2,9 +2,10 @@
 //!
 //! [`Clock`] answers two questions: what the wall says ([`Clock::now`]), and how much time has passed
 //! ([`Clock::monotonic`]). [`ClockWatch`] compares the two and so notices a step of the wall clock or a suspended
-//! machine. [`StoreClock`] is what schedules go by: the store's clock, which is a node's own one and a measured offset.
+//! machine; [`Steps`] tells when it is worth to compare them. [`StoreClock`] is what schedules go by: the store's clock, which is a node's own one and a measured offset.
 
 mod offset;
+mod steps;
 
 #[cfg(any(test, feature = "test-util"))]
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use symphra_scheduler_core::Timestamp;
+#[cfg(any(test, feature = "test-util"))]
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use offset::{Measurement, Offset, StoreClock};
+pub(crate) use steps::Steps;
 
 /// A step smaller than this is drift, which a time daemon slews and which no schedule notices.
 const STEP_MIN: Duration = Duration::from_millis(20);
@@ -40,13 +44,26 @@ pub(crate) struct Virtual {
     origin: Timestamp,
     started: Instant,
     stepped_millis: AtomicI64,
+    /// Tells that it was stepped; `None` if it keeps that to itself, as clocks of some systems do.
+    told: Option<watch::Sender<()>>,
 }
 
 impl Clock {
     /// A clock that shows `origin` now, follows tokio's time and can be stepped.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn starting_at(origin: Timestamp) -> Self {
-        Self::Virtual(Arc::new(Virtual { origin, started: Instant::now(), stepped_millis: AtomicI64::new(0) }))
+        Self::laid_over(origin, Some(watch::Sender::new(())))
+    }
+
+    /// The same, of whose steps nobody is told.
+    #[cfg(test)]
+    pub(crate) fn that_tells_nothing(origin: Timestamp) -> Self {
+        Self::laid_over(origin, None)
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    fn laid_over(origin: Timestamp, told: Option<watch::Sender<()>>) -> Self {
+        Self::Virtual(Arc::new(Virtual { origin, started: Instant::now(), stepped_millis: AtomicI64::new(0), told }))
     }
 
     /// Sets the wall of a virtual clock forward (or, negative, back) by `millis`.
@@ -56,6 +73,9 @@ impl Clock {
             Self::System => panic!("only a virtual clock can be stepped"),
             Self::Virtual(time) => {
                 time.stepped_millis.fetch_add(millis, Ordering::SeqCst);
+                if let Some(told) = &time.told {
+                    told.send_replace(());
+                }
             }
         }
     }

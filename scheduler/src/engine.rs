@@ -6,7 +6,7 @@
 //!
 //! Each turn takes in what has happened, decides, and carries the decisions out. A backend call that answers at once is
 //! taken in at once; one that has to wait becomes a pending call, and the loop goes on. Between turns the loop sleeps
-//! until the next task is due, and never longer than [`LOOK_EVERY`], so that a step of the wall clock is noticed.
+//! until the next task is due or the wall clock was set; where nobody tells that, it looks each second.
 //!
 //! Invariants: only `decide` changes the state; one call of each kind is under way at a time; everything is bounded by
 //! the number of runs that may be held.
@@ -55,9 +55,6 @@ pub(crate) use present::Present;
 pub(crate) use rehearse::rehearse;
 pub(crate) use state::State;
 pub use state::{CancelledRun, StopReport};
-
-/// The longest sleep of the loop: within it a stepped clock or a suspended machine is noticed.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a node looks for runs whose node has died.
 const CLAIM_EVERY: Duration = Duration::from_secs(5);
@@ -357,7 +354,8 @@ impl Turns {
         let fires = state.fires_at().map(|at| self.engine.clock.until(at));
         let stops = state.stop_steps_at().map(|at| at.saturating_sub(now.passed));
         let claims = state.claims_in(now);
-        let nap = [fires, stops, claims].into_iter().flatten().fold(LOOK_EVERY, Duration::min);
+        let nap =
+            [fires, stops, claims].into_iter().flatten().fold(self.engine.present.steps.look_every(), Duration::min);
         tokio::select! {
             // By a fixed order, not by chance: the same events give the same turns. None can starve another, since each
             // turn takes in all that there is.
@@ -367,6 +365,7 @@ impl Turns {
             // The engine's own handle keeps the senders alive.
             Ok(()) = self.engine.asked.changed() => self.heed(),
             Some(asking) = self.engine.requests.recv() => self.take_in(asking),
+            () = self.engine.present.steps.next() => {}
             () = tokio::time::sleep(nap) => {}
         }
     }

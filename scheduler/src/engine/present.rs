@@ -11,10 +11,12 @@ use super::Turns;
 use super::event::Event;
 use super::notice::Notice;
 use super::state::Now;
-use crate::clock::{ClockStep, ClockWatch, StoreClock};
+use crate::clock::{ClockStep, ClockWatch, Steps, StoreClock};
 
 /// What is needed to tell the present.
 pub(crate) struct Present {
+    /// Wakes the engine when the node's own clock was set.
+    pub(super) steps: Steps,
     watch: ClockWatch,
     began: Instant,
     /// The latest that was told: what is decided may hang on it, so that nothing earlier is.
@@ -26,8 +28,10 @@ pub(crate) struct Present {
 impl Present {
     /// To be made before the offset is measured: a step of the node's own clock is noticed from then on.
     pub(crate) fn new(clock: &StoreClock) -> Self {
+        // First, so that no step lies between the two.
+        let steps = Steps::of(clock.local());
         let watch = ClockWatch::new(clock.local());
-        Self { watch, began: clock.monotonic(), latest: Timestamp::MIN, awaits: None }
+        Self { steps, watch, began: clock.monotonic(), latest: Timestamp::MIN, awaits: None }
     }
 }
 

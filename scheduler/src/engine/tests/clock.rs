@@ -1,4 +1,5 @@
-//! A wall clock that is set: nothing fires twice, nothing is lost without a record, and it is noticed within a second.
+//! A wall clock that is set: nothing fires twice, nothing is lost without a record, and it is noticed at once, or within a second
+//! where nobody tells it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,6 +7,7 @@ use symphra_scheduler_core::Timestamp;
 
 use super::rig::{Rig, counts, cron, every, millis, pass, seconds};
 use crate::backend::{Reason, Record};
+use crate::clock::Clock;
 use crate::test_util::{Chaos, Fault};
 
 #[tokio::test(start_paused = true)]
@@ -23,6 +25,31 @@ async fn when_the_clock_is_set_back_nothing_fires_again_and_what_it_shows_again_
     let expected: Vec<i64> = (1..=363).map(|n| n * 10_000).collect();
     assert_eq!(rig.fired("tick"), expected, "firing goes on where it stopped");
     assert_eq!(counts(rig.ledger("tick").await), (423, 363, 60));
+}
+
+/// How long after the clock was set to just before noon the task of noon began.
+async fn noticed_after(rig: &Rig) -> std::time::Duration {
+    let _scheduler = rig.start([rig.quick("noon", cron("0 12 * * *"))]).await;
+    pass(millis(100_300)).await;
+    rig.clock.step(12 * 3_600_000 - 100_300 - 1);
+    let set = rig.clock.now();
+    pass(seconds(2)).await;
+    let runs = rig.log.of("noon");
+    assert_eq!(runs.len(), 1, "it ran");
+    runs[0].began_at.since(set)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_told_is_noticed_at_once() {
+    assert_eq!(noticed_after(&Rig::new()).await, millis(1), "just when it was due");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_nobody_tells_is_noticed_within_a_second() {
+    let origin = Timestamp::from_millis(1_780_272_000_000);
+    let rig = Rig::by(origin, Clock::that_tells_nothing(origin));
+    let after = noticed_after(&rig).await;
+    assert!(after > millis(1) && after <= seconds(1), "{after:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,10 @@ impl Rig {
 
     pub(super) fn starting(at: &str) -> Self {
         let origin = instant(at);
-        let clock = Clock::starting_at(origin);
+        Self::by(origin, Clock::starting_at(origin))
+    }
+
+    pub(super) fn by(origin: Timestamp, clock: Clock) -> Self {
         let log = Log { clock: clock.clone(), entries: Arc::default() };
         Self { origin, store: MemoryBackend::with_clock(clock.clone()), clock, log }
     }
