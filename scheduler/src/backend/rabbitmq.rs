@@ -356,7 +356,7 @@ impl Backend for RabbitMqBackend {
 
     fn last_ended<'a>(&'a self, tasks: &'a [TaskKey]) -> BackendFuture<'a, Vec<RunRow>> {
         let tasks = tasks.to_vec();
-        self.run("list runs", |store| async move { pieces::last_ended(&store, tasks).await })
+        self.run("list runs", |store| async move { pieces::last_ended(&store, &tasks).await })
     }
 
     fn log(&self, run: RunId) -> BackendFuture<'_, Option<RunLog>> {

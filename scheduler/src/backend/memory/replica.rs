@@ -18,7 +18,7 @@ use crate::backend::weight::piece;
 use crate::backend::{
     Action, Admission, Cancelled, Changes, Claim, Claims, Command, Enqueued, Finish, Firing, Holder, Holding,
     LETTERS_LISTED, Ledger, Left, LetterQuery, LetterRow, NamedTask, NewAction, NewJob, NodeRow, Record, Registered,
-    Registration, RunLog, RunQuery, RunRows, Stored, Submission, Submitted, TaskKey, Unregistration,
+    Registration, RunLog, RunQuery, RunRow, RunRows, Stored, Submission, Submitted, TaskKey, Unregistration,
 };
 use crate::clock::Clock;
 use crate::run::RunId;
@@ -133,6 +133,10 @@ pub(in crate::backend) enum Question {
     RunsPage {
         query: RunQuery,
     },
+    /// The last run to end of each of these tasks.
+    LastEnded {
+        tasks: Vec<TaskKey>,
+    },
     Log {
         run: RunId,
     },
@@ -200,6 +204,11 @@ pub(in crate::backend) enum Answer {
     Ended(usize),
     Lost(Vec<RunId>),
     RunsPage(RunRows),
+    /// The last runs to end of so many of the tasks that were asked for, those apart that have none.
+    LastEnded {
+        seen: usize,
+        rows: Vec<RunRow>,
+    },
     Log(Option<RunLog>),
     Records(Vec<Record>),
     Ledger(Ledger),
@@ -384,6 +393,11 @@ impl Replica {
                 let some = piece(&mut listed, LISTED_MAX.min(query.limit.unwrap_or(usize::MAX)));
                 let next = some.last().map(|&(place, _)| place).filter(|_| listed.peek().is_some());
                 Answer::RunsPage(RunRows { rows: some.into_iter().map(|(_, row)| row).collect(), next })
+            }
+            Question::LastEnded { tasks } => {
+                let last = |&task: &TaskKey| store.listed(&RunQuery::last_ended_of(task)).next().map(|(_, row)| row);
+                let some = piece(&mut tasks.iter().map(last).peekable(), LISTED_MAX);
+                Answer::LastEnded { seen: some.len(), rows: some.into_iter().flatten().collect() }
             }
             Question::Log { run } => Answer::Log(store.run_log(*run)),
             Question::Records { task } => Answer::Records(store.records(*task)),

@@ -1,9 +1,6 @@
 //! What is asked of the owner in pieces, each of which is one message: what has no bound, or might be heavy.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-
-use tokio::task::JoinSet;
 
 use super::ask::{Failed, Shared};
 use super::message::Request;
@@ -21,9 +18,6 @@ const REGISTERED_MAX: usize = 250;
 
 /// How heavy a pause may be, which is told with each task that it holds.
 const PAUSE_MAX: usize = ERROR_TEXT_BYTES_MAX;
-
-/// How many questions about single tasks are under way at once: others ask the owner too, and wait behind them.
-const QUESTIONS_MAX: usize = 32;
 
 /// How often the tasks of a claim are told anew at most: the owner has forgotten them as soon as it had heard them.
 const NAMED_AGAIN_MAX: usize = 3;
@@ -56,19 +50,38 @@ pub(super) async fn register(
     Ok(registered)
 }
 
-pub(super) async fn look(store: &Shared, mut tasks: &[TaskKey]) -> Result<Vec<Registered>, Failed> {
-    let mut looked = Vec::with_capacity(tasks.len());
+pub(super) async fn look(store: &Shared, tasks: &[TaskKey]) -> Result<Vec<Registered>, Failed> {
+    let read = |answer| match answer {
+        Answer::Looked { seen, registered } => Some((seen, registered)),
+        _ => None,
+    };
+    of_each(store, tasks, |tasks| Question::Look { tasks }, read).await
+}
+
+/// The last runs of tasks to end.
+pub(super) async fn last_ended(store: &Shared, tasks: &[TaskKey]) -> Result<Vec<RunRow>, Failed> {
+    let read = |answer| match answer {
+        Answer::LastEnded { seen, rows } => Some((seen, rows)),
+        _ => None,
+    };
+    of_each(store, tasks, |tasks| Question::LastEnded { tasks }, read).await
+}
+
+/// Asks about each of these tasks: about many at once, as many of which are answered as go into one message.
+async fn of_each<A>(
+    store: &Shared,
+    mut tasks: &[TaskKey],
+    ask: fn(Vec<TaskKey>) -> Question,
+    read: fn(Answer) -> Option<(usize, Vec<A>)>,
+) -> Result<Vec<A>, Failed> {
+    let mut answers = Vec::with_capacity(tasks.len());
     while !tasks.is_empty() {
         let some = &tasks[..tasks.len().min(TOGETHER_MAX)];
-        let read = |answer| match answer {
-            Answer::Looked { seen, registered } => Some((seen, registered)),
-            _ => None,
-        };
-        let (seen, registered) = store.get(question(Question::Look { tasks: some.to_vec() }), read).await?;
-        looked.extend(registered);
+        let (seen, answered) = store.get(question(ask(some.to_vec())), read).await?;
+        answers.extend(answered);
         tasks = &tasks[seen.clamp(1, some.len())..];
     }
-    Ok(looked)
+    Ok(answers)
 }
 
 /// What has changed, with all tasks of which something has.
@@ -147,24 +160,6 @@ pub(super) async fn runs_page(store: &Shared, mut query: RunQuery) -> Result<Run
         (page.next, query.after) = (some.next, some.next);
         if page.next.is_none() || limit.is_some_and(|limit| page.rows.len() >= limit) {
             return Ok(page);
-        }
-    }
-}
-
-/// The last runs of tasks to end: a question for each, many of them under way at once.
-pub(super) async fn last_ended(store: &Arc<Shared>, tasks: Vec<TaskKey>) -> Result<Vec<RunRow>, Failed> {
-    let (mut rest, mut under_way, mut last) = (tasks.into_iter(), JoinSet::new(), Vec::new());
-    loop {
-        while under_way.len() < QUESTIONS_MAX
-            && let Some(task) = rest.next()
-        {
-            let store = Arc::clone(store);
-            under_way.spawn(async move { runs_page(&store, RunQuery::last_ended_of(task)).await });
-        }
-        match under_way.join_next().await {
-            Some(Ok(page)) => last.extend(page?.rows),
-            Some(Err(gone)) => std::panic::resume_unwind(gone.into_panic()),
-            None => return Ok(last),
         }
     }
 }
