@@ -2,7 +2,7 @@
 
 mod open;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -10,10 +10,11 @@ use std::time::Duration;
 use symphra_scheduler_core::format_duration;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::backend::{Backend, BackendError, Capabilities, Holder, NodeRow, Presence, Registration};
+use crate::backend::{Backend, BackendError, Capabilities, Holder, NodeRow, Presence};
 use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, Present, REQUESTS_MAX, State};
+use crate::equals::Equals;
 use crate::error::Error;
 use crate::events::Teller;
 use crate::executor::{Executor, Provided, Surroundings};
@@ -90,8 +91,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let version = backend.changes(None).await?.version;
     let retention = config.retention();
     let declared = names.iter().cloned().zip(&tasks);
-    let mut registrations: Vec<_> = declared.map(|(name, task)| task.registration(name, &config, &retention)).collect();
-    share_timetables(&mut registrations);
+    let mut timetables = Equals::default();
+    let registrations: Vec<_> =
+        declared.map(|(name, task)| task.registration(name, &config, &retention, &mut timetables)).collect();
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
     if registered.len() != tasks.len() {
@@ -104,10 +106,10 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.grace(), held_max, capabilities);
     state.reserve(tasks.len());
     let mut live: Vec<Option<Arc<LiveTask>>> = Vec::with_capacity(tasks.len());
-    let mut notes: Vec<String> = Vec::new();
+    let (mut notes, mut policies): (Vec<String>, _) = (Vec::new(), Equals::default());
     let now = clock.now();
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
-        let task = Arc::new(LiveTask::new(&task, name, registered, now));
+        let task = Arc::new(LiveTask::new(&task, name, registered, now, &mut policies));
         state.add(Arc::clone(&task), registered);
         notes.extend(forgotten_anchor(
             task.name.as_str(),
@@ -236,23 +238,6 @@ async fn warn_of_other_zones(backend: &dyn Backend, holder: &Holder, logger: &Lo
     let others = nodes.iter().filter(|node| node.presence == Presence::Alive && *node.tzdb != *holder.tzdb);
     for NodeRow { node: other, tzdb: others, .. } in others {
         logger.write(Entry::ZonesDiffer { tzdb: holder.tzdb, other, others });
-    }
-}
-
-/// How many timetables are looked at for one that is the same: programs of very many tasks have few different ones.
-const COMPARED_MAX: usize = 8;
-
-/// Gives tasks whose timetables are equal one for all.
-fn share_timetables(tasks: &mut [Registration]) {
-    let mut known: VecDeque<Arc<_>> = VecDeque::with_capacity(COMPARED_MAX);
-    for task in tasks {
-        match known.iter().find(|known| ***known == *task.timetable) {
-            Some(known) => task.timetable = Arc::clone(known),
-            None => {
-                known.truncate(COMPARED_MAX - 1);
-                known.push_front(Arc::clone(&task.timetable));
-            }
-        }
     }
 }
 

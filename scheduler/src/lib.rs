@@ -106,6 +106,7 @@ mod daemon;
 #[cfg(feature = "dashboard")]
 mod dashboard;
 mod engine;
+mod equals;
 mod error;
 mod events;
 mod executor;

@@ -82,7 +82,7 @@ impl Declared {
         }
         let timetable = task.timetable(self.zone);
         let zone = timetable.zone;
-        let plan = Plan::new(timetable, task.name(), self.now, Timestamp::MIN);
+        let plan = Plan::new(timetable.into(), task.name(), self.now, Timestamp::MIN);
         let next = std::iter::successors(plan.next(self.now), |&at| plan.next(at));
         next.take(count).map(|at| At::new(at, zone)).collect()
     }

@@ -61,7 +61,7 @@ impl State {
     ) {
         let Some(place) = self.place(live.key) else { return };
         self.untold.extend(stored.ended.clone().map(|record| (live.name.clone(), record)));
-        self.has_priorities |= live.priority != 0;
+        self.has_priorities |= live.policy.priority != 0;
         self.tasks[place as usize].live = live;
         self.task_changed(stored, now, actions);
         self.tasks[place as usize].show(stored);

@@ -141,7 +141,7 @@ impl State {
         for task in tasks.drain(..) {
             let state = &self.tasks[task as usize];
             if state.wake == wake {
-                self.ready.entry((Reverse(state.live.priority), wake)).or_default().push(task);
+                self.ready.entry((Reverse(state.live.policy.priority), wake)).or_default().push(task);
             }
         }
         self.timer.reuse(tasks);

@@ -64,8 +64,8 @@ fn misfire(task: &TaskState, first: Timestamp, now: Timestamp, grace: Duration, 
     let plan = &task.plan;
     // Those that are due before this instant are late.
     let newest = plan.newest_due(first, just_before(now.minus(grace)));
-    let oldest_wanted = task.live.catch_up_window.map_or(Timestamp::MIN, |window| now.minus(window));
-    match task.live.misfire {
+    let oldest_wanted = task.live.policy.catch_up_window.map_or(Timestamp::MIN, |window| now.minus(window));
+    match task.live.policy.misfire {
         Misfire::Skip => {
             let passed = Some(span(plan, Reason::Missed, first, newest));
             Firing { passed, ..advance(task, newest, id) }

@@ -199,7 +199,7 @@ impl State {
                     End::Retry { at, failure }
                 }
                 (None, Outcome::Cancelled(CancelCause::Stopped))
-                    if self.is_durable && job.task.delivery == Delivery::AtLeastOnce =>
+                    if self.is_durable && job.task.policy.delivery == Delivery::AtLeastOnce =>
                 {
                     job.task.tally().given_back(ran.is_some());
                     End::HandBack

@@ -297,7 +297,7 @@ impl State {
         let mark = registered.mark;
         self.untold.extend(registered.ended.clone().map(|record| (live.name.clone(), record)));
         self.has_delays |= plan.fixed_delay().is_some();
-        self.has_priorities |= live.priority != 0;
+        self.has_priorities |= live.policy.priority != 0;
         let next = match plan.only() {
             Some(at) if mark < at && at <= registered.anchor && registered.since == Timestamp::MIN => {
                 if self.is_durable && registered.anchor.since(at) <= PAST_ONCE_MAX {

@@ -56,7 +56,7 @@ pub(super) async fn run(
         attempt: job.attempt,
         scheduled_at: job.scheduled_at,
     });
-    let timeout = job.task.timeout;
+    let timeout = job.task.policy.timeout;
     let attempt = Attempt { cancel: &cancel, clock: &executor.clock, began, timeout, span: &span, logger, job: &job };
     let returned = match attempt.caught(|| span.in_scope(|| job.task.call.begin(&context))) {
         Ok(body) => attempt.drive(body, before_waiting).await,

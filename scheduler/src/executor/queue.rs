@@ -14,7 +14,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn push(&mut self, job: Job) {
-        self.by_priority.entry(Reverse(job.task.priority)).or_default().push_back(job);
+        self.by_priority.entry(Reverse(job.task.policy.priority)).or_default().push_back(job);
         self.len += 1;
     }
 

@@ -61,7 +61,7 @@ impl Running {
     /// Whether its body should have been dropped by now, and never came to an await.
     fn is_stuck(&self, now: Instant) -> bool {
         let asked_at = self.cancel.why().map(|(_, at)| at);
-        let too_long = self.task.timeout.map(|timeout| self.began + timeout);
+        let too_long = self.task.policy.timeout.map(|timeout| self.began + timeout);
         asked_at.or(too_long).is_some_and(|at| now > at + GRACE + STUCK_AFTER)
     }
 }

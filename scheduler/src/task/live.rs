@@ -10,6 +10,7 @@ use symphra_scheduler_core::Timestamp;
 
 use super::{Metadata, Source, Task, TaskInfo, TaskName, TaskStatus};
 use crate::backend::{Pause, Registered, TaskKey};
+use crate::equals::Equals;
 use crate::handler::Call;
 #[cfg(feature = "jobs")]
 use crate::job::JobKind;
@@ -22,14 +23,7 @@ pub(crate) struct LiveTask {
     pub(crate) name: TaskName,
     pub(crate) key: TaskKey,
     pub(crate) call: Call,
-    pub(crate) priority: i8,
-    pub(crate) timeout: Option<Duration>,
-    /// `None` is the default.
-    retry: Option<Box<RetryPolicy>>,
-    pub(crate) delivery: Delivery,
-    pub(crate) overlap: Overlap,
-    pub(crate) misfire: Misfire,
-    pub(crate) catch_up_window: Option<Duration>,
+    pub(crate) policy: Arc<Policy>,
     /// What most tasks do not say.
     seldom: Option<Box<Seldom>>,
     source: Source,
@@ -40,6 +34,19 @@ pub(crate) struct LiveTask {
     #[cfg(feature = "jobs")]
     job: Option<Box<JobKind>>,
     shown: Mutex<Shown>,
+}
+
+/// What is done with its occurrences and runs.
+#[derive(PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) priority: i8,
+    pub(crate) timeout: Option<Duration>,
+    /// `None` is the default.
+    retry: Option<Box<RetryPolicy>>,
+    pub(crate) delivery: Delivery,
+    pub(crate) overlap: Overlap,
+    pub(crate) misfire: Misfire,
+    pub(crate) catch_up_window: Option<Duration>,
 }
 
 #[derive(Default, PartialEq)]
@@ -61,8 +68,14 @@ pub(crate) struct Shown {
 }
 
 impl LiveTask {
-    /// A task as its store has `registered` it.
-    pub(crate) fn new(task: &Task, name: TaskName, registered: &Registered, now: Timestamp) -> Self {
+    /// A task as its store has `registered` it. Of policies that are equal there is one.
+    pub(crate) fn new(
+        task: &Task,
+        name: TaskName,
+        registered: &Registered,
+        now: Timestamp,
+        policies: &mut Equals<Policy>,
+    ) -> Self {
         let options = task.options();
         let timetable = Arc::clone(&registered.timetable);
         let plan = Plan::new(timetable, name.as_str(), registered.anchor, registered.since);
@@ -77,13 +90,15 @@ impl LiveTask {
             name,
             key: registered.key,
             call: task.call().clone(),
-            priority: options.priority,
-            timeout: options.timeout,
-            retry: task.retry_policy(),
-            delivery: options.delivery,
-            overlap: task.overlap_policy(),
-            misfire: options.misfire.unwrap_or_default(),
-            catch_up_window: task.caught_up_within(),
+            policy: policies.one(Policy {
+                priority: options.priority,
+                timeout: options.timeout,
+                retry: task.retry_policy(),
+                delivery: options.delivery,
+                overlap: task.overlap_policy(),
+                misfire: options.misfire.unwrap_or_default(),
+                catch_up_window: task.caught_up_within(),
+            }),
             seldom: Some(seldom).filter(|seldom| *seldom != Seldom::default()).map(Box::new),
             source: task.source(),
             registered_at: now,
@@ -98,10 +113,10 @@ impl LiveTask {
     /// What stands in the place of a task that was removed: none.
     pub(crate) fn nobody() -> Arc<Self> {
         let task = Task::new("nobody", Schedule::from_moment(Moment::utc(0)), || async {});
-        let registered =
-            Registered::at_first_sight(TaskKey(u64::MAX), task.timetable(Tz::UTC), Timestamp::from_millis(0));
+        let timetable = task.timetable(Tz::UTC).into();
+        let registered = Registered::at_first_sight(TaskKey(u64::MAX), timetable, Timestamp::from_millis(0));
         let name = TaskName::new(task.name()).expect("a valid name");
-        Arc::new(Self::new(&task, name, &registered, registered.anchor))
+        Arc::new(Self::new(&task, name, &registered, registered.anchor, &mut Equals::default()))
     }
 
     /// This declaration, in place of `before`. Runs that have begun keep the options with which they began.
@@ -113,7 +128,7 @@ impl LiveTask {
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {
-        self.retry.as_deref().copied().unwrap_or_default()
+        self.policy.retry.as_deref().copied().unwrap_or_default()
     }
 
     /// The lock is held for a few additions and never across an await; what a panic leaves behind is still a count.
@@ -193,7 +208,7 @@ impl LiveTask {
             metadata: self.metadata(),
             source: self.source,
             status: if shown.pause.is_some() { TaskStatus::Paused } else { tally.status() },
-            priority: self.priority,
+            priority: self.policy.priority,
             pause: shown.pause.map(|pause| *pause),
             next,
             total_runs: tally.ended_runs(),

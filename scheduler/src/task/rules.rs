@@ -9,6 +9,7 @@ use symphra_scheduler_core::{Timestamp, check_task_name, format_duration};
 use super::{Task, TaskName};
 use crate::backend::{Capabilities, Group, Registration, Retention, TaskRules};
 use crate::config::SchedulerConfig;
+use crate::equals::Equals;
 use crate::error::Problem;
 use crate::executor::{Needs, Provided};
 use crate::retry::RetryPolicy;
@@ -183,7 +184,7 @@ impl Task {
         if window.end < window.start {
             return Some(format!("end ({}) lies before start ({}), so it would never run", window.end, window.start));
         }
-        let plan = Plan::new(self.timetable(zone), &self.name, Timestamp::MIN, Timestamp::MIN);
+        let plan = Plan::new(self.timetable(zone).into(), &self.name, Timestamp::MIN, Timestamp::MIN);
         if plan.next(Timestamp::MIN).is_some() {
             return None;
         }
@@ -204,25 +205,28 @@ impl Task {
     }
 
     /// Everything that decides which instants are occurrences of this task.
-    pub(crate) fn timetable(&self, default_zone: Tz) -> Arc<Timetable> {
-        Arc::new(Timetable {
+    pub(crate) fn timetable(&self, default_zone: Tz) -> Timetable {
+        Timetable {
             window: self.window(default_zone),
             anchored: self.options.start.is_some(),
             except: self.options.except.clone(),
             jitter: self.options.jitter.unwrap_or_default(),
             delay: self.options.delay,
             ..Timetable::new(self.schedule, self.zone(default_zone))
-        })
+        }
     }
 
-    /// What a store is told of this task; `retention` is one value for all tasks of the settings.
+    /// What a store is told of this task; `retention` is one value for all tasks of the settings, and of timetables that are equal
+    /// there is one.
     pub(crate) fn registration(
         &self,
         name: TaskName,
         config: &SchedulerConfig,
         retention: &Arc<Retention>,
+        timetables: &mut Equals<Timetable>,
     ) -> Registration {
-        Registration { name, timetable: self.timetable(config.zone()), rules: self.rules(config, retention) }
+        let timetable = timetables.one(self.timetable(config.zone()));
+        Registration { name, timetable, rules: self.rules(config, retention) }
     }
 
     /// What a store has to heed about the runs of this task.

@@ -10,6 +10,7 @@ use super::Instant;
 use crate::backend::{Capabilities, Pause, Reason, Registered, TaskKey};
 use crate::clock::Clock;
 use crate::engine::rehearse;
+use crate::equals::Equals;
 use crate::error::Error;
 use crate::scheduler::Scheduler;
 use crate::task::LiveTask;
@@ -113,13 +114,14 @@ impl Simulation {
         let checked = scheduler.clock(Clock::System).checked()?;
         let mut all = HashMap::with_capacity(checked.tasks.len());
         for (key, (task, name)) in (0..).zip(checked.tasks.iter().zip(&checked.names)) {
-            let registration = task.registration(name.clone(), &checked.config, &Arc::default());
+            let registration =
+                task.registration(name.clone(), &checked.config, &Arc::default(), &mut Equals::default());
             let registered = Registered {
                 max_runs: registration.rules.max_runs,
                 pause: registration.rules.disabled.then(|| Pause::declared(span.start)),
                 ..Registered::at_first_sight(TaskKey(key), registration.timetable, span.start)
             };
-            let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start));
+            let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start, &mut Equals::default()));
             let mut becomes = Vec::new();
             let backend = Capabilities::durable().with_jobs();
             let back_at =

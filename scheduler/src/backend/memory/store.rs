@@ -38,6 +38,7 @@ use crate::backend::{
     Hold, Ledger, NamedTask, Pause, Record, Registered, Registration, RunLog, RunRow, TaskKey, TaskRules, Token,
     add_record,
 };
+use crate::equals::Equals;
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::Timetable;
 use actions::Actions;
@@ -58,6 +59,8 @@ pub(super) struct Store {
     keys: HashMap<TaskName, u32>,
     indexed: usize,
     tasks: Vec<TaskRow>,
+    /// Of tasks whose rules are equal.
+    rules: Equals<TaskRules>,
     /// Places of tasks that were forgotten.
     vacant: Vec<u32>,
     unowned: Unowned,
@@ -87,7 +90,7 @@ struct TaskRow {
     owner: Option<Owner>,
     /// Of a task that no node has.
     neighbours: Neighbours,
-    rules: TaskRules,
+    rules: Arc<TaskRules>,
     declared: Arc<Timetable>,
     /// What an operator put in the place of what is declared.
     rescheduled: Option<Arc<Timetable>>,
@@ -235,13 +238,14 @@ impl Store {
     fn add(&mut self, holder: u32, task: &Registration, now: Timestamp) -> Registered {
         let seen = Registered::at_first_sight(TaskKey(0), Arc::clone(&task.timetable), now);
         let group = self.join_group(&task.rules, 0);
+        let rules = self.rules.one(task.rules.clone());
         let place = self.vacant.pop();
         let row = TaskRow {
             name: task.name.clone(),
             generation: place.map_or(0, |place| self.tasks[place as usize].generation.wrapping_add(1)),
             owner: Some(self.owner(holder, &task.rules)),
             neighbours: Neighbours::default(),
-            rules: task.rules.clone(),
+            rules,
             declared: Arc::clone(&task.timetable),
             rescheduled: None,
             since: seen.since,
@@ -280,6 +284,7 @@ impl Store {
     ) -> Registered {
         self.unlist(number);
         let group = self.change_group(&task.rules, number);
+        let rules = self.rules.one(task.rules.clone());
         let known_elsewhere = self.tasks[number as usize].owners().any(|other| {
             let row = &self.holders[other.holder as usize];
             other.runs_on_start && other.holder != holder && row.lives(present)
@@ -301,7 +306,7 @@ impl Store {
                 _ => {}
             }
         }
-        known.rules = task.rules.clone();
+        known.rules = rules;
         known.group = group;
         self.log.push(Change::Task(number));
         self.own(number, holder);

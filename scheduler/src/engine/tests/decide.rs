@@ -18,6 +18,7 @@ use crate::backend::{
     TaskKey, Token,
 };
 use crate::clock::ClockStep;
+use crate::equals::Equals;
 use crate::executor::{Ended, Job, Ran};
 use crate::outcome::{CancelCause, Failure, Outcome};
 use crate::retry::Advice;
@@ -37,8 +38,8 @@ fn state(ids: u64, origin: Timestamp) -> State {
     for key in 0..TASKS {
         let task = Task::new(format!("task {key}"), every(300 + 97 * key), async || {});
         let name = TaskName::new(task.name()).expect("a valid name");
-        let registered = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC), origin);
-        let live = Arc::new(LiveTask::new(&task, name, &registered, origin));
+        let registered = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC).into(), origin);
+        let live = Arc::new(LiveTask::new(&task, name, &registered, origin, &mut Equals::default()));
         state.add(live, &registered);
     }
     state

@@ -6,6 +6,7 @@ use super::rig::{Rig, config, counts, every, millis, pass, seconds};
 use symphra_scheduler_core::Timestamp;
 
 use crate::backend::{Backend, Firing, Holder, NewRun, Reason};
+use crate::equals::Equals;
 use crate::run::{Origin, RunId};
 use crate::test_util::{Chaos, Fault};
 use crate::{Overlap, RunState, SchedulerHandle, Task, TaskName};
@@ -101,7 +102,12 @@ async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
     rig.store.heartbeat(&dead).await.expect("memory answers");
     let registrations = tasks.iter().map(|&name| {
         let task = rig.lasting(name, every(3_600_000), seconds(1)).overlap(Overlap::Allow);
-        task.registration(TaskName::new(name).expect("a valid name"), &config(), &std::sync::Arc::default())
+        task.registration(
+            TaskName::new(name).expect("a valid name"),
+            &config(),
+            &std::sync::Arc::default(),
+            &mut Equals::default(),
+        )
     });
     rig.store.register(&dead, &registrations.collect::<Vec<_>>()).await.expect("memory answers");
     pass(millis(10)).await;

@@ -11,6 +11,7 @@ use super::rig::{every, millis, seconds};
 use crate::backend::{Backend, Claim, Holder};
 use crate::clock::{Clock, StoreClock};
 use crate::engine::{Heartbeat, Link};
+use crate::equals::Equals;
 use crate::events::Teller;
 use crate::launch::launch;
 use crate::logging::Logger;
@@ -147,7 +148,15 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
     let name = crate::TaskName::new("task").expect("a valid name");
     let holder = Arc::new(Holder::new("a", seconds(8)));
     chaos
-        .register(&holder, &[task.registration(name, &SchedulerConfig::new().timezone(Tz::UTC), &Arc::default())])
+        .register(
+            &holder,
+            &[task.registration(
+                name,
+                &SchedulerConfig::new().timezone(Tz::UTC),
+                &Arc::default(),
+                &mut Equals::default(),
+            )],
+        )
         .await
         .expect("it is known");
     let lease = Arc::<Lease>::default();

@@ -12,6 +12,7 @@ use super::rig::{Rig, every, instant, pass, seconds};
 use crate::Task;
 use crate::TaskName;
 use crate::backend::{Backend, Capabilities, Claimed, Claims, Hold, Registered, TaskKey, Token};
+use crate::equals::Equals;
 use crate::executor::{Ended, Ran};
 use crate::outcome::{Failure, Outcome};
 use crate::retry::Advice;
@@ -36,9 +37,9 @@ fn what_the_engine_knows_is_bounded_by_the_tasks_that_it_has() {
             // Each is due at another instant, far away.
             let task = Task::new(format!("task {key}"), every(1_000_000_000 + key), async || {});
             let name = TaskName::new(task.name()).expect("a valid name");
-            let seen = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC), wall);
+            let seen = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC).into(), wall);
             let registered = Registered { behind: Some(wall), ..seen };
-            let live = Arc::new(LiveTask::new(&task, name, &registered, wall));
+            let live = Arc::new(LiveTask::new(&task, name, &registered, wall, &mut Equals::default()));
             state.decide(Event::Added(live, Box::new(registered)), now, &mut actions);
         }
         // A run of one of them fails twice: before its task is removed, and after.

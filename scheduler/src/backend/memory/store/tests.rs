@@ -176,7 +176,7 @@ fn a_claim_brings_as_many_arguments_as_one_message_holds_and_says_that_others_wa
         assert_eq!(stage.store.enqueue_jobs(&[job], stage.now), [Enqueued::Queued]);
     }
     let rules = TaskRules { alive_max: None, ..TaskRules::default() };
-    stage.store.tasks[0].rules = rules;
+    stage.store.tasks[0].rules = rules.into();
     let mut claim = |number| {
         let claim = Claim { number, tasks: [known.key].into(), jobs: [(known.key, 1)].into(), max: 100 };
         let claims = stage.store.claim(&stage.node.clone(), &claim, stage.now, stage.present);
