@@ -14,7 +14,6 @@ use crate::backend::{Backend, BackendError, Capabilities, Holder, NodeRow, Prese
 use crate::clock::{Clock, Offset, StoreClock};
 use crate::config::SchedulerConfig;
 use crate::engine::{Asked, Counts, Engine, Heartbeat, Link, Present, REQUESTS_MAX, State};
-use crate::equals::Equals;
 use crate::error::Error;
 use crate::events::Teller;
 use crate::executor::{Executor, Provided, Surroundings};
@@ -23,7 +22,7 @@ use crate::logging::{Entry, Logger};
 use crate::node;
 use crate::process::Process;
 use crate::run::RunIds;
-use crate::task::{LiveTask, Source, Task, TaskName};
+use crate::task::{Alike, LiveTask, Source, Task, TaskName};
 pub(crate) use open::open;
 
 /// The longest interval that a backend which forgets may count from its start without a word about it.
@@ -91,9 +90,9 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let version = backend.changes(None).await?.version;
     let retention = config.retention();
     let declared = names.iter().cloned().zip(&tasks);
-    let mut timetables = Equals::default();
+    let mut alike = Alike::default();
     let registrations: Vec<_> =
-        declared.map(|(name, task)| task.registration(name, &config, &retention, &mut timetables)).collect();
+        declared.map(|(name, task)| task.registration(name, &config, &retention, &mut alike)).collect();
     let registered = backend.register(&holder, &registrations).await?;
     drop(registrations);
     if registered.len() != tasks.len() {
@@ -106,10 +105,10 @@ pub(crate) async fn launch(checked: Checked) -> Result<SchedulerHandle, Error> {
     let mut state = State::new(RunIds::new(fastrand::Rng::new()), config.grace(), held_max, capabilities);
     state.reserve(tasks.len());
     let mut live: Vec<Option<Arc<LiveTask>>> = Vec::with_capacity(tasks.len());
-    let (mut notes, mut policies): (Vec<String>, _) = (Vec::new(), Equals::default());
+    let mut notes: Vec<String> = Vec::new();
     let now = clock.now();
     for ((task, name), registered) in tasks.into_iter().zip(names).zip(&registered) {
-        let task = Arc::new(LiveTask::new(&task, name, registered, now, &mut policies));
+        let task = Arc::new(LiveTask::new(&task, name, registered, now, &mut alike));
         state.add(Arc::clone(&task), registered);
         notes.extend(forgotten_anchor(
             task.name.as_str(),

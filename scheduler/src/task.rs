@@ -24,7 +24,7 @@ use crate::handler::{BlockingHandler, Call, Handler};
 #[cfg(feature = "jobs")]
 use crate::job::JobKind;
 use crate::schedule::Schedule;
-pub(crate) use live::{LiveTask, Shown};
+pub(crate) use live::{Alike, LiveTask, Shown};
 pub use metadata::Metadata;
 pub use name::{TaskName, TaskNameError};
 pub(crate) use options::Options;

@@ -59,14 +59,16 @@ mod kernel {
     use std::io::{self, ErrorKind, Read};
     use std::sync::OnceLock;
     use std::thread;
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use rustix::io::Errno;
     use rustix::time::{
         ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
         timerfd_settime,
     };
+    use symphra_scheduler_core::Timestamp;
     use tokio::sync::watch;
+
+    use crate::clock::Clock;
 
     /// When the timer would go off, in seconds of Unix time: in the year 2500.
     const NEVER: i64 = 16_725_225_600;
@@ -86,10 +88,10 @@ mod kernel {
     fn is_the_kernels() -> bool {
         let kernels = || {
             let now = clock_gettime(ClockId::Realtime);
-            Some(Duration::new(u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?))
+            Timestamp::from_millis(now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000))
         };
-        let (before, seen, after) = (kernels(), SystemTime::now().duration_since(UNIX_EPOCH).ok(), kernels());
-        seen.is_some() && before <= seen && seen <= after
+        let (before, seen, after) = (kernels(), Clock::System.now(), kernels());
+        before <= seen && seen <= after
     }
 
     fn listen() -> io::Result<watch::Receiver<()>> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{SchedulerHandle, gone};
 use crate::backend::{Changes, Command, Refusal, RunQuery, Submission, Submitted, TRIGGERS_WAITING_MAX, TaskKey};
-use crate::equals::Equals;
 use tokio::sync::mpsc::Permit;
 use tokio::sync::oneshot;
 
@@ -14,7 +13,7 @@ use crate::logging::Entry;
 use crate::outcome::CancelCause;
 use crate::run::{Origin, RunId, RunState};
 use crate::schedule::{Overlap, Plan, Schedule, Timetable};
-use crate::task::{LiveTask, Task};
+use crate::task::{Alike, LiveTask, Task};
 
 /// What became of a trigger that may be refused.
 ///
@@ -388,12 +387,13 @@ impl SchedulerHandle {
         }
         let reserved = Reserved { handle: self, name: &name };
         let (config, retention) = (&self.0.config, self.0.config.retention());
-        let registration = task.registration(name.clone(), config, &retention, &mut Equals::default());
+        let mut alike = Alike::default();
+        let registration = task.registration(name.clone(), config, &retention, &mut alike);
         let answers = self.0.backend.register(&self.0.holder, &[registration]).await?;
         let [registered] = &answers[..] else {
             return Err(Error::refused("the backend did not answer for the task that was registered"));
         };
-        let live = Arc::new(LiveTask::new(&task, name.clone(), registered, self.0.clock.now(), &mut Equals::default()));
+        let live = Arc::new(LiveTask::new(&task, name.clone(), registered, self.0.clock.now(), &mut alike));
         // From here on nothing waits until both the directory and the engine have it.
         let permit = self.permit().await?;
         self.0.directory_mut().insert(Arc::clone(&live));
@@ -423,9 +423,9 @@ impl SchedulerHandle {
         let known = |task| Some((task, self.0.directory().get(Task::name(task)).ok()?));
         let tasks: Vec<(&Task, Arc<LiveTask>)> = tasks.iter().filter_map(known).collect();
         let retention = self.0.config.retention();
-        let (mut timetables, mut policies) = (Equals::default(), Equals::default());
+        let mut alike = Alike::default();
         let declared = |(task, before): &(&Task, Arc<LiveTask>)| {
-            task.registration(before.name.clone(), &self.0.config, &retention, &mut timetables)
+            task.registration(before.name.clone(), &self.0.config, &retention, &mut alike)
         };
         let registrations: Vec<_> = tasks.iter().map(declared).collect();
         let answers = self.0.backend.register(&self.0.holder, &registrations).await?;
@@ -435,7 +435,7 @@ impl SchedulerHandle {
         let mut names = Vec::with_capacity(tasks.len());
         for ((task, before), registered) in tasks.into_iter().zip(answers) {
             let now = self.0.clock.now();
-            let live = LiveTask::new(task, before.name.clone(), &registered, now, &mut policies).in_place_of(&before);
+            let live = LiveTask::new(task, before.name.clone(), &registered, now, &mut alike).in_place_of(&before);
             let live = Arc::new(live);
             let permit = self.permit().await?;
             if self.0.directory_mut().replace(&live).is_err() {

@@ -15,7 +15,7 @@ use crate::handler::Call;
 #[cfg(feature = "jobs")]
 use crate::job::JobKind;
 use crate::retry::RetryPolicy;
-use crate::schedule::{Delivery, Misfire, Moment, Overlap, Plan, Schedule};
+use crate::schedule::{Delivery, Misfire, Moment, Overlap, Plan, Schedule, Timetable};
 use crate::tally::Tally;
 
 /// A registered task. What of it may change while it is registered is behind the two locks.
@@ -26,7 +26,7 @@ pub(crate) struct LiveTask {
     pub(crate) policy: Arc<Policy>,
     /// What most tasks do not say.
     seldom: Option<Box<Seldom>>,
-    source: Source,
+    source: Arc<Source>,
     registered_at: Timestamp,
     tally: Mutex<Tally>,
     /// The task as it was first registered, if this is another declaration of it: what is counted goes on there.
@@ -34,6 +34,14 @@ pub(crate) struct LiveTask {
     #[cfg(feature = "jobs")]
     job: Option<Box<JobKind>>,
     shown: Mutex<Shown>,
+}
+
+/// What very many tasks, declared one after another, have in common.
+#[derive(Default)]
+pub(crate) struct Alike {
+    pub(super) timetables: Equals<Timetable>,
+    policies: Equals<Policy>,
+    sources: Equals<Source>,
 }
 
 /// What is done with its occurrences and runs.
@@ -68,14 +76,8 @@ pub(crate) struct Shown {
 }
 
 impl LiveTask {
-    /// A task as its store has `registered` it. Of policies that are equal there is one.
-    pub(crate) fn new(
-        task: &Task,
-        name: TaskName,
-        registered: &Registered,
-        now: Timestamp,
-        policies: &mut Equals<Policy>,
-    ) -> Self {
+    /// A task as its store has `registered` it.
+    pub(crate) fn new(task: &Task, name: TaskName, registered: &Registered, now: Timestamp, alike: &mut Alike) -> Self {
         let options = task.options();
         let timetable = Arc::clone(&registered.timetable);
         let plan = Plan::new(timetable, name.as_str(), registered.anchor, registered.since);
@@ -90,7 +92,7 @@ impl LiveTask {
             name,
             key: registered.key,
             call: task.call().clone(),
-            policy: policies.one(Policy {
+            policy: alike.policies.one(Policy {
                 priority: options.priority,
                 timeout: options.timeout,
                 retry: task.retry_policy(),
@@ -100,7 +102,7 @@ impl LiveTask {
                 catch_up_window: task.caught_up_within(),
             }),
             seldom: Some(seldom).filter(|seldom| *seldom != Seldom::default()).map(Box::new),
-            source: task.source(),
+            source: alike.sources.one(task.source()),
             registered_at: now,
             tally: Mutex::new(Tally::after(registered.latest)),
             first: None,
@@ -116,7 +118,7 @@ impl LiveTask {
         let timetable = task.timetable(Tz::UTC).into();
         let registered = Registered::at_first_sight(TaskKey(u64::MAX), timetable, Timestamp::from_millis(0));
         let name = TaskName::new(task.name()).expect("a valid name");
-        Arc::new(Self::new(&task, name, &registered, registered.anchor, &mut Equals::default()))
+        Arc::new(Self::new(&task, name, &registered, registered.anchor, &mut Alike::default()))
     }
 
     /// This declaration, in place of `before`. Runs that have begun keep the options with which they began.
@@ -155,7 +157,7 @@ impl LiveTask {
     }
 
     pub(crate) fn source(&self) -> Source {
-        self.source
+        *self.source
     }
 
     pub(crate) fn tags(&self) -> &[Cow<'static, str>] {
@@ -206,7 +208,7 @@ impl LiveTask {
             timezone: shown.plan.zone(),
             tags: self.tags().to_vec(),
             metadata: self.metadata(),
-            source: self.source,
+            source: *self.source,
             status: if shown.pause.is_some() { TaskStatus::Paused } else { tally.status() },
             priority: self.policy.priority,
             pause: shown.pause.map(|pause| *pause),

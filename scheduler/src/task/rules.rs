@@ -6,10 +6,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use symphra_scheduler_core::{Timestamp, check_task_name, format_duration};
 
-use super::{Task, TaskName};
+use super::{Alike, Task, TaskName};
 use crate::backend::{Capabilities, Group, Registration, Retention, TaskRules};
 use crate::config::SchedulerConfig;
-use crate::equals::Equals;
 use crate::error::Problem;
 use crate::executor::{Needs, Provided};
 use crate::retry::RetryPolicy;
@@ -216,16 +215,15 @@ impl Task {
         }
     }
 
-    /// What a store is told of this task; `retention` is one value for all tasks of the settings, and of timetables that are equal
-    /// there is one.
+    /// What a store is told of this task; `retention` is one value for all tasks of the settings.
     pub(crate) fn registration(
         &self,
         name: TaskName,
         config: &SchedulerConfig,
         retention: &Arc<Retention>,
-        timetables: &mut Equals<Timetable>,
+        alike: &mut Alike,
     ) -> Registration {
-        let timetable = timetables.one(self.timetable(config.zone()));
+        let timetable = alike.timetables.one(self.timetable(config.zone()));
         Registration { name, timetable, rules: self.rules(config, retention) }
     }
 

@@ -10,10 +10,9 @@ use super::Instant;
 use crate::backend::{Capabilities, Pause, Reason, Registered, TaskKey};
 use crate::clock::Clock;
 use crate::engine::rehearse;
-use crate::equals::Equals;
 use crate::error::Error;
 use crate::scheduler::Scheduler;
-use crate::task::LiveTask;
+use crate::task::{Alike, LiveTask};
 
 /// What would become of an occurrence, or of a span of them.
 ///
@@ -113,15 +112,15 @@ impl Simulation {
         // Nothing here reads the time, but a checked scheduler has a clock.
         let checked = scheduler.clock(Clock::System).checked()?;
         let mut all = HashMap::with_capacity(checked.tasks.len());
+        let mut alike = Alike::default();
         for (key, (task, name)) in (0..).zip(checked.tasks.iter().zip(&checked.names)) {
-            let registration =
-                task.registration(name.clone(), &checked.config, &Arc::default(), &mut Equals::default());
+            let registration = task.registration(name.clone(), &checked.config, &Arc::default(), &mut alike);
             let registered = Registered {
                 max_runs: registration.rules.max_runs,
                 pause: registration.rules.disabled.then(|| Pause::declared(span.start)),
                 ..Registered::at_first_sight(TaskKey(key), registration.timetable, span.start)
             };
-            let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start, &mut Equals::default()));
+            let live = Arc::new(LiveTask::new(task, name.clone(), &registered, span.start, &mut alike));
             let mut becomes = Vec::new();
             let backend = Capabilities::durable().with_jobs();
             let back_at =

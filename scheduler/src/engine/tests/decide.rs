@@ -18,12 +18,11 @@ use crate::backend::{
     TaskKey, Token,
 };
 use crate::clock::ClockStep;
-use crate::equals::Equals;
 use crate::executor::{Ended, Job, Ran};
 use crate::outcome::{CancelCause, Failure, Outcome};
 use crate::retry::Advice;
 use crate::run::{Origin, RunId, RunIds, RunState};
-use crate::task::{LiveTask, Task};
+use crate::task::{Alike, LiveTask, Task};
 
 fn hold(token: u64) -> Hold {
     Hold { token: Token(token), previous_success: None }
@@ -39,7 +38,7 @@ fn state(ids: u64, origin: Timestamp) -> State {
         let task = Task::new(format!("task {key}"), every(300 + 97 * key), async || {});
         let name = TaskName::new(task.name()).expect("a valid name");
         let registered = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC).into(), origin);
-        let live = Arc::new(LiveTask::new(&task, name, &registered, origin, &mut Equals::default()));
+        let live = Arc::new(LiveTask::new(&task, name, &registered, origin, &mut Alike::default()));
         state.add(live, &registered);
     }
     state

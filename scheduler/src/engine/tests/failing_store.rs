@@ -6,8 +6,8 @@ use super::rig::{Rig, config, counts, every, millis, pass, seconds};
 use symphra_scheduler_core::Timestamp;
 
 use crate::backend::{Backend, Firing, Holder, NewRun, Reason};
-use crate::equals::Equals;
 use crate::run::{Origin, RunId};
+use crate::task::Alike;
 use crate::test_util::{Chaos, Fault};
 use crate::{Overlap, RunState, SchedulerHandle, Task, TaskName};
 
@@ -106,7 +106,7 @@ async fn leave_runs_of_a_dead_node(rig: &Rig, tasks: &[&'static str]) {
             TaskName::new(name).expect("a valid name"),
             &config(),
             &std::sync::Arc::default(),
-            &mut Equals::default(),
+            &mut Alike::default(),
         )
     });
     rig.store.register(&dead, &registrations.collect::<Vec<_>>()).await.expect("memory answers");

@@ -11,11 +11,11 @@ use super::rig::{every, millis, seconds};
 use crate::backend::{Backend, Claim, Holder};
 use crate::clock::{Clock, StoreClock};
 use crate::engine::{Heartbeat, Link};
-use crate::equals::Equals;
 use crate::events::Teller;
 use crate::launch::launch;
 use crate::logging::Logger;
 use crate::node::{Contact, Lease};
+use crate::task::Alike;
 use crate::test_util::{Chaos, Fault};
 use crate::{MemoryBackend, RunContext, Scheduler, SchedulerConfig, SchedulerHandle, Task};
 
@@ -154,7 +154,7 @@ async fn a_node_is_not_ready_before_its_lease_is_lost() {
                 name,
                 &SchedulerConfig::new().timezone(Tz::UTC),
                 &Arc::default(),
-                &mut Equals::default(),
+                &mut Alike::default(),
             )],
         )
         .await

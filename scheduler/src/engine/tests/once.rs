@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::{Rig, config, counts, every, hours, pass, seconds};
 use crate::backend::{Backend, Holder, Reason, Record};
-use crate::equals::Equals;
+use crate::task::Alike;
 use crate::test_util::Chaos;
 use crate::{Schedule, SchedulerHandle, Task, TaskName, TaskStatus};
 
@@ -106,7 +106,7 @@ async fn a_past_instant_is_accounted_for_although_the_node_that_registered_it_di
     let name = TaskName::new("once").expect("a valid name");
     let dead = Holder::new("dead", seconds(30));
     let registration =
-        once(&rig, -60_000).registration(name, &config(), &std::sync::Arc::default(), &mut Equals::default());
+        once(&rig, -60_000).registration(name, &config(), &std::sync::Arc::default(), &mut Alike::default());
     rig.store.register(&dead, &[registration]).await.expect("memory answers");
     let _scheduler = start_on_durable(&rig, once(&rig, -60_000)).await;
     pass(seconds(60)).await;

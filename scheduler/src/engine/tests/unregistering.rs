@@ -12,12 +12,11 @@ use super::rig::{Rig, every, instant, pass, seconds};
 use crate::Task;
 use crate::TaskName;
 use crate::backend::{Backend, Capabilities, Claimed, Claims, Hold, Registered, TaskKey, Token};
-use crate::equals::Equals;
 use crate::executor::{Ended, Ran};
 use crate::outcome::{Failure, Outcome};
 use crate::retry::Advice;
 use crate::run::{Origin, RunId, RunIds, RunState};
-use crate::task::LiveTask;
+use crate::task::{Alike, LiveTask};
 use crate::test_util::{Chaos, Fault};
 
 /// How many tasks come and go.
@@ -39,7 +38,7 @@ fn what_the_engine_knows_is_bounded_by_the_tasks_that_it_has() {
             let name = TaskName::new(task.name()).expect("a valid name");
             let seen = Registered::at_first_sight(TaskKey(key), task.timetable(Tz::UTC).into(), wall);
             let registered = Registered { behind: Some(wall), ..seen };
-            let live = Arc::new(LiveTask::new(&task, name, &registered, wall, &mut Equals::default()));
+            let live = Arc::new(LiveTask::new(&task, name, &registered, wall, &mut Alike::default()));
             state.decide(Event::Added(live, Box::new(registered)), now, &mut actions);
         }
         // A run of one of them fails twice: before its task is removed, and after.
