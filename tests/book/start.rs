@@ -170,7 +170,7 @@ impl Reader {
     fn sees(&self, line: &str, sample: &str) {
         match line {
             "cargo run" => self.runs(line, sample),
-            "cargo check" => {
+            "cargo build" => {
                 let right = fs::read_to_string(self.main_file()).expect("it was written");
                 self.writes(&right.replace("seconds = 2", "seconds = 0"));
                 let output = self.command(line).output().expect("it can be run");

@@ -73,6 +73,7 @@ fn build() -> Result<PathBuf> {
     }
     for (language, _, _) in LANGUAGES {
         pages::lead_somewhere(&built.join(language))?;
+        pages::show_no_stars(&built.join(language))?;
     }
     Ok(built)
 }

@@ -1,4 +1,5 @@
-//! What has to be so of the pages: before a book is built, all of them are listed; after it, their links lead somewhere.
+//! What has to be so of the pages: before a book is built, all of them are listed; after it, their links lead somewhere, and what is
+//! bold is shown so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -60,6 +61,26 @@ pub(crate) fn lead_somewhere(folder: &Path) -> Result<()> {
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(format!("links that lead nowhere:\n{}", wrong.join("\n")).into()) }
+}
+
+/// No page shows the stars of what should be bold. Between Chinese characters they say nothing if a full stop stands before them.
+pub(crate) fn show_no_stars(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let page = entry?.path();
+        if page.extension().is_none_or(|ending| ending != "html") {
+            continue;
+        }
+        let html = fs::read_to_string(&page)?;
+        // What stands between these is code, of books or of their pages.
+        for piece in html.split("<code").map(|piece| piece.split_once("</code>").map_or(piece, |(_, prose)| prose)) {
+            let prose = piece.split("<script").next().unwrap_or_default();
+            if let Some(at) = prose.find("**") {
+                let shown: String = prose[at..].chars().take(40).collect();
+                return Err(format!("{} shows stars: {shown}", page.display()).into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A place as it stands in a page: addresses write what is not ASCII in percents.
