@@ -338,9 +338,9 @@ fn one_file_has_routes_of_the_api() {
 #[test]
 fn one_file_reads_clocks() {
     const CLOCK: &str = "scheduler/src/clock.rs";
-    // Whether what the kernel says of its clock is said of the one that is read.
     let readers =
         ["SystemTime::now", "Instant::now", "Utc::now", "Local::now", ".elapsed()"].map(|reader| (reader, CLOCK));
+    // Whether the clock of which the kernel tells is the one that is read.
     let readers = readers.into_iter().chain([("clock_gettime", "scheduler/src/clock/steps.rs")]);
     for folder in ["scheduler/src", "scheduler/core/src", "scheduler-macros/src"] {
         for path in rust_files(&root().join(folder)).into_iter().filter(|path| !is_test_code(path)) {

@@ -2,7 +2,8 @@
 //!
 //! [`Clock`] answers two questions: what the wall says ([`Clock::now`]), and how much time has passed
 //! ([`Clock::monotonic`]). [`ClockWatch`] compares the two and so notices a step of the wall clock or a suspended
-//! machine; [`Steps`] tells when it is worth to compare them. [`StoreClock`] is what schedules go by: the store's clock, which is a node's own one and a measured offset.
+//! machine; [`Steps`] tells when it is worth comparing them. [`StoreClock`] is what schedules go by: the store's clock, which is a
+//! node's own one and a measured offset.
 
 mod offset;
 mod steps;

@@ -6,7 +6,8 @@
 //!
 //! Each turn takes in what has happened, decides, and carries the decisions out. A backend call that answers at once is
 //! taken in at once; one that has to wait becomes a pending call, and the loop goes on. Between turns the loop sleeps
-//! until the next task is due or the wall clock was set; where nobody tells that, it looks each second.
+//! until the next task is due or the wall clock was set. Where nobody tells that it looks each second, and where somebody does each ten,
+//! so that nothing hangs on being told.
 //!
 //! Invariants: only `decide` changes the state; one call of each kind is under way at a time; everything is bounded by
 //! the number of runs that may be held.
@@ -55,6 +56,9 @@ pub(crate) use present::Present;
 pub(crate) use rehearse::rehearse;
 pub(crate) use state::State;
 pub use state::{CancelledRun, StopReport};
+
+/// How long the end of a run may stay unnoticed of which its worker has not told, because the next body has blocked its thread.
+const UNTOLD_MAX: Duration = Duration::from_secs(1);
 
 /// How often a node looks for runs whose node has died.
 const CLAIM_EVERY: Duration = Duration::from_secs(5);
@@ -156,10 +160,10 @@ impl Turns {
             while let Ok(asking) = self.engine.requests.try_recv() {
                 self.take_in(asking);
             }
-            self.actions.with_ends = self.engine.teller.is_heard();
             let ended = self.take_ended();
             self.decide(if ended.is_empty() { Event::Woke } else { Event::Ended(ended) });
-            let more = self.carry_out().await;
+            // If the last answer that was taken in is of a change, nobody waits for the next yet.
+            let more = self.carry_out().await | self.seen.is_some();
             if self.engine.state.is_over() {
                 return self.engine.state.take_stop_report();
             }
@@ -183,6 +187,7 @@ impl Turns {
 
     fn decide(&mut self, event: Event) {
         let now = self.now();
+        self.actions.with_ends = self.engine.teller.is_heard();
         self.engine.state.decide(event, now, &mut self.actions);
     }
 
@@ -354,8 +359,9 @@ impl Turns {
         let fires = state.fires_at().map(|at| self.engine.clock.until(at));
         let stops = state.stop_steps_at().map(|at| at.saturating_sub(now.passed));
         let claims = state.claims_in(now);
-        let nap =
-            [fires, stops, claims].into_iter().flatten().fold(self.engine.present.steps.look_every(), Duration::min);
+        let untold = (self.engine.executor.active() > 0).then_some(UNTOLD_MAX);
+        let look_every = self.engine.present.steps.look_every();
+        let nap = [fires, stops, claims, untold].into_iter().flatten().fold(look_every, Duration::min);
         tokio::select! {
             // By a fixed order, not by chance: the same events give the same turns. None can starve another, since each
             // turn takes in all that there is.

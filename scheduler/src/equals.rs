@@ -1,4 +1,7 @@
 //! Equal values as one: of very many tasks, most are declared alike.
+//!
+//! Only the last few different values are known, so that looking for an equal one costs as good as nothing; values that are equal may
+//! therefore be two, and nobody may go by that they are one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -337,7 +337,7 @@ impl Inner {
 struct Worker {
     executor: Executor,
     /// Ends of which the engine has not been told yet: told together, before the worker waits, yields or ends. If the
-    /// next body blocks first, the engine finds them all the same when it next looks.
+    /// next body blocks first, the engine finds them all the same: as long as something executes it looks each second.
     untold: u32,
 }
 

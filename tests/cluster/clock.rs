@@ -27,13 +27,13 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that is so far ahead of the true one; behind it, if negative. It is never quite right when a node starts: so that node
-    /// sees that it is not the kernel's, which would tell of no step of it.
+    /// A clock that is so far ahead of the true one; behind it, if negative. It is never quite right: so whoever starts by it sees that
+    /// it is not the kernel's, which would tell of no step of it. Nobody is early by one that is a little behind.
     pub(crate) fn ahead(folder: &Path, millis: i64) -> Self {
         let path = folder.join(format!("clock{:x}", fastrand::u64(..)));
         let file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
         let clock = Self { file, path };
-        clock.set(if millis == 0 { 1 } else { millis });
+        clock.set(if millis == 0 { -20 } else { millis });
         clock
     }
 

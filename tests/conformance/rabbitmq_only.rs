@@ -1,6 +1,7 @@
 //! What RabbitMQ adds to the promises of every store: how large messages are, what failed owners leave, and what happens while a
 //! server takes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use symphra_scheduler::backend::{
     Backend, Claim, Command, End, Finish, Holder, Holding, Registered, Registration, Retention, RunQuery, Submission,
     Submitted, TaskKey, TaskRules, Token,
 };
-use symphra_scheduler::{Origin, Overlap, RabbitMqBackend, RunId, Schedule, TaskName, Timestamp, Timetable};
+use symphra_scheduler::{Origin, Outcome, Overlap, RabbitMqBackend, RunId, Schedule, TaskName, Timestamp, Timetable};
 use symphra_scheduler_tests::services::{RabbitMq, has_rabbitmq, rabbitmq_url, redis_namespace};
 use tokio::task::JoinSet;
 
@@ -112,6 +113,43 @@ async fn no_message_is_larger_than_a_server_takes() {
     let log = third.log(claims.runs[0].id).await.expect("it is read").expect("it is kept");
     assert_eq!(log.text.len(), text.len());
     assert_eq!(registered(&third, tasks.len()).await.len(), tasks.len(), "with the pause of each");
+}
+
+/// The last runs of many tasks are too much for one message.
+#[tokio::test]
+async fn the_last_runs_of_many_tasks_are_told_in_pieces() {
+    if !has_rabbitmq() {
+        return;
+    }
+    const TASKS: usize = 300;
+    let (namespace, server) = (redis_namespace(), rabbitmq_url());
+    let _owner = open(server, &namespace).await;
+    let store = open(server, &namespace).await;
+    let tasks: Vec<TaskKey> = registered(&store, TASKS).await.iter().map(|task| task.key).collect();
+    let submissions = (1..).zip(&tasks).map(|(number, &task)| {
+        let id = RunId::from_parts(Timestamp::from_millis(1), number);
+        Submission { id, task, origin: Origin::Trigger(id), scheduled_at: None, overlap: None }
+    });
+    store.submit(&submissions.collect::<Vec<_>>()).await.expect("they are submitted");
+    let claim = Claim { number: 1, tasks: tasks.as_slice().into(), jobs: [].into(), max: TASKS };
+    let holder = Holder::new("a".repeat(4_000), Duration::from_secs(600));
+    let claimed = store.claim(&holder, &claim).await.expect("they are claimed").runs;
+    assert_eq!(claimed.len(), TASKS);
+    let at = Timestamp::from_millis(2);
+    let ended = claimed.iter().map(|run| Finish {
+        task: run.task,
+        id: run.id,
+        token: run.hold.token,
+        end: End::Final(Outcome::Succeeded),
+        started_at: Some(at),
+        finished_at: at,
+        log: None,
+    });
+    store.finish(&ended.collect::<Vec<_>>()).await.expect("they are stored");
+    let last = store.last_ended(&tasks).await.expect("they are told");
+    let of: BTreeSet<TaskKey> = last.iter().map(|run| run.task).collect();
+    assert_eq!((last.len(), of), (TASKS, tasks.into_iter().collect()));
+    assert!(last.iter().all(|run| run.node.as_deref() == Some(&*holder.node)));
 }
 
 #[tokio::test]

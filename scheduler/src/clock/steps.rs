@@ -1,5 +1,8 @@
 //! Hears that the wall clock was set, where somebody tells it: the kernel of Linux, and a virtual clock. Who hears it has no need
 //! to look each second, and hears it at once.
+//!
+//! It tells that there is reason to look, and not by how much: that is what the [watch](super::ClockWatch) finds. What nobody tells is
+//! found all the same, later.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,7 +14,8 @@ use super::Clock;
 /// How often it is looked whether the clock was set, where nobody tells it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often where somebody does: a net under it, for a clock that is laid over the machine's while the program runs.
+/// How often where somebody does: a net under it, for a clock that is laid over the machine's while the program runs, and for what a
+/// kernel keeps to itself.
 const LOOK_SELDOM: Duration = Duration::from_secs(10);
 
 /// The steps of a clock, from now on.
@@ -76,15 +80,20 @@ mod kernel {
     /// The thread does nothing but wait.
     const STACK_BYTES: usize = 64 << 10;
 
-    /// Steps of the machine's clock, told by one thread of the process, which waits in the kernel and lasts as long as the process.
-    /// `None` if the kernel does not tell them, or gives no thread.
+    /// Steps of the machine's clock, told by one thread of the process. It is nobody's, and nobody waits for it: all schedulers of the
+    /// process hear it, and it does nothing but wait in the kernel until the process ends. `None` if the kernel does not tell them, or
+    /// gives no thread; and in a process that was forked off afterwards, which has no such thread.
     pub(super) fn told() -> Option<watch::Receiver<()>> {
-        static TOLD: OnceLock<Option<watch::Receiver<()>>> = OnceLock::new();
-        TOLD.get_or_init(|| if is_the_kernels() { listen().ok() } else { None }).clone()
+        static TOLD: OnceLock<(u32, Option<watch::Receiver<()>>)> = OnceLock::new();
+        let here = std::process::id();
+        let (listens, told) = TOLD.get_or_init(|| (here, if is_the_kernels() { listen().ok() } else { None }));
+        let mut told = told.clone().filter(|_| *listens == here)?;
+        told.mark_unchanged();
+        Some(told)
     }
 
     /// Whether the wall clock that this program sees is the kernel's. Another may be laid over it, as libfaketime does, and of the
-    /// steps of that the kernel knows nothing.
+    /// steps of that the kernel knows nothing. It is not seen where `rustix` is told to ask the C library, which is asked for both.
     fn is_the_kernels() -> bool {
         let kernels = || {
             let now = clock_gettime(ClockId::Realtime);
@@ -149,7 +158,7 @@ mod tests {
         assert!(timeout(Duration::from_secs(3_600), steps.next()).await.is_err(), "nobody tells anything");
     }
 
-    /// By two millionths of a second, which harms nobody on the machine.
+    /// By two thousandths of a second, which harms nobody on the machine, and which is more than passes between two lines.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn the_kernel_tells_that_the_machines_clock_was_set() {
@@ -160,7 +169,7 @@ mod tests {
         assert!(steps.iter().all(|steps| steps.told.is_some()), "this kernel tells it");
         for _ in 0..2 {
             let now = clock_gettime(ClockId::Realtime);
-            let nanos = now.tv_nsec + 2_000;
+            let nanos = now.tv_nsec + 2_000_000;
             let ahead = Timespec { tv_sec: now.tv_sec + nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
             match clock_settime(ClockId::Realtime, ahead) {
                 Ok(()) => {}

@@ -1,4 +1,5 @@
-//! A run that ends by the death of its node: who hears of it, and what is counted.
+//! A run that ends otherwise than by its body, by the death of its node or because it is cancelled between two attempts: who hears
+//! of it, and what is counted.
 
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use crate::events::{Events, SchedulerEvent};
 use crate::logging::seen::Seen;
 use crate::run::{Origin, RunId};
 use crate::test_util::Chaos;
-use crate::{Delivery, RunState, SchedulerConfig, SchedulerHandle, Task, TaskMetrics, TaskStatus};
+use crate::{
+    Delivery, RetryPolicy, RunFilter, RunState, SchedulerConfig, SchedulerHandle, Task, TaskMetrics, TaskStatus,
+};
 
 /// A task that is not due while a test lasts.
 fn import(rig: &Rig) -> Task {
@@ -186,4 +189,20 @@ async fn a_node_that_was_only_taken_for_dead_and_had_ended_the_run_counts_its_ow
     assert_eq!((metrics(&other).total_runs, metrics(&other).failed_runs), (1, 1));
     let told = cut_off.explain("import", rig.at(10_000)).await.expect("memory answers").to_string();
     assert!(told.contains("abandoned") && told.contains("its node died"), "in the store it stays as it was: {told}");
+}
+
+/// The loop has nothing to do for seconds when somebody begins to listen.
+#[tokio::test(start_paused = true)]
+async fn who_has_just_begun_to_listen_hears_of_a_run_that_is_cancelled() {
+    let rig = Rig::new();
+    let long = RetryPolicy::standard().wait_min(seconds(3_600)).wait_max(seconds(3_600));
+    let import = Task::new("import", every(60_000), async || Err::<(), _>("down")).retry(long);
+    let scheduler = rig.start([import]).await;
+    pass(seconds(62)).await;
+    let [run] = &scheduler.runs(&RunFilter::new()).await.expect("memory answers")[..] else { panic!("one run") };
+    assert_eq!(run.state, RunState::Retrying);
+    let mut events = scheduler.events();
+    scheduler.cancel_run(run.id).await.expect("it is alive");
+    pass(seconds(1)).await;
+    assert_eq!(ends(&mut events), [(run.id, RunState::Cancelled)]);
 }

@@ -261,7 +261,7 @@ async fn a_clock_that_is_set_while_the_store_is_away_is_measured_when_it_is_back
     assert_eq!(scheduler.health().clock.offset, TimeDelta::milliseconds(-7_200_000));
 }
 
-/// Heartbeats are each three seconds, and the engine itself looks at 92.3 s and then a second later.
+/// Heartbeats are each three seconds, and the engine itself looks at 92.3 s and then not before it is told.
 #[tokio::test(start_paused = true)]
 async fn a_step_of_the_stores_clock_is_noticed_by_the_next_heartbeat() {
     let (rig, clock) = node_ahead_by(0);
