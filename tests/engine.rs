@@ -106,7 +106,7 @@ fn waits() -> u64 {
 fn a_scheduler_with_nothing_due_wakes_less_than_once_a_second() {
     one_thread().block_on(async {
         let new_year = Schedule::cron("0 0 1 1 *").expect("the start of a year");
-        let tasks = (0..1_000).map(|n| Task::new(format!("task {n}"), new_year.clone(), async || {}));
+        let tasks = (0..1_000).map(|n| Task::new(format!("task {n}"), new_year, async || {}));
         let scheduler = tasks.fold(Scheduler::empty(), Scheduler::register).start().await.expect("it starts");
         tokio::time::sleep(Duration::from_secs(1)).await;
         let before = waits();
