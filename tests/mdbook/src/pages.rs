@@ -71,11 +71,12 @@ pub(crate) fn show_no_stars(folder: &Path) -> Result<()> {
             continue;
         }
         let html = fs::read_to_string(&page)?;
-        // What stands between these is code, of books or of their pages.
-        for piece in html.split("<code").map(|piece| piece.split_once("</code>").map_or(piece, |(_, prose)| prose)) {
-            let prose = piece.split("<script").next().unwrap_or_default();
-            if let Some(at) = prose.find("**") {
-                let shown: String = prose[at..].chars().take(40).collect();
+        let Some((text, _)) = html.split_once("<main").and_then(|(_, rest)| rest.split_once("</main>")) else {
+            continue;
+        };
+        for piece in text.split("<code").map(|piece| piece.split_once("</code>").map_or(piece, |(_, prose)| prose)) {
+            if let Some(at) = piece.find("**") {
+                let shown: String = piece[at..].chars().take(40).collect();
                 return Err(format!("{} shows stars: {shown}", page.display()).into());
             }
         }
