@@ -5,11 +5,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 const WIDTH: u16 = 70;
+
+/// Held by each test: what another one starts has its own copy of the terminal for a moment, before it becomes its program, and as long
+/// as there is one the terminal is not gone.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A program on a terminal of [`WIDTH`] columns, whose other end is returned.
 fn on_terminal() -> (Child, File) {
@@ -50,6 +55,7 @@ fn signal(program: &Child, name: &str) {
 
 #[test]
 fn the_table_fits_the_terminal_and_the_program_ends_with_it() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut program, terminal) = on_terminal();
     let mut out = BufReader::new(terminal);
     let lines = table(&mut out);
@@ -68,6 +74,7 @@ fn the_table_fits_the_terminal_and_the_program_ends_with_it() {
 
 #[test]
 fn away_from_a_terminal_the_table_is_whole_and_a_hang_up_is_no_end() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut program = Command::new(env!("CARGO_BIN_EXE_daemon-fixture"))
         .args(["run"])
         .env("BODY", "ticks")
