@@ -44,7 +44,10 @@ fn file(name: &str, input: &[u8]) {
     match read() {
         Ok(config) => assert!(read().is_ok_and(|again| again == config), "it is read as something else again"),
         Err(error) => {
-            let lines = u32::try_from(input.iter().filter(|&&byte| byte == b'\n').count()).expect("it is short") + 1;
+            // A carriage return alone ends a line too, in YAML and for whoever reads JSON.
+            let is_end = |at: usize| input[at] == b'\n' || input[at] == b'\r' && input.get(at + 1) != Some(&b'\n');
+            let ends = (0..input.len()).filter(|&at| is_end(at)).count();
+            let lines = u32::try_from(ends).expect("it is short") + 1;
             let is_text = std::str::from_utf8(input).is_ok();
             judged(&error, |problem| in_file(problem, &path, lines, is_text));
         }
