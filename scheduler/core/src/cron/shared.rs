@@ -278,6 +278,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_anchor_is_on_its_grid_and_nothing_before_it_is() {
+        let expr: CronExpr = "* * * * * *".parse().expect("a valid expression");
+        let at = |second: i64| Timestamp::from_millis(second * 1_000);
+        for (after, through, expected) in
+            [(0, 99, 0), (0, 100, 1), (99, 100, 1), (0, 109, 1), (0, 110, 2), (100, 110, 1)]
+        {
+            let counted = expr.count_on_grid(Tz::UTC, at(100), Duration::from_secs(10), at(after), at(through));
+            assert_eq!(counted, expected, "after {after} and up to {through}");
+        }
+    }
+
     /// What is excepted for seventy years is looked at in a few days: those that differ.
     #[test]
     fn a_grid_is_looked_at_once_for_each_time_of_day_at_which_it_begins() {
