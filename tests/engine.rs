@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use symphra_scheduler::{
-    Overlap, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerHandle, StopReport, Task, TaskName,
+    Overlap, RunContext, Schedule, Scheduler, SchedulerConfig, SchedulerEvent, SchedulerHandle, StopReport, Task,
+    TaskName,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -121,18 +122,42 @@ fn a_scheduler_with_nothing_due_wakes_less_than_once_a_second() {
 #[test]
 fn the_end_of_a_run_is_noticed_although_the_next_body_blocks_the_worker() {
     two_threads().block_on(async {
-        let new_year = || Schedule::cron("0 0 1 1 *").expect("the start of a year");
-        let first = Task::new("first", new_year(), async || thread::sleep(Duration::from_millis(300)));
-        let second = Task::new("second", new_year(), async || thread::sleep(Duration::from_secs(8)));
-        let scheduler = Scheduler::empty().register(first).register(second);
-        let scheduler = scheduler.config(SchedulerConfig::new().max_workers(1)).start().await.expect("it starts");
+        let new_year = Schedule::cron("0 0 1 1 *").expect("the start of a year");
+        let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let mut release = HashMap::new();
+        let mut scheduler = Scheduler::empty().config(SchedulerConfig::new().max_workers(1));
+        for name in ["first", "second"] {
+            let (go_on, gate) = std::sync::mpsc::channel::<()>();
+            release.insert(name, go_on);
+            let (begins, gate) = (begins.clone(), Arc::new(Mutex::new(gate)));
+            let blocks = Task::new(name, new_year, move || {
+                let (begins, gate) = (begins.clone(), Arc::clone(&gate));
+                async move {
+                    begins.send(name).expect("it is listened to");
+                    let is_over = gate.lock().expect("no panic").recv().is_err();
+                    assert!(is_over, "it goes on when the other end is gone");
+                }
+            });
+            scheduler = scheduler.register(blocks);
+        }
+        let scheduler = scheduler.start().await.expect("it starts");
+        let mut events = scheduler.events();
         for name in ["first", "second"] {
             scheduler.trigger_task(name).await.expect("it is triggered");
         }
-        until("the second blocks", || scheduler.running_runs().iter().any(|run| run.task.as_str() == "second")).await;
-        let began = Instant::now();
-        until("the end of the first is noticed", || scheduler.stats().successful_runs == 1).await;
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert_eq!(begun.recv().await, Some("first"));
+        drop(release.remove("first"));
+        assert_eq!(begun.recv().await, Some("second"));
+        let ended = async {
+            loop {
+                if let SchedulerEvent::RunEnded { task, .. } = events.next().await.expect("the scheduler runs") {
+                    return task;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(3), ended).await.expect("it is noticed in time");
+        assert_eq!(ended.as_str(), "first");
+        drop(release);
         stopped(&scheduler).await;
     });
 }
