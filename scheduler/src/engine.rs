@@ -359,7 +359,7 @@ impl Turns {
         let fires = state.fires_at().map(|at| self.engine.clock.until(at));
         let stops = state.stop_steps_at().map(|at| at.saturating_sub(now.passed));
         let claims = state.claims_in(now);
-        let untold = (self.engine.executor.active() > 0).then_some(UNTOLD_MAX);
+        let untold = self.engine.executor.is_at_work().then_some(UNTOLD_MAX);
         let look_every = self.engine.present.steps.look_every();
         let nap = [fires, stops, claims, untold].into_iter().flatten().fold(look_every, Duration::min);
         tokio::select! {

@@ -86,6 +86,21 @@ pub(crate) struct Surroundings {
     pub(crate) meters: Meters,
 }
 
+#[cfg(test)]
+impl Surroundings {
+    fn of_a_test() -> Arc<Self> {
+        Arc::new(Self {
+            node: "node".into(),
+            provided: Provided::default(),
+            lease: Arc::default(),
+            teller: Teller::default(),
+            logger: Logger::default(),
+            #[cfg(feature = "metrics")]
+            meters: Meters::new((0, false)),
+        })
+    }
+}
+
 /// The end of a job.
 pub(crate) struct Ended {
     pub(crate) job: Job,
@@ -284,6 +299,11 @@ impl Executor {
         self.0.slots.len()
     }
 
+    /// Whether ends may come of which nobody tells at once: from when runs are submitted, before a worker has begun any.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.0.waiting().workers > 0
+    }
+
     /// How many runs wait for a worker.
     pub(crate) fn waiting(&self) -> usize {
         self.0.waiting().queue.len()
@@ -337,7 +357,7 @@ impl Inner {
 struct Worker {
     executor: Executor,
     /// Ends of which the engine has not been told yet: told together, before the worker waits, yields or ends. If the
-    /// next body blocks first, the engine finds them all the same: as long as something executes it looks each second.
+    /// next body blocks first, the engine finds them all the same: as long as there is a worker it looks each second.
     untold: u32,
 }
 
@@ -385,5 +405,51 @@ impl Worker {
 fn tell(executor: &Inner, untold: &mut u32) {
     if std::mem::take(untold) > 0 {
         executor.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Task;
+    use crate::backend::{Registered, TaskKey};
+    use crate::clock::Clock;
+    use crate::schedule::Schedule;
+    use crate::task::{Alike, TaskName};
+
+    fn job(executor: &Executor) -> Job {
+        let now = executor.0.clock.now();
+        let task = Task::new("quick", Schedule::interval(Duration::from_secs(1)).expect("a valid period"), async || {});
+        let seen = Registered::at_first_sight(TaskKey(0), task.timetable(chrono_tz::Tz::UTC).into(), now);
+        let name = TaskName::new(task.name()).expect("a valid name");
+        Job {
+            task: Arc::new(LiveTask::new(&task, name, &seen, now, &mut Alike::default())),
+            id: RunId::from_parts(now, 0),
+            token: Token(1),
+            origin: Origin::Schedule,
+            scheduled_at: now,
+            due_at: now,
+            attempt: 1,
+            abandoned: 0,
+            missed: None,
+            previous_success: None,
+            arguments: None,
+        }
+    }
+
+    /// The engine once took it to be idle then, slept for ten seconds, and heard late of an end that nobody told.
+    #[tokio::test]
+    async fn it_is_at_work_before_its_worker_has_begun() {
+        let wake = Arc::new(Notify::new());
+        let clock = StoreClock::new(Clock::starting_at(Timestamp::from_millis(1_780_000_000_000)));
+        let process = Process::current().expect("a runtime");
+        let executor = Executor::new(process, clock, Surroundings::of_a_test(), 1, Arc::clone(&wake));
+        assert!(!executor.is_at_work());
+        executor.submit(&mut vec![job(&executor)]);
+        assert_eq!(executor.active(), 0, "its worker waits for this thread");
+        assert!(executor.is_at_work());
+        wake.notified().await;
+        assert_eq!(executor.take_ended().len(), 1);
+        assert!(!executor.is_at_work());
     }
 }

@@ -198,15 +198,7 @@ mod tests {
     /// Workers end whenever nothing waits: what they left would grow with each burst of runs.
     #[test]
     fn of_a_worker_that_has_gone_nothing_stays() {
-        let surroundings = Arc::new(Surroundings {
-            node: "node".into(),
-            provided: crate::executor::Provided::default(),
-            lease: Arc::default(),
-            teller: crate::events::Teller::default(),
-            logger: crate::logging::Logger::default(),
-            #[cfg(feature = "metrics")]
-            meters: crate::meters::Meters::new((0, false)),
-        });
+        let surroundings = Surroundings::of_a_test();
         let slots = Slots::default();
         let (stays, goes) = (slots.enter(&surroundings), slots.enter(&surroundings));
         slots.leave(goes);
