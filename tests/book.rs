@@ -2,6 +2,9 @@
 
 #[path = "book/clock_changes.rs"]
 mod clock_changes;
+#[cfg(unix)]
+#[path = "book/commands.rs"]
+mod commands;
 #[path = "book/elsewhere.rs"]
 mod elsewhere;
 #[path = "book/guarantees.rs"]
@@ -10,8 +13,13 @@ mod guarantees;
 mod inside;
 #[path = "book/kubernetes.rs"]
 mod kubernetes;
+#[path = "book/links.rs"]
+mod links;
 #[path = "book/performance.rs"]
 mod performance;
+#[cfg(unix)]
+#[path = "book/proof.rs"]
+mod proof;
 #[cfg(unix)]
 #[path = "book/start.rs"]
 mod start;
@@ -94,39 +102,4 @@ fn every_page_is_compiled() {
         assert!(compiled.contains(&format!("\"../docs/en/{name}\"")), "{name} is not among the examples of support.rs");
     }
     assert!(compiled.contains("\"../README.md\""), "the README is not among the examples of support.rs");
-}
-
-#[test]
-fn links_between_files_lead_somewhere() {
-    let root = book().join("..");
-    let mut texts: Vec<PathBuf> = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "RELEASING.md",
-        "CHANGELOG.md",
-        "SECURITY.md",
-        "docs/README.md",
-    ]
-    .iter()
-    .map(|name| root.join(name))
-    .collect();
-    for language in ["en", "zh"] {
-        texts.extend(pages(language).iter().map(|name| book().join(language).join(name)));
-    }
-    let mut followed = 0;
-    for text in texts {
-        let content = fs::read_to_string(&text).expect("a readable text");
-        for link in content.split("](").skip(1) {
-            let target = link.split(')').next().unwrap_or_default();
-            if target.starts_with("http") || target.starts_with('#') {
-                continue;
-            }
-            let file =
-                text.parent().expect("a file stands in a folder").join(target.split('#').next().unwrap_or_default());
-            assert!(file.exists(), "{} links to {target}, which is not there", text.display());
-            followed += 1;
-        }
-    }
-    assert!(followed > 5, "the texts link to each other");
 }

@@ -21,6 +21,8 @@ mod rabbitmq_faults;
 mod rabbitmq_jobs;
 #[path = "conformance/rabbitmq_only.rs"]
 mod rabbitmq_only;
+#[path = "conformance/rabbitmq_rights.rs"]
+mod rabbitmq_rights;
 #[path = "conformance/redis_claims.rs"]
 mod redis_claims;
 #[path = "conformance/redis_connections.rs"]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use symphra_scheduler::SqliteBackend;
 use symphra_scheduler::backend::Backend;
+use symphra_scheduler_tests::shown::{command, example};
 use symphra_scheduler_tests::{examples, http_request};
 
 #[path = "examples/configuration.rs"]
@@ -41,6 +42,16 @@ struct Program {
 impl Program {
     fn start(name: &str, arguments: &[&str]) -> Self {
         Self::spawned(Command::new(examples().join(name)).args(arguments))
+    }
+
+    /// The same, as a page has it, but with this in the place of the one thing that it is called with.
+    fn as_shown(page: &str, name: &str, place: &str) -> Self {
+        let shown = command(page, &format!("cargo run -p examples --bin {name}"));
+        let (name, arguments) = example(&shown);
+        let [argument] = &arguments[..] else { panic!("{shown}") };
+        let kind = |place: &str| place.split_once("://").map(|(scheme, _)| scheme.to_owned());
+        assert_eq!(kind(argument), kind(place), "{shown}");
+        Self::start(&name, &[place])
     }
 
     fn spawned(command: &mut Command) -> Self {
@@ -105,7 +116,9 @@ fn place(file: &str, function: &str) -> String {
 #[test]
 fn the_quickstart_prints_its_table_fires_and_stops_by_itself() {
     let began = Instant::now();
-    let (status, printed) = Program::start("quickstart", &["--for", "4s"]).ends();
+    let (name, arguments) = example(&command("README.md", "cargo run -p examples --bin quickstart"));
+    assert!(arguments.is_empty(), "{arguments:?}");
+    let (status, printed) = Program::start(&name, &["--for", "4s"]).ends();
     assert_eq!(status.code(), Some(0), "{printed}");
     assert!(began.elapsed() >= Duration::from_secs(4), "it ran for {:?}", began.elapsed());
     for (task, file, words) in [
@@ -138,10 +151,13 @@ fn a_program_that_asks_for_no_settings_reads_none() {
 #[tokio::test]
 async fn the_quickstart_keeps_what_happened_in_a_file_if_it_is_named_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite://{}/scheduler.db", folder.path().display());
-    let (status, printed) = Program::start("quickstart", &["--for", "3s", "--backend", &url]).ends();
+    let (name, arguments) = example(&command("README.md", "cargo run -p examples --bin quickstart -- --backend"));
+    let mut command = Command::new(examples().join(name));
+    let (status, printed) =
+        Program::spawned(command.args(arguments).args(["--for", "3s"]).current_dir(folder.path())).ends();
     assert_eq!(status.code(), Some(0), "{printed}");
     assert!(printed.contains("backend sqlite"), "{printed}");
+    let url = format!("sqlite://{}/scheduler.db", folder.path().display());
     let store = SqliteBackend::options().namespace("quickstart").connect(&url).await.expect("it opens");
     let task = store.tasks().await.expect("it answers").into_iter().find(|task| task.name.as_str() == "sync_orders");
     let ledger = store.ledger(task.expect("it is known").key).await.expect("it answers");

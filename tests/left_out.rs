@@ -13,6 +13,9 @@ fn main() {
         let missing = services::missing().join(", ");
         println!("left out: the dashboard in a browser, which needs {missing}; ./tests/run installs it");
     }
+    if !services::has_jq() {
+        println!("left out: a command of the book that needs jq; ./tests/run installs it");
+    }
     if !services::has_postgres() {
         let (url, all) = (services::POSTGRES_URL, "./tests/run");
         println!("left out: what needs PostgreSQL; set {url}, or run {all}, which starts a server of its own");

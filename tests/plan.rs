@@ -4,10 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value as Json;
+use symphra_scheduler_tests::samples::is_as;
+use symphra_scheduler_tests::shown::{self, Shell};
 
 /// A Wednesday, in the winter of Paris and of Shanghai.
 const FROM: [&str; 2] = ["--from", "2026-11-25T00:00:00Z"];
@@ -46,8 +48,7 @@ impl Folder {
             .stdin(Stdio::null())
             .output()
             .expect("the program can be run");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks text");
-        Said { code: output.status.code(), out: text(output.stdout), errors: text(output.stderr) }
+        Said::of(output)
     }
 
     fn program(&self, variant: &str, arguments: &[&str]) -> Said {
@@ -70,6 +71,11 @@ impl Drop for Folder {
 }
 
 impl Said {
+    fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks text");
+        Self { code: output.status.code(), out: text(output.stdout), errors: text(output.stderr) }
+    }
+
     fn well(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
@@ -282,4 +288,68 @@ fn a_wrong_configuration_keeps_no_completions_from_being_written() {
     folder.program("", &["man"]).well();
     let plan = folder.plan("", &[]);
     assert!(plan.code == Some(1) && plan.errors.contains("scheduler.yaml:1"), "{plan:?}");
+}
+
+/// What a shell says in the folder, with the program by its name on the page, and a cargo that builds it.
+fn types(folder: &Folder, variant: &str, script: &str) -> Said {
+    let shell = Shell::in_folder(&folder.0);
+    let program = env!("CARGO_BIN_EXE_planned-fixture");
+    if !folder.0.join("bin/reports").exists() {
+        shell.has("reports", program);
+        let builds =
+            "[ \"$*\" = 'build --release' ] && mkdir -p target/release && ln -sf ../../bin/reports target/release";
+        shell.plays("cargo", builds);
+    }
+    let mut typed = shell.types(script);
+    typed.envs([("VARIANT", variant), ("XDG_RUNTIME_DIR", "")]).env("HOME", &folder.0).env("TMPDIR", &folder.0);
+    Said::of(typed.stdin(Stdio::null()).output().expect("a shell"))
+}
+
+#[test]
+fn the_commands_of_the_page_do_what_it_says() {
+    const PAGE: &str = "docs/en/plan.md";
+    let folder = Folder::new();
+    let has = |name: &str| fs::read_to_string(folder.0.join(name)).unwrap_or_default();
+
+    let plans = types(&folder, "", &shown::script(PAGE, "reports plan  ")).well();
+    assert_eq!(plans.matches("busiest minutes").count(), 2, "of a day, and of a week: {plans}");
+    assert!(plans.contains("2026-12-24 00:00 to 2026-12-31 00:00"), "{plans}");
+
+    let difference = shown::script(PAGE, "reports plan --json");
+    assert!(types(&folder, "", &difference).well().contains("nothing differs"));
+    let (writes, compares) = difference.split_once('\n').expect("two commands");
+    types(&folder, "", writes).well();
+    let later = types(&folder, "later", compares);
+    assert!(later.code == Some(1) && later.out.contains("5 tasks differ"), "{later:?}");
+
+    types(&folder, "", "cargo build --release").well();
+    types(&folder, "", &shown::script(PAGE, "mkdir -p plans")).well();
+    let in_ci = shown::script(PAGE, "cargo build --release");
+    let says = types(&folder, "", &in_ci).well();
+    assert!(says.starts_with("ok: 9 tasks") && says.contains("nothing differs"), "{says}");
+    let later = types(&folder, "later", &in_ci);
+    assert!(later.code == Some(1) && later.out.contains("tasks differ"), "{later:?}");
+    let wrong = types(&folder, "wrong", &in_ci);
+    assert!(wrong.code == Some(1) && !wrong.out.contains("differ"), "it ends with the check: {wrong:?}");
+
+    types(&folder, "", &shown::script(PAGE, "reports man")).well();
+    assert!(has(".local/share/bash-completion/completions/reports").contains("-o default reports"));
+    assert!(has(".local/share/man/man1/reports.1").contains(".SH NAME"));
+}
+
+#[test]
+fn an_expression_is_explained_as_the_page_has_it() {
+    let page = shown::page("docs/en/plan.md");
+    let block = page.split("```text\n").find(|block| block.starts_with("$ symphra cron")).expect("a sample");
+    let block = block.split("```").next().unwrap_or_default();
+    let folder = Folder::new();
+    let samples: Vec<&str> = block.split("$ ").skip(1).collect();
+    assert_eq!(samples.len(), 2, "one that is right, and one that is wrong");
+    for sample in samples {
+        let (typed, says) = sample.split_once('\n').expect("a command, and what it says");
+        let words = shown::words(typed);
+        let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        let said = folder.symphra(&arguments);
+        assert!(words[0] == "symphra" && is_as(says, &format!("{}{}", said.out, said.errors)), "{typed}: {said:?}");
+    }
 }

@@ -31,6 +31,12 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// The user `nobody` of Debian: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
 
+/// Whether tests that need `jq` are to run.
+#[must_use]
+pub fn has_jq() -> bool {
+    std::env::var_os(ALL_SERVICES).is_some() || browser::on_path("jq").is_some()
+}
+
 /// Whether tests that need PostgreSQL are to run.
 #[must_use]
 pub fn has_postgres() -> bool {

@@ -3,6 +3,7 @@
 
 pub mod samples;
 pub mod services;
+pub mod shown;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use symphra_scheduler_tests::http_request;
 use symphra_scheduler_tests::services::{Postgres, has_postgres};
+use symphra_scheduler_tests::shown::{Shell, script};
 
 use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said, until};
 use super::stored::Kept;
@@ -325,4 +326,36 @@ fn a_store_that_is_away_is_named_and_found_again() {
         server.stop();
     }
     assert_eq!(served.program.ends_by("INT"), Some(0));
+}
+
+#[test]
+fn a_dashboard_stands_alone_as_the_page_has_it() {
+    const URL: &str = "postgres://payroll@db.example/payroll";
+    const PORT: &str = ":9393";
+    let mut kept = Kept::in_sqlite();
+    "payroll".clone_into(&mut kept.namespace);
+    left(&kept);
+    let shell = Shell::in_folder(&kept.home.0);
+    shell.has("symphra", SYMPHRA);
+    let shown = script("docs/en/dashboard.md", "symphra dashboard");
+    assert!(shown.contains(URL) && shown.contains(PORT), "{shown}");
+    let shown = shown.replace(URL, &kept.url).replace(PORT, ":0");
+    // What is typed last takes the place of the shell, and tells in JSON where it listens.
+    let (before, last) = shown.trim_end().rsplit_once('\n').expect("lines");
+    let typed = format!("{before}\necho -n \"${TOKEN_VARIABLE}\" >token\nexec {last} \"$@\"");
+    let mut command = shell.types(&typed);
+    command.env("SYMPHRA_CONTROL_DIR", &kept.home.0).arg("bash");
+    let served = Served::of(command);
+    let token = fs::read_to_string(kept.home.path("token")).expect("it is set");
+    assert_eq!(token.len(), 64, "{token:?}");
+    let bearer = format!("Bearer {token}");
+    let ask = |host: &str, headers: &[(&str, &str)]| {
+        let host = [("Host", host)];
+        let headers: Vec<_> = host.iter().chain(headers).copied().collect();
+        served.send("GET", "/api/tasks", &headers, "")
+    };
+    let tasks = ask("ops.example.com", &[("Authorization", &bearer)]).with(200).json();
+    assert!(tasks.to_string().contains("report"), "{tasks}");
+    ask("ops.example.com", &[]).with(401);
+    ask("elsewhere.example.com", &[("Authorization", &bearer)]).with(421);
 }

@@ -1,12 +1,16 @@
-//! What the page of troubleshooting shows is what the commands say, of a program with one task for each symptom.
+//! What pages show of commands is what these do and say: the page of troubleshooting of a program with one task for each symptom, others
+//! of programs by the names that they have there.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
+use serde_json::Value;
 use symphra_scheduler_tests::samples::is_as;
+use symphra_scheduler_tests::services::has_jq;
+use symphra_scheduler_tests::shown::{Shell, command, words};
 
-use super::rig::{Home, PATIENCE, Program, Said};
+use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said, until};
 
 const SHOP: &str = env!("CARGO_BIN_EXE_shop-fixture");
 
@@ -38,18 +42,6 @@ fn a_sample_is_compared_line_by_line() {
     ] {
         assert_eq!(is_as(sample, says), is, "{sample:?} and {says:?}");
     }
-}
-
-/// The words of a command, of which one may stand in quotes.
-fn words(command: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (number, piece) in command.split('"').enumerate() {
-        match number % 2 {
-            0 => words.extend(piece.split_whitespace().map(str::to_owned)),
-            _ => words.push(piece.to_owned()),
-        }
-    }
-    words
 }
 
 fn shop(home: &Home, arguments: &[&str]) -> std::process::Command {
@@ -92,4 +84,85 @@ fn the_samples_of_the_page_are_what_the_commands_say() {
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
     }
+}
+
+/// A program by another name, which works and keeps its store in `home`.
+fn named(home: &Home, name: &str, arguments: &[&str]) -> std::process::Command {
+    let mut command = home.command(APP, name, arguments);
+    command.env("SCHEDULER_BACKEND_URL", "sqlite://scheduler.db").env("SCHEDULER_BACKEND_NAMESPACE", name);
+    command
+}
+
+/// What a program by another name prints as JSON.
+fn json_of(home: &Home, name: &str, arguments: &[&str]) -> Value {
+    let said = Said::of(named(home, name, arguments).arg("--json").output().expect("it can be run"));
+    serde_json::from_str(&said.well()).expect("it is JSON")
+}
+
+/// A program by another name that has run these tasks, one after another.
+fn has_run(home: &Home, name: &str, tasks: &[&str]) -> Program {
+    let mut program = Program::of(named(home, name, &["run"]));
+    program.prints("  slow ");
+    for task in tasks {
+        json_of(home, name, &["trigger", task]);
+        let has_ended = |runs: &Value| ["succeeded", "failed"].contains(&runs[0]["state"].as_str().unwrap_or_default());
+        until(|| json_of(home, name, &["runs", task, "-n", "1"]), &["runs", task], has_ended);
+    }
+    program
+}
+
+#[test]
+fn a_store_is_reached_by_the_commands_of_the_pages() {
+    let home = Home::new();
+    let shell = Shell::in_folder(&home.0);
+    for (name, program) in [("billing", APP), ("payroll", APP), ("symphra", SYMPHRA)] {
+        shell.has(name, program);
+    }
+    let says = |page: &str, beginning: &str, name: &str| {
+        let mut typed = shell.types(&command(page, beginning));
+        typed.env("SYMPHRA_CONTROL_DIR", &home.0).env("SCHEDULER_BACKEND_URL", "sqlite://scheduler.db");
+        let said = typed.env("SCHEDULER_BACKEND_NAMESPACE", name).stdin(Stdio::null()).output();
+        Said::of(said.expect("it can be run")).well()
+    };
+    for name in ["billing", "payroll"] {
+        let program = has_run(&home, name, &["report", "fails"]);
+        if name == "billing" && has_jq() {
+            assert_eq!(says("docs/en/cli.md", "billing list", name), "fails");
+        }
+        assert_eq!(program.ends_by("TERM"), Some(0));
+    }
+    home.write("scheduler.yaml", "backend: { url: 'sqlite://scheduler.db' }\n");
+    let runs = says("docs/en/cli.md", "symphra --url", "another");
+    assert!(runs.contains("succeeded"), "{runs}");
+    assert!(says("docs/en/backends.md", "payroll runs", "payroll").contains("succeeded"));
+    let explained = says("docs/en/backends.md", "payroll explain", "payroll");
+    assert!(explained.starts_with("report: 2026-12-31T01:30:00.000Z"), "09:30 in its zone: {explained}");
+    let listed = says("docs/en/backends.md", "symphra --config", "another");
+    assert!(listed.contains("report") && listed.contains("fails"), "{listed}");
+}
+
+#[test]
+fn the_log_of_a_run_is_shown_as_the_page_has_it() {
+    let page = symphra_scheduler_tests::shown::page("docs/en/logging.md");
+    let (_, sample) = page.split_once("$ billing log ").expect("a sample");
+    let sample: Vec<&str> = sample.split("\n```").next().unwrap_or_default().lines().collect();
+    let home = Home::new();
+    let _program = has_run(&home, "billing", &["fails"]);
+    let run = json_of(&home, "billing", &["runs", "fails"])[0]["id"].as_str().expect("an id").to_owned();
+    let typed = words(&command("docs/en/logging.md", "billing log")).into_iter();
+    let typed: Vec<String> = typed.map(|word| if word == sample[0] { run.clone() } else { word }).collect();
+    assert_eq!(typed, ["billing", "log", &run]);
+    let said = Said::of(named(&home, &typed[0], &[&typed[1], &typed[2]]).output().expect("it can be run")).well();
+    let said: Vec<&str> = said.lines().collect();
+    // What is not the run's own: its state, and how a line of its log is made.
+    let head =
+        |line: &str| line.split(", ").map(|part| part.split(' ').next().unwrap_or_default().to_owned()).collect();
+    let (shown, told): (Vec<String>, Vec<String>) = (head(sample[1]), head(said[0]));
+    assert_eq!((shown[1..].to_vec(), shown.len()), (told[1..].to_vec(), 4), "{} and {}", sample[1], said[0]);
+    let parts = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        (words[0].len(), words[1].to_owned(), words[2].ends_with(':'))
+    };
+    let warned = sample.iter().find(|line| line.contains(" WARN ")).expect("the page has a warning");
+    assert_eq!(parts(warned), parts(said[1]), "{warned} and {}", said[1]);
 }

@@ -7,8 +7,12 @@ use std::time::Duration;
 use symphra_scheduler_tests::services::{has_postgres, has_rabbitmq, has_redis, postgres_url, rabbitmq_url, redis_url};
 
 use symphra_scheduler_tests::examples;
+use symphra_scheduler_tests::shown::{command, words};
 
 use super::{Program, prints_in_order};
+
+/// Where these examples are shown.
+const PAGE: &str = "docs/en/backends.md";
 
 #[test]
 fn the_sqlite_example_goes_on_where_it_was() {
@@ -48,7 +52,7 @@ fn the_postgres_example_shares_the_work_and_heeds_a_pause() {
     if !has_postgres() {
         return;
     }
-    let (status, printed) = Program::start("postgres", &[postgres_url()]).ends();
+    let (status, printed) = Program::as_shown(PAGE, "postgres", postgres_url()).ends();
     assert_eq!(status.code(), Some(0), "{printed}");
     let pause = printed.lines().find(|line| line.starts_with("b: paused by ")).expect("b heeds it");
     assert!(pause.ends_with(": the shop is moving"), "{pause}");
@@ -66,7 +70,7 @@ fn the_redis_example_shares_the_work_and_goes_on_when_a_node_stops() {
     if !has_redis() {
         return;
     }
-    let (status, printed) = Program::start("redis", &[redis_url()]).ends();
+    let (status, printed) = Program::as_shown(PAGE, "redis", redis_url()).ends();
     assert_eq!(status.code(), Some(0), "{printed}");
     let numbers = |part: &str| -> Vec<u64> {
         let line = printed.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {printed}"));
@@ -86,7 +90,7 @@ fn the_rabbitmq_example_goes_on_when_the_owner_stops() {
     if !has_rabbitmq() {
         return;
     }
-    let (status, printed) = Program::start("rabbitmq", &[rabbitmq_url()]).ends();
+    let (status, printed) = Program::as_shown(PAGE, "rabbitmq", rabbitmq_url()).ends();
     assert_eq!(status.code(), Some(0), "{printed}");
     let pause = printed.lines().find(|line| line.starts_with("b: paused by ")).expect("b is there");
     assert!(pause.ends_with(": that is enough"), "{pause}");
@@ -95,9 +99,9 @@ fn the_rabbitmq_example_goes_on_when_the_owner_stops() {
     assert!(counts[0] == counts[1] && counts[0] > 10, "{printed}");
 }
 
-/// Three nodes of which one is killed, on the store of `arguments`.
-fn a_cluster_survives(arguments: &[&str]) {
-    let (status, printed) = Program::start("cluster", arguments).ends();
+/// Three nodes, of which one is killed.
+fn a_cluster_survives(cluster: Program) {
+    let (status, printed) = cluster.ends();
     assert_eq!(status.code(), Some(0), "{printed}");
     prints_in_order(&printed, &["started on ", "begun by the one killed"]);
     assert!(printed.contains(" was killed in the middle of a run; d joins"), "{printed}");
@@ -109,27 +113,27 @@ fn a_cluster_survives(arguments: &[&str]) {
 
 #[test]
 fn the_cluster_example_survives_the_death_of_a_node_on_a_file() {
-    a_cluster_survives(&[]);
+    a_cluster_survives(Program::start("cluster", &[]));
 }
 
 #[test]
 fn the_cluster_example_survives_the_death_of_a_node_on_a_server() {
     if has_postgres() {
-        a_cluster_survives(&[postgres_url()]);
+        a_cluster_survives(Program::start("cluster", &[postgres_url()]));
     }
 }
 
 #[test]
 fn the_cluster_example_survives_the_death_of_a_node_on_redis() {
     if has_redis() {
-        a_cluster_survives(&[redis_url()]);
+        a_cluster_survives(Program::as_shown(PAGE, "cluster", redis_url()));
     }
 }
 
 #[test]
 fn the_cluster_example_survives_the_death_of_a_node_on_rabbitmq() {
     if has_rabbitmq() {
-        a_cluster_survives(&[rabbitmq_url()]);
+        a_cluster_survives(Program::start("cluster", &[rabbitmq_url()]));
     }
 }
 
@@ -138,6 +142,8 @@ fn the_servers_to_try_are_those_that_the_pages_name() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = std::fs::read_to_string(root.join("examples/compose.yaml")).expect("it is there");
     let compose: serde_json::Value = serde_saphyr::from_str(&file).expect("it is YAML");
+    let up = words(&command(PAGE, "docker compose"));
+    assert_eq!(up, ["docker", "compose", "--file", "examples/compose.yaml", "up", "--detach", "--wait"]);
     let services = compose["services"].as_object().expect("services");
     assert_eq!(services.keys().collect::<Vec<_>>(), ["postgres", "redis", "rabbitmq"]);
     for (name, service) in services {
@@ -162,7 +168,7 @@ fn the_example_of_a_backend_of_ones_own_is_asked_for_by_its_name_and_goes_on_whe
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().display().to_string();
     let run = || {
-        let (status, printed) = Program::start("custom_backend", &[&place]).ends();
+        let (status, printed) = Program::as_shown(PAGE, "custom_backend", &place).ends();
         assert_eq!(status.code(), Some(0), "{printed}");
         assert!(printed.contains("the ledger balances: true"), "{printed}");
         let noted = printed.lines().skip_while(|line| !line.contains("Pause")).map(str::to_owned);
