@@ -1,5 +1,7 @@
 //! The book in two languages is one book: the same pages, as many headings, the same code.
 
+#[path = "book/blocks.rs"]
+mod blocks;
 #[path = "book/clock_changes.rs"]
 mod clock_changes;
 #[cfg(unix)]

@@ -12,6 +12,8 @@ use symphra_scheduler::logging::{self, EVENTS, LogAdapter, LogFormat, LoggingCon
 use symphra_scheduler::{
     Error, RetryPolicy, RunFilter, RunLog, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerEvent, Task,
 };
+use symphra_scheduler_tests::samples::line_is_as;
+use symphra_scheduler_tests::shown::page;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -104,6 +106,45 @@ fn the_table_of_the_book_is_the_list_of_events() {
             .collect();
         assert_eq!(table, known, "docs/{language}/logging.md");
     }
+}
+
+#[test]
+fn a_line_of_a_body_is_as_the_page_has_it() {
+    let page = page("docs/en/logging.md");
+    let sample = page.split("```text\n").find(|rest| rest.contains("the till is empty")).expect("a sample");
+    // The id is shortened there.
+    let sample = sample.lines().next().expect("a line").replace("019ca2f8-", "");
+    let folder = Folder::new();
+    let (subscriber, guard) = logging::subscriber(&LoggingConfig::new().file(folder.log())).expect("it can be written");
+    tracing::subscriber::with_default(subscriber, || {
+        block_on(async {
+            let writes = Task::new("report", Schedule::cron("0 0 1 1 *").expect("an expression"), async || {
+                tracing::warn!(target: "shop::till", "the till is empty");
+            });
+            let config = SchedulerConfig::new().node("host-7");
+            let handle = Scheduler::empty().config(config).register(writes).start().await.expect("it starts");
+            let mut events = handle.events();
+            handle.trigger_task("report").await.expect("it is triggered");
+            while !matches!(events.next().await.expect("it ends"), SchedulerEvent::RunEnded { .. }) {}
+            handle.stop().await.expect("it stops");
+        });
+    });
+    drop(guard);
+    let text = folder.text();
+    let line = text.lines().find(|line| line.contains("the till is empty")).expect("it is written");
+    assert!(line_is_as(&sample, line), "{sample}\n{line}");
+}
+
+#[test]
+fn the_line_of_a_busy_file_is_one_of_the_events() {
+    let page = page("docs/en/troubleshooting.md");
+    let sample = page.split("```text\n").find(|rest| rest.starts_with("WARN ")).expect("a sample");
+    let event = EVENTS.iter().find(|event| event.name == "store.unreachable").expect("there is one");
+    let begins = format!("{} symphra_scheduler: {} event=\"{}\" ", event.level, event.message, event.name);
+    assert!(sample.starts_with(&begins), "{begins}");
+    let fields: Vec<&str> =
+        event.fields.iter().copied().filter(|field| !sample.contains(&format!(" {field}="))).collect();
+    assert!(fields.is_empty(), "the page lacks {fields:?}");
 }
 
 /// The runs of a task that is triggered once, each with its log.

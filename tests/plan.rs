@@ -353,3 +353,31 @@ fn an_expression_is_explained_as_the_page_has_it() {
         assert!(words[0] == "symphra" && is_as(says, &format!("{}{}", said.out, said.errors)), "{typed}: {said:?}");
     }
 }
+
+/// The snapshots are what the commands print: see above.
+#[test]
+fn plans_of_the_page_are_what_the_commands_print() {
+    let page = shown::page("docs/en/plan.md");
+    let samples = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    for (name, begins) in [("plan", "9 tasks, 11550 firings"), ("plan-against", "5 tasks differ")] {
+        let mut of_it =
+            samples.clone().filter(|sample| sample.lines().next().is_some_and(|line| line.ends_with(begins)));
+        let sample = of_it.next().unwrap_or_else(|| panic!("no sample has {begins:?}"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(format!("{name}.txt"));
+        let printed = fs::read_to_string(path).expect("it is kept");
+        // To the letter, but for the lines that it leaves out.
+        let mut rest = &*printed;
+        for part in sample.split("…\n") {
+            let at = rest.find(part).unwrap_or_else(|| panic!("{name}: {part}\nis not in\n{rest}"));
+            rest = &rest[at + part.len()..];
+        }
+        assert!(rest.is_empty() && printed.starts_with(sample.lines().next().unwrap_or_default()), "{name}: {rest}");
+    }
+    let folder = Folder::new();
+    let printed = folder.plan("", &[&FROM[..], &["--json"]].concat()).json();
+    let shown = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    let shown: Json = serde_json::from_str(shown).expect("it is JSON");
+    let tasks = printed["tasks"].as_array().expect("tasks").iter();
+    let mut firings = tasks.flat_map(|task| task["firings"].as_array().expect("firings"));
+    assert!(firings.any(|firings| *firings == shown), "{shown}");
+}

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jsonschema::Validator;
 use serde_json::{Value as Json, json};
 use symphra_scheduler::SchedulerConfig;
+use toml::de::DeTable;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -61,8 +62,14 @@ fn what_is_right_is_valid_and_read() {
     // What the last block shows is wrong on purpose.
     let yaml = blocks(&page, "yaml");
     let mut examples = vec![text("examples/configuration/scheduler.yaml"), yaml[0].to_owned()];
-    examples.extend(blocks(&text("README.md"), "yaml").into_iter().map(str::to_owned));
-    assert!(examples.len() >= 3, "the README shows a configuration");
+    for (page, shown) in [("README.md", 1), ("docs/en/backends.md", 4), ("docs/en/metrics.md", 1)] {
+        let text = text(page);
+        let yaml = blocks(&text, "yaml");
+        assert_eq!(yaml.len(), shown, "configurations of {page}");
+        examples.extend(yaml.into_iter().map(str::to_owned));
+    }
+    let toml = blocks(&page, "toml");
+    assert!(read("scheduler.toml", toml[1]).is_ok(), "the same in TOML");
     for example in examples {
         read("scheduler.yaml", &example).expect(&example);
         valid(&example, &serde_saphyr::from_str(&example).expect("YAML"));
@@ -144,4 +151,31 @@ fn what_is_wrong_is_neither_valid_nor_read() {
     let wrong = text("examples/configuration/wrong.yaml");
     assert!(!validator.is_valid(&serde_saphyr::from_str(&wrong).expect("YAML")));
     assert!(read("scheduler.yaml", &wrong).is_err());
+}
+
+/// What a page has its reader write into `Cargo.toml` names features that there are, of the version that this is.
+#[test]
+fn dependencies_of_the_book_are_of_this_version_and_name_features_that_there_are() {
+    let manifest = text("scheduler/Cargo.toml");
+    let manifest = DeTable::parse(&manifest).expect("a manifest");
+    let ours = manifest.get_ref()["features"].get_ref();
+    let mut seen = 0;
+    for name in ["configuration.md", "running.md", "start.md", "testing.md"] {
+        let page = text(&format!("docs/en/{name}"));
+        for block in blocks(&page, "toml").into_iter().filter(|block| block.contains("dependencies]")) {
+            let shown = DeTable::parse(block).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (_, dependencies) = shown.get_ref().iter().next().expect("dependencies");
+            let wanted = dependencies.get_ref()["symphra-scheduler"].get_ref();
+            let version = wanted.as_str().or_else(|| wanted["version"].get_ref().as_str()).expect("a version");
+            assert!(env!("CARGO_PKG_VERSION").starts_with(&format!("{version}.")), "{name}: {version}");
+            for feature in
+                wanted.get("features").and_then(|features| features.get_ref().as_array()).into_iter().flatten()
+            {
+                let feature = feature.get_ref().as_str().expect("a name");
+                assert!(ours.get(feature).is_some(), "{name}: there is no feature {feature}");
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 4);
 }

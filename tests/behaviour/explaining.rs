@@ -8,6 +8,9 @@ use symphra_scheduler::{
     Scheduler, SchedulerConfig, SchedulerHandle, Task,
 };
 
+use symphra_scheduler_tests::samples::line_is_as;
+use symphra_scheduler_tests::shown::page;
+
 use crate::kit::{at, every, runs, seconds, start, start_one, start_one_between};
 
 fn tick() -> Task {
@@ -398,4 +401,28 @@ async fn each_kind_of_none_is_told_in_one_sentence_with_its_neighbours() {
     let test = start_one(tick).await;
     test.advance(seconds(2_000)).await;
     assert_eq!(says(&test, 10).await, format!("what became of {} is older than what is kept", at(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sentences_of_the_page_are_what_is_said() {
+    let page = page("docs/en/control.md");
+    let (_, samples) = page.split_once("`explain` answers with one of these:\n\n```text\n").expect("samples");
+    let samples = samples.split("```").next().unwrap_or_default();
+    let takes_fourteen = || Task::new("tick", every(10), async || tokio::time::sleep(seconds(14)).await);
+    let test = start_one(takes_fourteen).await;
+    test.advance(seconds(28)).await;
+    let mut said = Vec::new();
+    for second in [10, 20, 25, 60] {
+        said.push(says(&test, second).await);
+    }
+    let long = start_one(tick).await;
+    long.advance(seconds(2_000)).await;
+    said.push(says(&long, 10).await);
+    let samples: Vec<&str> = samples.lines().collect();
+    assert_eq!(samples.len(), said.len());
+    for (sample, said) in samples.iter().zip(&said) {
+        // Ids are shortened there.
+        let sample = sample.replace("019ca2f8-", "").replace("019ca2f1-", "");
+        assert!(line_is_as(&sample, said), "{sample}\n{said}");
+    }
 }

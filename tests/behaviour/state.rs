@@ -42,6 +42,16 @@ async fn a_missing_state_is_an_error_at_start_that_names_task_type_and_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_error_of_a_missing_state_is_what_the_page_shows() {
+    let page = symphra_scheduler_tests::shown::page("docs/en/state.md");
+    let sample = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    let line = line!() + 1;
+    let task = Task::new("clean_up", every(10), async |_: State<Pool>| {});
+    let said = refused(Scheduler::empty().register(task)).await.to_string();
+    assert_eq!(said.replace(&format!("{}:{line}", file!()), "src/main.rs:7"), sample.trim_end());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_extractor_that_needs_a_state_is_looked_at_too() {
     let error = refused(Scheduler::empty().register(Task::new("import", every(10), async |_: PoolName| {}))).await;
     assert!(error.is_missing_state() && error.to_string().contains("PoolName"), "{error}");

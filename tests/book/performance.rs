@@ -59,3 +59,26 @@ fn the_page_has_the_instructions_that_are_checked() {
     let shown = cells(shown).into_iter().map(|row| format!("{},{}", row[0], row[1].replace(',', "")));
     assert_eq!(shown.collect::<Vec<_>>(), checked.lines().skip(1).collect::<Vec<_>>());
 }
+
+#[test]
+fn the_commands_are_those_that_there_are() {
+    let page = page("en", "performance.md");
+    let commands = page.split("```text\nscheduler/benches").nth(1).and_then(|rest| rest.split("```").next());
+    let commands = format!("scheduler/benches{}", commands.expect("commands"));
+    for command in commands.lines() {
+        let (program, arguments) = command.split_once(' ').expect("arguments");
+        let source =
+            fs::read_to_string(book().join("..").join(program)).unwrap_or_else(|error| panic!("{program}: {error}"));
+        let mut words = arguments.split(' ').peekable();
+        while let Some(word) = words.next() {
+            assert!(
+                !word.starts_with("--") || source.contains(&format!("\"{word}\"")),
+                "{command}: {word} is not known"
+            );
+            if word == "--only" {
+                let part = words.peek().expect("a part");
+                assert!(source.contains(&format!("\"{part}\"")), "{command}: there is no part {part}");
+            }
+        }
+    }
+}

@@ -16,6 +16,12 @@ use super::redis_only::{firing, node, open, registered};
 pub(super) const WORDS: &str = "Redis has lost what it had answered: it was emptied, or a failover or a restart has undone its last writes; \
                      start the programs on it again";
 
+#[test]
+fn the_words_of_a_loss_are_those_of_the_page() {
+    let page = symphra_scheduler_tests::shown::page("docs/en/backends.md");
+    assert!(page.contains(&format!("```text\n{WORDS}\n```")), "{WORDS}");
+}
+
 /// A server that tells what all its keys are.
 fn server() -> Redis {
     Redis::start_with(&["--enable-debug-command", "yes"])
