@@ -49,8 +49,7 @@ impl Program {
         let shown = command(page, &format!("cargo run -p examples --bin {name}"));
         let (name, arguments) = example(&shown);
         let [argument] = &arguments[..] else { panic!("{shown}") };
-        let kind = |place: &str| place.split_once("://").map(|(scheme, _)| scheme.to_owned());
-        assert_eq!(kind(argument), kind(place), "{shown}");
+        assert_eq!(argument.contains("://"), place.contains("://"), "{shown}");
         Self::start(&name, &[place])
     }
 

@@ -13,8 +13,8 @@ fn main() {
         let missing = services::missing().join(", ");
         println!("left out: the dashboard in a browser, which needs {missing}; ./tests/run installs it");
     }
-    if !services::has_jq() {
-        println!("left out: a command of the book that needs jq; ./tests/run installs it");
+    for program in ["jq", "openssl"].into_iter().filter(|program| !services::has_program(program)) {
+        println!("left out: a command of the book that needs {program}; ./tests/run installs it");
     }
     if !services::has_postgres() {
         let (url, all) = (services::POSTGRES_URL, "./tests/run");

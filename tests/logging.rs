@@ -13,7 +13,7 @@ use symphra_scheduler::{
     Error, RetryPolicy, RunFilter, RunLog, RunState, Schedule, Scheduler, SchedulerConfig, SchedulerEvent, Task,
 };
 use symphra_scheduler_tests::samples::line_is_as;
-use symphra_scheduler_tests::shown::page;
+use symphra_scheduler_tests::shown::block;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -110,10 +110,8 @@ fn the_table_of_the_book_is_the_list_of_events() {
 
 #[test]
 fn a_line_of_a_body_is_as_the_page_has_it() {
-    let page = page("docs/en/logging.md");
-    let sample = page.split("```text\n").find(|rest| rest.contains("the till is empty")).expect("a sample");
     // The id is shortened there.
-    let sample = sample.lines().next().expect("a line").replace("019ca2f8-", "");
+    let sample = block("docs/en/logging.md", "text", "the till is empty").replace("019ca2f8-", "");
     let folder = Folder::new();
     let (subscriber, guard) = logging::subscriber(&LoggingConfig::new().file(folder.log())).expect("it can be written");
     tracing::subscriber::with_default(subscriber, || {
@@ -132,13 +130,12 @@ fn a_line_of_a_body_is_as_the_page_has_it() {
     drop(guard);
     let text = folder.text();
     let line = text.lines().find(|line| line.contains("the till is empty")).expect("it is written");
-    assert!(line_is_as(&sample, line), "{sample}\n{line}");
+    assert!(line_is_as(sample.trim_end(), line), "{sample}\n{line}");
 }
 
 #[test]
 fn the_line_of_a_busy_file_is_one_of_the_events() {
-    let page = page("docs/en/troubleshooting.md");
-    let sample = page.split("```text\n").find(|rest| rest.starts_with("WARN ")).expect("a sample");
+    let sample = block("docs/en/troubleshooting.md", "text", "WARN symphra_scheduler");
     let event = EVENTS.iter().find(|event| event.name == "store.unreachable").expect("there is one");
     let begins = format!("{} symphra_scheduler: {} event=\"{}\" ", event.level, event.message, event.name);
     assert!(sample.starts_with(&begins), "{begins}");

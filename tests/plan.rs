@@ -301,7 +301,7 @@ fn types(folder: &Folder, variant: &str, script: &str) -> Said {
         shell.plays("cargo", builds);
     }
     let mut typed = shell.types(script);
-    typed.envs([("VARIANT", variant), ("XDG_RUNTIME_DIR", "")]).env("HOME", &folder.0).env("TMPDIR", &folder.0);
+    typed.envs([("VARIANT", variant), ("XDG_RUNTIME_DIR", "")]);
     Said::of(typed.stdin(Stdio::null()).output().expect("a shell"))
 }
 
@@ -339,9 +339,7 @@ fn the_commands_of_the_page_do_what_it_says() {
 
 #[test]
 fn an_expression_is_explained_as_the_page_has_it() {
-    let page = shown::page("docs/en/plan.md");
-    let block = page.split("```text\n").find(|block| block.starts_with("$ symphra cron")).expect("a sample");
-    let block = block.split("```").next().unwrap_or_default();
+    let block = shown::block("docs/en/plan.md", "text", "$ symphra cron");
     let folder = Folder::new();
     let samples: Vec<&str> = block.split("$ ").skip(1).collect();
     assert_eq!(samples.len(), 2, "one that is right, and one that is wrong");
@@ -357,12 +355,8 @@ fn an_expression_is_explained_as_the_page_has_it() {
 /// The snapshots are what the commands print: see above.
 #[test]
 fn plans_of_the_page_are_what_the_commands_print() {
-    let page = shown::page("docs/en/plan.md");
-    let samples = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
-    for (name, begins) in [("plan", "9 tasks, 11550 firings"), ("plan-against", "5 tasks differ")] {
-        let mut of_it =
-            samples.clone().filter(|sample| sample.lines().next().is_some_and(|line| line.ends_with(begins)));
-        let sample = of_it.next().unwrap_or_else(|| panic!("no sample has {begins:?}"));
+    for (name, begins) in [("plan", "9 tasks, 11550 firings\n"), ("plan-against", "5 tasks differ\n")] {
+        let sample = shown::block("docs/en/plan.md", "text", begins);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(format!("{name}.txt"));
         let printed = fs::read_to_string(path).expect("it is kept");
         // To the letter, but for the lines that it leaves out.
@@ -375,8 +369,8 @@ fn plans_of_the_page_are_what_the_commands_print() {
     }
     let folder = Folder::new();
     let printed = folder.plan("", &[&FROM[..], &["--json"]].concat()).json();
-    let shown = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
-    let shown: Json = serde_json::from_str(shown).expect("it is JSON");
+    let shown = shown::block("docs/en/plan.md", "json", "every_ms");
+    let shown: Json = serde_json::from_str(&shown).expect("it is JSON");
     let tasks = printed["tasks"].as_array().expect("tasks").iter();
     let mut firings = tasks.flat_map(|task| task["firings"].as_array().expect("firings"));
     assert!(firings.any(|firings| *firings == shown), "{shown}");

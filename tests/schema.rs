@@ -69,7 +69,7 @@ fn what_is_right_is_valid_and_read() {
         examples.extend(yaml.into_iter().map(str::to_owned));
     }
     let toml = blocks(&page, "toml");
-    assert!(read("scheduler.toml", toml[1]).is_ok(), "the same in TOML");
+    assert!(read("scheduler.toml", toml[1]).is_ok(), "{}", toml[1]);
     for example in examples {
         read("scheduler.yaml", &example).expect(&example);
         valid(&example, &serde_saphyr::from_str(&example).expect("YAML"));
@@ -164,17 +164,17 @@ fn dependencies_of_the_book_are_of_this_version_and_name_features_that_there_are
         let page = text(&format!("docs/en/{name}"));
         for block in blocks(&page, "toml").into_iter().filter(|block| block.contains("dependencies]")) {
             let shown = DeTable::parse(block).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let (_, dependencies) = shown.get_ref().iter().next().expect("dependencies");
-            let wanted = dependencies.get_ref()["symphra-scheduler"].get_ref();
-            let version = wanted.as_str().or_else(|| wanted["version"].get_ref().as_str()).expect("a version");
-            assert!(env!("CARGO_PKG_VERSION").starts_with(&format!("{version}.")), "{name}: {version}");
-            for feature in
-                wanted.get("features").and_then(|features| features.get_ref().as_array()).into_iter().flatten()
-            {
-                let feature = feature.get_ref().as_str().expect("a name");
-                assert!(ours.get(feature).is_some(), "{name}: there is no feature {feature}");
+            for (_, dependencies) in shown.get_ref() {
+                let wanted = dependencies.get_ref()["symphra-scheduler"].get_ref();
+                let version = wanted.as_str().or_else(|| wanted["version"].get_ref().as_str()).expect("a version");
+                assert!(env!("CARGO_PKG_VERSION").starts_with(&format!("{version}.")), "{name}: {version}");
+                let features = wanted.get("features").and_then(|features| features.get_ref().as_array());
+                for feature in features.into_iter().flatten() {
+                    let feature = feature.get_ref().as_str().expect("a name");
+                    assert!(ours.get(feature).is_some(), "{name}: there is no feature {feature}");
+                }
+                seen += 1;
             }
-            seen += 1;
         }
     }
     assert_eq!(seen, 4);

@@ -31,10 +31,15 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// The user `nobody` of Debian: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-/// Whether tests that need `jq` are to run.
+/// Whether tests that need this program are to run.
 #[must_use]
-pub fn has_jq() -> bool {
-    std::env::var_os(ALL_SERVICES).is_some() || browser::on_path("jq").is_some()
+pub fn has_program(name: &str) -> bool {
+    std::env::var_os(ALL_SERVICES).is_some() || on_path(name).is_some()
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Whether tests that need PostgreSQL are to run.

@@ -2,8 +2,9 @@
 //! `$ `.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A page, by its path from the root of the repository.
 ///
@@ -15,15 +16,26 @@ pub fn page(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The blocks in `sh` of a page, in its order.
+/// The blocks of this kind of a page, in its order.
 ///
 /// # Panics
 /// If the page is not there.
 #[must_use]
-pub fn scripts(path: &str) -> Vec<String> {
+pub fn blocks(path: &str, kind: &str) -> Vec<String> {
     let page = page(path);
-    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(kind)?.strip_prefix('\n'));
     blocks.map(str::to_owned).collect()
+}
+
+/// The one block of this kind of a page that has this in it.
+///
+/// # Panics
+/// If there is none, or another.
+#[must_use]
+pub fn block(path: &str, kind: &str, part: &str) -> String {
+    let found: Vec<String> = blocks(path, kind).into_iter().filter(|block| block.contains(part)).collect();
+    let [block] = &found[..] else { panic!("{path}: {} blocks in {kind} have {part:?}", found.len()) };
+    block.clone()
 }
 
 /// The one block in `sh` of a page that has a line which begins so.
@@ -33,7 +45,7 @@ pub fn scripts(path: &str) -> Vec<String> {
 #[must_use]
 pub fn script(path: &str, beginning: &str) -> String {
     let has_it = |script: &String| script.lines().any(|line| line.starts_with(beginning));
-    let found: Vec<String> = scripts(path).into_iter().filter(has_it).collect();
+    let found: Vec<String> = blocks(path, "sh").into_iter().filter(has_it).collect();
     let [script] = &found[..] else { panic!("{path}: {} blocks have {beginning:?}", found.len()) };
     script.clone()
 }
@@ -44,7 +56,8 @@ pub fn script(path: &str, beginning: &str) -> String {
 /// If the page is not there.
 #[must_use]
 pub fn commands(path: &str) -> Vec<String> {
-    let of_blocks = scripts(path).into_iter().flat_map(|script| script.lines().map(str::to_owned).collect::<Vec<_>>());
+    let scripts = blocks(path, "sh").into_iter();
+    let of_blocks = scripts.flat_map(|script| script.lines().map(str::to_owned).collect::<Vec<_>>());
     let page = page(path);
     let of_samples = page.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned);
     of_blocks.chain(of_samples).collect()
@@ -124,16 +137,18 @@ impl Shell {
     ///
     /// # Panics
     /// If it cannot be made.
-    #[cfg(unix)]
     pub fn plays(&self, name: &str, does: &str) {
-        use std::os::unix::fs::PermissionsExt;
-
-        let place = self.folder.join("bin").join(name);
-        fs::write(&place, format!("#!/usr/bin/env bash\nset -euo pipefail\n{does}\n")).expect("it can be written");
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        // By another process: what this one has open for writing nobody executes, and its children hold it open until they begin.
+        let mut install = Command::new("install");
+        install.args(["-m", "755", "/dev/stdin", name]).current_dir(self.folder.join("bin")).stdin(Stdio::piped());
+        let mut install = install.spawn().expect("install is there");
+        let mut written = install.stdin.take().expect("it is piped");
+        write!(written, "#!/usr/bin/env bash\nset -euo pipefail\n{does}\n").expect("it reads");
+        drop(written);
+        assert!(install.wait().expect("it ends").success(), "{name}");
     }
 
-    /// What types this, to be run.
+    /// What types this, to be run with nothing of our own environment but the way to programs.
     ///
     /// # Panics
     /// If `PATH` has a place that cannot stand in one.
@@ -142,7 +157,8 @@ impl Shell {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let places = std::iter::once(self.folder.join("bin")).chain(std::env::split_paths(&path));
         let mut command = Command::new("bash");
-        command.args(["-c", script]).current_dir(&self.folder);
+        command.args(["-c", script]).current_dir(&self.folder).env_clear().env("LC_ALL", "C");
+        command.env("HOME", &self.folder).env("TMPDIR", &self.folder);
         command.env("PATH", std::env::join_paths(places).expect("a path"));
         command
     }

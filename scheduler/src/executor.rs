@@ -299,7 +299,7 @@ impl Executor {
         self.0.slots.len()
     }
 
-    /// Whether ends may come of which nobody tells at once: from when runs are submitted, before a worker has begun any.
+    /// Whether there is a worker, begun or not: ends may come of which it does not tell at once.
     pub(crate) fn is_at_work(&self) -> bool {
         self.0.waiting().workers > 0
     }
@@ -437,7 +437,7 @@ mod tests {
         }
     }
 
-    /// The engine once took it to be idle then, slept for ten seconds, and heard late of an end that nobody told.
+    /// An engine that took it to be idle then would sleep for long, and hear late of an end that nobody tells.
     #[tokio::test]
     async fn it_is_at_work_before_its_worker_has_begun() {
         let wake = Arc::new(Notify::new());

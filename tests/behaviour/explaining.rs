@@ -9,7 +9,7 @@ use symphra_scheduler::{
 };
 
 use symphra_scheduler_tests::samples::line_is_as;
-use symphra_scheduler_tests::shown::page;
+use symphra_scheduler_tests::shown::block;
 
 use crate::kit::{at, every, runs, seconds, start, start_one, start_one_between};
 
@@ -405,9 +405,7 @@ async fn each_kind_of_none_is_told_in_one_sentence_with_its_neighbours() {
 
 #[tokio::test(start_paused = true)]
 async fn sentences_of_the_page_are_what_is_said() {
-    let page = page("docs/en/control.md");
-    let (_, samples) = page.split_once("`explain` answers with one of these:\n\n```text\n").expect("samples");
-    let samples = samples.split("```").next().unwrap_or_default();
+    let samples = block("docs/en/control.md", "text", " became run ");
     let takes_fourteen = || Task::new("tick", every(10), async || tokio::time::sleep(seconds(14)).await);
     let test = start_one(takes_fourteen).await;
     test.advance(seconds(28)).await;

@@ -43,8 +43,7 @@ async fn a_missing_state_is_an_error_at_start_that_names_task_type_and_place() {
 
 #[tokio::test(start_paused = true)]
 async fn the_error_of_a_missing_state_is_what_the_page_shows() {
-    let page = symphra_scheduler_tests::shown::page("docs/en/state.md");
-    let sample = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    let sample = symphra_scheduler_tests::shown::block("docs/en/state.md", "text", "cannot start");
     let line = line!() + 1;
     let task = Task::new("clean_up", every(10), async |_: State<Pool>| {});
     let said = refused(Scheduler::empty().register(task)).await.to_string();

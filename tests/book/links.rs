@@ -4,9 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
-
-use symphra_scheduler_tests::shown::Shell;
 
 use super::{book, page, pages};
 
@@ -100,57 +97,73 @@ fn addresses_are_told_from_what_surrounds_them() {
     assert_eq!(addresses(text).into_iter().collect::<Vec<_>>(), wanted);
 }
 
-/// What `.ci/links` says in a folder that has its texts, where curl does this.
-#[cfg(unix)]
-fn looks(texts: &[(&str, &str)], curl: &str) -> Output {
-    let folder = tempfile::tempdir().expect("a folder");
-    for place in [".ci", "docs/en", "docs/zh"] {
-        fs::create_dir_all(folder.path().join(place)).expect("a folder");
-    }
-    fs::copy(book().join("../.ci/links"), folder.path().join(".ci/links")).expect("it can be copied");
-    for (name, text) in texts {
-        fs::write(folder.path().join(name), text).expect("it can be written");
-    }
-    let shell = Shell::in_folder(folder.path());
-    shell.plays("curl", curl);
-    shell.types(".ci/links").output().expect("a shell")
-}
-
-/// Answers as a server would of whose pages one has gone and one is for those who have signed in.
-const ANSWERS: &str = r#"case "${@: -1}" in *gone*) printf 404 ;; *private*) printf 403 ;; *) printf 200 ;; esac"#;
-
-#[cfg(unix)]
-#[test]
-fn a_page_that_has_gone_is_told_with_who_links_to_it() {
-    let good = (
-        "README.md",
-        "[a](https://a.example/there) and `https://own.example/gone`\n```\nhttps://code.example/gone\n```\n",
-    );
-    let output = looks(&[good], ANSWERS);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("1 link, all answered"), "{output:?}");
-
-    let bad = ("docs/en/b.md", "[b]: https://b.example/gone\n[c](https://c.example/private)\n");
-    let output = looks(&[good, bad, ("docs/zh/b.md", "[b](https://b.example/gone)\n")], ANSWERS);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said.contains("404 https://b.example/gone (docs/en/b.md docs/zh/b.md)"), "{said}");
-    assert!(said.contains("1 of 3 links answered"), "{said}");
-    assert!(said.contains("NOT CHECKED: 403 https://c.example/private (docs/en/b.md)"), "{said}");
-}
-
-#[cfg(unix)]
-#[test]
-fn without_a_network_links_are_said_not_to_be_checked() {
-    let text = ("README.md", "[a](https://a.example/there)\n");
-    let output = looks(&[text], "printf 000; exit 6");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("NOT CHECKED: https://a.example/there (README.md)"), "{output:?}");
-    assert!(said.contains("0 of 1 link answered"), "{said}");
-}
-
 #[test]
 fn whoever_releases_looks_at_them() {
     let steps = fs::read_to_string(book().join("../RELEASING.md")).expect("it is there");
     assert!(steps.contains("`.ci/links`") && Path::new(&book().join("../.ci/links")).exists());
+}
+
+/// `.ci/links`, with a curl that answers as is asked for here.
+#[cfg(unix)]
+mod played {
+    use std::process::Output;
+
+    use symphra_scheduler_tests::shown::Shell;
+
+    use super::*;
+
+    /// What `.ci/links` says in a folder that has its texts, where curl does this.
+    fn looks(texts: &[(&str, &str)], curl: &str) -> Output {
+        let folder = tempfile::tempdir().expect("a folder");
+        for place in [".ci", "docs/en", "docs/zh"] {
+            fs::create_dir_all(folder.path().join(place)).expect("a folder");
+        }
+        fs::copy(book().join("../.ci/links"), folder.path().join(".ci/links")).expect("it can be copied");
+        for (name, text) in texts {
+            fs::write(folder.path().join(name), text).expect("it can be written");
+        }
+        let shell = Shell::in_folder(folder.path());
+        shell.plays("curl", curl);
+        shell.types("bash .ci/links").output().expect("a shell")
+    }
+
+    /// Answers as a server would of whose pages one has gone and one is for those who have signed in.
+    const ANSWERS: &str = r#"case "${@: -1}" in *gone*) printf 404 ;; *private*) printf 403 ;; *) printf 200 ;; esac"#;
+
+    #[test]
+    fn a_page_that_has_gone_is_told_with_who_links_to_it() {
+        let good = (
+            "README.md",
+            "[a](https://a.example/there) and `https://own.example/gone`\n```\nhttps://code.example/gone\n```\n",
+        );
+        let output = looks(&[good], ANSWERS);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("1 link, all answered"), "{output:?}");
+
+        let bad = ("docs/en/b.md", "[b]: https://b.example/gone\n[c](https://c.example/private)\n");
+        let output = looks(&[good, bad, ("docs/zh/b.md", "[b](https://b.example/gone)\n")], ANSWERS);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(said.contains("404 https://b.example/gone (docs/en/b.md docs/zh/b.md)"), "{said}");
+        assert!(said.contains("1 of 3 links answered"), "{said}");
+        assert!(said.contains("NOT CHECKED: 403 https://c.example/private (docs/en/b.md)"), "{said}");
+    }
+
+    #[test]
+    fn to_find_no_link_at_all_is_a_failure() {
+        let output = looks(&[("README.md", "no link\n")], ANSWERS);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
+
+    #[test]
+    fn without_a_network_links_are_said_not_to_be_checked() {
+        let text = ("README.md", "[a](https://a.example/there)\n");
+        let output = looks(&[text], "printf 000; exit 6");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && said.contains("NOT CHECKED: https://a.example/there (README.md)"),
+            "{output:?}"
+        );
+        assert!(said.contains("0 of 1 link answered"), "{said}");
+    }
 }

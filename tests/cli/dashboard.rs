@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use symphra_scheduler_tests::http_request;
-use symphra_scheduler_tests::services::{Postgres, has_postgres};
+use symphra_scheduler_tests::services::{Postgres, has_postgres, has_program};
 use symphra_scheduler_tests::shown::{Shell, script};
 
 use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said, until};
@@ -330,6 +330,9 @@ fn a_store_that_is_away_is_named_and_found_again() {
 
 #[test]
 fn a_dashboard_stands_alone_as_the_page_has_it() {
+    if !has_program("openssl") {
+        return;
+    }
     const URL: &str = "postgres://payroll@db.example/payroll";
     const PORT: &str = ":9393";
     let mut kept = Kept::in_sqlite();

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 use symphra_scheduler_tests::samples::is_as;
-use symphra_scheduler_tests::services::has_jq;
-use symphra_scheduler_tests::shown::{Shell, command, words};
+use symphra_scheduler_tests::services::has_program;
+use symphra_scheduler_tests::shown::{Shell, block, command, words};
 
-use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said, until};
+use super::rig::{APP, Home, PATIENCE, Program, SYMPHRA, Said, has_ended, until};
 
 const SHOP: &str = env!("CARGO_BIN_EXE_shop-fixture");
 
@@ -87,7 +87,7 @@ fn the_samples_of_the_page_are_what_the_commands_say() {
 }
 
 /// A program by another name, which works and keeps its store in `home`.
-fn named(home: &Home, name: &str, arguments: &[&str]) -> std::process::Command {
+fn called(home: &Home, name: &str, arguments: &[&str]) -> std::process::Command {
     let mut command = home.command(APP, name, arguments);
     command.env("SCHEDULER_BACKEND_URL", "sqlite://scheduler.db").env("SCHEDULER_BACKEND_NAMESPACE", name);
     command
@@ -95,17 +95,16 @@ fn named(home: &Home, name: &str, arguments: &[&str]) -> std::process::Command {
 
 /// What a program by another name prints as JSON.
 fn json_of(home: &Home, name: &str, arguments: &[&str]) -> Value {
-    let said = Said::of(named(home, name, arguments).arg("--json").output().expect("it can be run"));
+    let said = Said::of(called(home, name, arguments).arg("--json").output().expect("it can be run"));
     serde_json::from_str(&said.well()).expect("it is JSON")
 }
 
 /// A program by another name that has run these tasks, one after another.
 fn has_run(home: &Home, name: &str, tasks: &[&str]) -> Program {
-    let mut program = Program::of(named(home, name, &["run"]));
+    let mut program = Program::of(called(home, name, &["run"]));
     program.prints("  slow ");
     for task in tasks {
         json_of(home, name, &["trigger", task]);
-        let has_ended = |runs: &Value| ["succeeded", "failed"].contains(&runs[0]["state"].as_str().unwrap_or_default());
         until(|| json_of(home, name, &["runs", task, "-n", "1"]), &["runs", task], has_ended);
     }
     program
@@ -126,7 +125,7 @@ fn a_store_is_reached_by_the_commands_of_the_pages() {
     };
     for name in ["billing", "payroll"] {
         let program = has_run(&home, name, &["report", "fails"]);
-        if name == "billing" && has_jq() {
+        if name == "billing" && has_program("jq") {
             assert_eq!(says("docs/en/cli.md", "billing list", name), "fails");
         }
         assert_eq!(program.ends_by("TERM"), Some(0));
@@ -143,16 +142,15 @@ fn a_store_is_reached_by_the_commands_of_the_pages() {
 
 #[test]
 fn the_log_of_a_run_is_shown_as_the_page_has_it() {
-    let page = symphra_scheduler_tests::shown::page("docs/en/logging.md");
-    let (_, sample) = page.split_once("$ billing log ").expect("a sample");
-    let sample: Vec<&str> = sample.split("\n```").next().unwrap_or_default().lines().collect();
+    let sample = block("docs/en/logging.md", "text", "$ billing log ");
+    let sample: Vec<&str> = sample.trim_start_matches("$ billing log ").lines().collect();
     let home = Home::new();
     let _program = has_run(&home, "billing", &["fails"]);
     let run = json_of(&home, "billing", &["runs", "fails"])[0]["id"].as_str().expect("an id").to_owned();
     let typed = words(&command("docs/en/logging.md", "billing log")).into_iter();
     let typed: Vec<String> = typed.map(|word| if word == sample[0] { run.clone() } else { word }).collect();
     assert_eq!(typed, ["billing", "log", &run]);
-    let said = Said::of(named(&home, &typed[0], &[&typed[1], &typed[2]]).output().expect("it can be run")).well();
+    let said = Said::of(called(&home, &typed[0], &[&typed[1], &typed[2]]).output().expect("it can be run")).well();
     let said: Vec<&str> = said.lines().collect();
     // What is not the run's own: its state, and how a line of its log is made.
     let head =

@@ -112,10 +112,6 @@ impl Home {
 
     /// Asks for the latest run of a task until it has ended.
     pub(crate) fn ended(&self, task: &str) -> Value {
-        let has_ended = |runs: &Value| {
-            let state = runs[0]["state"].as_str().unwrap_or_default();
-            !["", "queued", "running", "retrying"].contains(&state)
-        };
         self.until(&["runs", task, "-n", "1"], has_ended)[0].clone()
     }
 }
@@ -126,6 +122,12 @@ impl Drop for Home {
         drop(fs::set_permissions(&self.0, Permissions::from_mode(0o700)));
         drop(fs::remove_dir_all(&self.0));
     }
+}
+
+/// Whether the first of these runs is there, and has ended.
+pub(crate) fn has_ended(runs: &Value) -> bool {
+    let state = runs[0]["state"].as_str().unwrap_or_default();
+    !["", "queued", "running", "retrying"].contains(&state)
 }
 
 /// Asks until the answer is as it should be; the answer.

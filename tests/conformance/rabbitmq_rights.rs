@@ -1,4 +1,4 @@
-//! The rights that the page of the backends asks for on RabbitMQ are those that a store needs, and no others.
+//! The rights that the page of the backends asks for on RabbitMQ are enough for a store, and reach no other.
 
 use std::time::Duration;
 

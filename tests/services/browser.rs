@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::on_path;
+
 /// Whether tests that need a browser are to run.
 #[must_use]
 pub fn has_browser() -> bool {
@@ -26,9 +28,4 @@ pub fn missing() -> Vec<&'static str> {
 #[must_use]
 pub fn chromium() -> Option<PathBuf> {
     on_path("chromium")
-}
-
-pub(super) fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
