@@ -1,6 +1,6 @@
 //! Each command that the book or the README shows is held by a test that takes it from the page and types it. What a test cannot have it puts
 //! its own in the place of: a private server, an example that is built already, and for minutes of chaos, soaks and mutants a cargo that notes
-//! what it is asked for. `docker compose` alone is not run: its words and its file are compared.
+//! what it is asked for. Not run are `docker compose` and the benches: their words are compared with what there is.
 
 use std::fs;
 use std::path::Path;
@@ -81,6 +81,13 @@ const TYPED: &[(&str, usize, &str, &str, &str)] = &[
     ("docs/en/cli.md", 1, "billing", "tests/cli/pages.rs", "a_store_is_reached_by_the_commands_of_the_pages"),
     ("docs/en/dashboard.md", 3, "", "tests/cli/dashboard.rs", "a_dashboard_stands_alone_as_the_page_has_it"),
     ("docs/en/logging.md", 1, "billing log", "tests/cli/pages.rs", "the_log_of_a_run_is_shown_as_the_page_has_it"),
+    (
+        "docs/en/performance.md",
+        4,
+        "scheduler/benches/",
+        "tests/book/performance.rs",
+        "the_commands_are_those_that_there_are",
+    ),
     ("docs/en/plan.md", 13, "", "tests/plan.rs", "the_commands_of_the_page_do_what_it_says"),
     ("docs/en/plan.md", 2, "symphra cron", "tests/plan.rs", "an_expression_is_explained_as_the_page_has_it"),
     ("docs/en/proof.md", 3, "", "tests/book/proof.rs", "the_commands_of_the_page_ask_for_what_it_says"),
@@ -124,7 +131,18 @@ fn each_command_of_the_book_is_typed_by_a_test() {
 /// A sample shows what is typed by a `$`, so that it is found here.
 #[test]
 fn no_command_stands_in_a_sample_without_its_sign() {
-    let programs = ["cargo", "docker", "kubectl", "rabbitmqctl", "redis-cli", "psql", "symphra ", "curl", "./tests/"];
+    let programs = [
+        "cargo",
+        "docker",
+        "kubectl",
+        "rabbitmqctl",
+        "redis-cli",
+        "psql",
+        "symphra ",
+        "curl",
+        "./tests/",
+        "scheduler/benches/",
+    ];
     for name in pages("en") {
         let page = super::page("en", &name);
         for block in super::code_blocks(&page).into_iter().filter_map(|block| block.strip_prefix("text\n")) {

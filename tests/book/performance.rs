@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use symphra_scheduler_tests::shown::commands;
+
 use super::{book, page};
 
 const BEGIN: &str = "<!-- figures: ";
@@ -62,10 +64,7 @@ fn the_page_has_the_instructions_that_are_checked() {
 
 #[test]
 fn the_commands_are_those_that_there_are() {
-    let page = page("en", "performance.md");
-    let commands = page.split("```text\nscheduler/benches").nth(1).and_then(|rest| rest.split("```").next());
-    let commands = format!("scheduler/benches{}", commands.expect("commands"));
-    for command in commands.lines() {
+    for command in commands("docs/en/performance.md") {
         let (program, arguments) = command.split_once(' ').expect("arguments");
         let source =
             fs::read_to_string(book().join("..").join(program)).unwrap_or_else(|error| panic!("{program}: {error}"));

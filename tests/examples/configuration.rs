@@ -154,7 +154,8 @@ fn the_variables_of_the_guide_work_as_they_stand() {
 
 #[test]
 fn seven_mistakes_are_seven_entries_each_with_its_line() {
-    let folder = Folder::with("scheduler.yaml", include_str!("../../examples/configuration/wrong.yaml"));
+    let wrong = include_str!("../../examples/configuration/wrong.yaml");
+    let folder = Folder::with("scheduler.yaml", wrong);
     let told = folder.refused(&[]);
     let expected = [
         "scheduler.yaml:2: scheduler.max_workers = \"many\"",
@@ -169,8 +170,9 @@ fn seven_mistakes_are_seven_entries_each_with_its_line() {
     for (entry, start) in told.iter().zip(expected) {
         assert!(entry.starts_with(start), "{start:?}: {entry:?}");
     }
-    // The book shows what is really said.
+    // The book shows the file, and what is really said.
     for page in [include_str!("../../docs/en/configuration.md"), include_str!("../../docs/zh/configuration.md")] {
+        assert!(page.contains(&format!("```yaml\n{wrong}```")), "the book lacks the file");
         for entry in &told {
             assert!(page.contains(entry.as_str()), "the book lacks {entry:?}");
         }
